@@ -1,0 +1,64 @@
+//! The `glassformer` command: one file per verb under [`verbs`].
+
+mod builtin;
+mod interrupt;
+mod source;
+mod terminal;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A Transformer that can be seen through: train it, run it, watch every step of it.
+///
+/// Without a verb it opens the animated explainer on the built-in model.
+#[derive(Parser)]
+#[command(name = "glassformer", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  glassformer                                              the explainer, on the built-in model
+  glassformer generate \"Once upon a time\"                  continue a text
+  glassformer generate \"从前有一只小狐狸\" --temperature 0.6
+  glassformer train shakespeare.txt --preset nano --out runs/nano
+  glassformer generate -m runs/nano \"ROMEO:\"               run what was just trained
+  glassformer trace --text \"Hello\" --out hello.safetensors  every activation, by name
+
+A MODEL is `builtin`, a folder with config.json, model.safetensors and tokenizer.json, or the --out folder of a training run.";
+
+#[derive(Subcommand)]
+enum Verb {
+    Explain(verbs::explain::Explain),
+    Train(Box<verbs::train::Train>),
+    Generate(verbs::generate::Generate),
+    Trace(verbs::trace::Trace),
+    Tokenize(verbs::tokenize::Tokenize),
+    Info(verbs::info::Info),
+    Convert(verbs::convert::Convert),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        None => verbs::explain::Explain::default().run(),
+        Some(Verb::Explain(verb)) => verb.run(),
+        Some(Verb::Train(verb)) => verb.run(),
+        Some(Verb::Generate(verb)) => verb.run(),
+        Some(Verb::Trace(verb)) => verb.run(),
+        Some(Verb::Tokenize(verb)) => verb.run(),
+        Some(Verb::Info(verb)) => verb.run(),
+        Some(Verb::Convert(verb)) => verb.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

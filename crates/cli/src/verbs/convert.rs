@@ -1,0 +1,5 @@
+//! convert
+/// convert
+#[derive(clap::Args, Default)]
+pub(crate) struct Convert {}
+impl Convert { pub(crate) fn run(&self) -> anyhow::Result<()> { Ok(()) } }

@@ -1,0 +1,9 @@
+//! One file per verb: its flags, and what it does.
+
+pub(crate) mod convert;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod info;
+pub(crate) mod tokenize;
+pub(crate) mod trace;
+pub(crate) mod train;

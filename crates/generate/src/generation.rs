@@ -1,0 +1,94 @@
+//! The loop: read the text so far, get the next token, add it, and again.
+
+use glassformer_model::{KvCache, Mode, Model, Pass};
+use glassformer_tensor::{Buffers, Pool};
+
+use crate::sampling::{Distribution, Sampling};
+
+/// How the loop reads the text so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Keys and values of earlier positions are kept; each step computes one new row.
+    Cached,
+    /// Every step computes every position again: the simple version, kept as the test of the other.
+    FromScratch,
+}
+
+/// One new token.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its id.
+    pub id: u32,
+    /// Its probability after truncation.
+    pub prob: f32,
+    /// Its position in the text (the window's, once the text is longer than the context).
+    pub position: usize,
+    /// Positions whose keys and values were kept for this step.
+    pub cached: usize,
+    /// Positions computed in this step.
+    pub computed: usize,
+    /// What it was drawn from.
+    pub distribution: Distribution,
+}
+
+/// A text that grows.
+pub struct Generation<'a> {
+    model: &'a Model,
+    pool: &'a Pool,
+    buffers: Buffers,
+    sampling: Sampling,
+    tokens: Vec<u32>,
+    cache: Option<KvCache>,
+    steps: u64,
+}
+
+impl<'a> Generation<'a> {
+    /// Begins with `prompt`, of which the last `n_ctx` ids are read. Panics on an empty prompt.
+    pub fn new(model: &'a Model, pool: &'a Pool, prompt: &[u32], sampling: Sampling, work: Work) -> Self {
+        assert!(!prompt.is_empty(), "a generation begins with at least one token");
+        let dimensions = model.dimensions();
+        let kept = prompt.len().saturating_sub(dimensions.n_ctx);
+        let cache = (work == Work::Cached).then(|| KvCache::new(&dimensions));
+        Self { model, pool, buffers: Buffers::new(), sampling, tokens: prompt[kept..].to_vec(), cache, steps: 0 }
+    }
+
+    /// The ids that the next step reads.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Chooses the next token and adds it to the text.
+    pub fn step(&mut self) -> Step {
+        self.slide();
+        let (logits, cached, computed) = self.last_logits();
+        let (id, prob, distribution) = self.sampling.choose(&logits, &self.tokens, self.steps);
+        self.steps += 1;
+        let position = self.tokens.len();
+        self.tokens.push(id);
+        Step { id, prob, position, cached, computed, distribution }
+    }
+
+    /// When the text no longer fits, its later half goes on as if the earlier had never been.
+    fn slide(&mut self) {
+        let n_ctx = self.model.dimensions().n_ctx;
+        if self.tokens.len() > n_ctx {
+            let keep = (n_ctx / 2).max(1);
+            self.tokens.drain(..self.tokens.len() - keep);
+            if let Some(cache) = &mut self.cache {
+                cache.truncate(0);
+            }
+        }
+    }
+
+    /// Logits after the last token; how many positions were kept and how many computed.
+    fn last_logits(&mut self) -> (Vec<f32>, usize, usize) {
+        let run = self.model.run(self.pool, &self.buffers);
+        let cached = self.cache.as_ref().map_or(0, KvCache::len);
+        let new = &self.tokens[cached..];
+        let mode = self.cache.as_mut().map_or(Mode::Inference, Mode::Cached);
+        let mut pass = Pass::new(run, 1, new.len(), mode);
+        let logits = self.model.last_logits(&mut pass, new);
+        pass.finish();
+        (logits, cached, new.len())
+    }
+}

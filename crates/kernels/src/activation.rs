@@ -1,0 +1,63 @@
+//! The MLP's non-linearity, element by element.
+//!
+//! GELU in the tanh form (Hendrycks & Gimpel 2016, eq. in §2): with u = √(2/π)·(x + 0.044715·x³),
+//! gelu(x) = ½·x·(1 + tanh u) = x·σ(2u), the form computed here: no cancellation for large negative x.
+//! gelu′(x) = s + x·s·(1−s)·2u′ with s = σ(2u), u′ = √(2/π)·(1 + 3·0.044715·x²).
+//! ReLU (the original Transformer's): max(0, x); its derivative is 1 where x > 0, else 0.
+
+use crate::arch::multiversion;
+use crate::exp::exp;
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+const CUBIC: f32 = 0.044_715;
+
+/// σ(2u) of the GELU.
+#[inline(always)]
+fn gelu_gate(x: f32) -> f32 {
+    let u = SQRT_2_OVER_PI * (x + CUBIC * x * x * x);
+    1.0 / (1.0 + exp(-2.0 * u))
+}
+
+multiversion! {
+    /// `y[i] = gelu(x[i])`.
+    pub fn gelu(y: &mut [f32], x: &[f32]) {
+        assert_eq!(y.len(), x.len());
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x * gelu_gate(x);
+        }
+    }
+}
+
+multiversion! {
+    /// `dx[i] = gelu′(x[i])·dy[i]`.
+    pub fn gelu_backward(dx: &mut [f32], x: &[f32], dy: &[f32]) {
+        assert!(dx.len() == x.len() && dx.len() == dy.len());
+        for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+            let s = gelu_gate(x);
+            // Far out s is exactly 0 or 1 and x² might overflow; the product with s·(1−s) must stay 0 there.
+            let bounded = x.clamp(-1e4, 1e4);
+            let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * bounded * bounded);
+            *dx = dy * (s + bounded * s * (1.0 - s) * 2.0 * slope);
+        }
+    }
+}
+
+multiversion! {
+    /// `y[i] = max(0, x[i])`.
+    pub fn relu(y: &mut [f32], x: &[f32]) {
+        assert_eq!(y.len(), x.len());
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = if x > 0.0 { x } else { 0.0 };
+        }
+    }
+}
+
+multiversion! {
+    /// `dx[i] = dy[i]` where `x[i] > 0`, else 0.
+    pub fn relu_backward(dx: &mut [f32], x: &[f32], dy: &[f32]) {
+        assert!(dx.len() == x.len() && dx.len() == dy.len());
+        for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+            *dx = if x > 0.0 { dy } else { 0.0 };
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One algorithm, compiled for several instruction sets, chosen at run time.
+//!
+//! The bodies are ordinary Rust that the compiler vectorises; [`multiversion!`] compiles each body once for
+//! AVX-512, once for AVX2 + FMA and once for the baseline, and calls the widest one the processor has.
+
+use std::sync::OnceLock;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    Baseline,
+    Avx2,
+    Avx512,
+}
+
+/// The widest level this processor has; `GLASSFORMER_ISA=baseline|avx2` narrows it (for tests and measurements).
+pub(crate) fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        let widest = detect();
+        match std::env::var("GLASSFORMER_ISA").as_deref() {
+            Ok("baseline") => Level::Baseline,
+            Ok("avx2") if widest != Level::Baseline => Level::Avx2,
+            _ => widest,
+        }
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Level {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("fma")
+    {
+        Level::Avx512
+    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        Level::Avx2
+    } else {
+        Level::Baseline
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> Level {
+    Level::Baseline
+}
+
+/// Name of the instruction set in use, for `glassformer info`.
+pub fn instruction_set() -> &'static str {
+    match level() {
+        Level::Avx512 => "avx512",
+        Level::Avx2 => "avx2+fma",
+        Level::Baseline => "baseline",
+    }
+}
+
+/// Compiles `fn name(args) { body }` for each [`Level`] and dispatches at run time.
+///
+/// The body must be safe Rust; closures in it are inlined, so that they are compiled for the same level.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            match $crate::arch::level() {
+                // SAFETY: `level` returned this value only after detecting these features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::arch::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::arch::Level::Avx2 => unsafe { avx2($($arg),*) },
+                _ => body($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use multiversion;
+
+/// Partial sums kept in this many lanes: wide enough for one AVX-512 register of `f32`, and a fixed order of
+/// addition on every machine.
+pub(crate) const LANES: usize = 16;
+
+/// Σ f(i) for i in 0..n, in [`LANES`] interleaved partial sums.
+#[inline(always)]
+pub(crate) fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for (j, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + j);
+        }
+        i += LANES;
+    }
+    for (j, lane) in lanes.iter_mut().enumerate().take(n - whole) {
+        *lane += f(whole + j);
+    }
+    lanes.iter().sum()
+}
+
+/// max f(i), −∞ for n = 0.
+#[inline(always)]
+pub(crate) fn max_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for (j, lane) in lanes.iter_mut().enumerate() {
+            let value = f(i + j);
+            *lane = if value > *lane { value } else { *lane };
+        }
+        i += LANES;
+    }
+    for j in whole..n {
+        lanes[0] = lanes[0].max(f(j));
+    }
+    lanes.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b))
+}

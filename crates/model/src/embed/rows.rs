@@ -1,0 +1,41 @@
+//! Picking rows of a table.
+//!
+//! y[n] = W[id[n]]: W [V,D], ids [N], y [N,D]. Saved: nothing but the ids, which are part of the call.
+//! Derivative: dW[id[n]] += dy[n]; ids have none. (Bengio et al. 2003, §2: the shared word features.)
+
+use std::sync::Arc;
+
+use glassformer_kernels::rows;
+use glassformer_tensor::Tensor;
+
+use crate::{Backward, Gradients, Layer, ParamId, Run};
+
+/// A table and the rows to pick.
+#[derive(Clone, Debug)]
+pub struct EmbedRows {
+    table: ParamId,
+    width: usize,
+    ids: Arc<[u32]>,
+}
+
+impl EmbedRows {
+    /// Rows `ids` of `table [·,width]`. Every id must be a row of the table.
+    pub fn new(table: ParamId, width: usize, ids: Arc<[u32]>) -> Self {
+        Self { table, width, ids }
+    }
+}
+
+impl Layer for EmbedRows {
+    type Saved = ();
+
+    fn forward(&self, run: Run<'_>, _inputs: &[&Tensor]) -> (Tensor, ()) {
+        let mut y = run.tensor(&[self.ids.len(), self.width]);
+        rows::gather(y.data_mut(), run.parameters.get(self.table), &self.ids);
+        (y, ())
+    }
+
+    fn backward(&self, _run: Run<'_>, call: &Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+        rows::scatter_add(gradients.get_mut(self.table), call.d_output.data(), &self.ids);
+        Vec::new()
+    }
+}

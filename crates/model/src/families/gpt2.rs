@@ -1,0 +1,294 @@
+//! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
+//! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
+
+use glassformer_weights::TensorFile;
+use serde::{Deserialize, Serialize};
+
+use crate::block::attention::{Attention, Heads};
+use crate::block::mlp::{Activation, Mlp};
+use crate::block::{Dropout, LayerNorm, Linear, PreNormBlock, Storage};
+use crate::embed::LearnedPositions;
+use crate::unembed::Unembed;
+use crate::{
+    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value, WeightName, WeightView,
+};
+
+/// `config.json`, in Hugging Face's field names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// "gpt2".
+    #[serde(default = "model_type")]
+    pub model_type: String,
+    /// V.
+    pub vocab_size: usize,
+    /// Longest sequence.
+    pub n_positions: usize,
+    /// D.
+    pub n_embd: usize,
+    /// L.
+    pub n_layer: usize,
+    /// H.
+    pub n_head: usize,
+    /// F; 4·D when absent.
+    #[serde(default)]
+    pub n_inner: Option<usize>,
+    /// `gelu_new` (the tanh form), `relu`, …
+    #[serde(default = "gelu_new")]
+    pub activation_function: String,
+    /// ε of the norms.
+    #[serde(default = "epsilon")]
+    pub layer_norm_epsilon: f32,
+    /// Whether W_U is W_Eᵀ.
+    #[serde(default = "yes")]
+    pub tie_word_embeddings: bool,
+    /// What loads it in transformers.
+    #[serde(default = "architectures")]
+    pub architectures: Vec<String>,
+}
+
+fn model_type() -> String {
+    "gpt2".to_owned()
+}
+
+fn gelu_new() -> String {
+    "gelu_new".to_owned()
+}
+
+fn epsilon() -> f32 {
+    1e-5
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn architectures() -> Vec<String> {
+    vec!["GPT2LMHeadModel".to_owned()]
+}
+
+impl Config {
+    /// What cannot be computed, in words that follow "config.json". Checked before anything is allocated.
+    pub fn check(&self) -> Result<(), String> {
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("n_positions", self.n_positions),
+            ("n_embd", self.n_embd),
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_inner", self.d_ff()),
+        ];
+        if let Some((name, value)) = sizes.into_iter().find(|&(_, value)| value == 0 || value > 1 << 24) {
+            return Err(format!("has {name} = {value}; it must lie between 1 and 2^24"));
+        }
+        if !self.n_embd.is_multiple_of(self.n_head) {
+            return Err(format!("has n_embd = {} which n_head = {} does not divide", self.n_embd, self.n_head));
+        }
+        if !self.tie_word_embeddings {
+            return Err("has tie_word_embeddings = false; only tied GPT-2 models can be loaded".to_owned());
+        }
+        if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon < 1.0) {
+            return Err(format!("has layer_norm_epsilon = {}; it must lie between 0 and 1", self.layer_norm_epsilon));
+        }
+        self.activation().map(|_| ())
+    }
+
+    fn d_ff(&self) -> usize {
+        self.n_inner.unwrap_or(4 * self.n_embd)
+    }
+
+    fn activation(&self) -> Result<Activation, String> {
+        match self.activation_function.as_str() {
+            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "relu" => Ok(Activation::Relu),
+            other => Err(format!("has activation_function {other:?}; gelu_new and relu can be computed")),
+        }
+    }
+
+    /// A config from the sizes, GELU or ReLU.
+    pub fn new(dimensions: &Dimensions, activation: Activation) -> Self {
+        let Dimensions { n_layers, n_heads, d_model, d_ff, n_ctx, vocab, .. } = *dimensions;
+        Self {
+            model_type: model_type(),
+            vocab_size: vocab,
+            n_positions: n_ctx,
+            n_embd: d_model,
+            n_layer: n_layers,
+            n_head: n_heads,
+            n_inner: (d_ff != 4 * d_model).then_some(d_ff),
+            activation_function: match activation {
+                Activation::GeluTanh => gelu_new(),
+                Activation::Relu => "relu".to_owned(),
+            },
+            layer_norm_epsilon: epsilon(),
+            tie_word_embeddings: true,
+            architectures: architectures(),
+        }
+    }
+}
+
+/// The composition.
+struct Gpt2 {
+    config: Config,
+    dimensions: Dimensions,
+    embed: LearnedPositions,
+    blocks: Vec<PreNormBlock>,
+    unembed: Unembed,
+}
+
+/// A fresh model; `config` must have passed [`Config::check`].
+pub fn new(config: &Config, seed: u64) -> Model {
+    let (network, layout) = Gpt2::build(config);
+    Model { network: Box::new(network), parameters: Parameters::new(layout, seed) }
+}
+
+/// A model from a checkpoint; `config` must have passed [`Config::check`].
+pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> {
+    let (network, layout) = Gpt2::build(config);
+    // Some checkpoints of the bare model lack the prefix.
+    let prefixed = weights.shape("transformer.wte.weight").is_some();
+    let find = |name: &str| if prefixed { name.to_owned() } else { name.trim_start_matches("transformer.").to_owned() };
+    Ok(Model { network: Box::new(network), parameters: Parameters::load(layout, weights, find)? })
+}
+
+impl Gpt2 {
+    fn build(config: &Config) -> (Self, Layout) {
+        let mut layout = Layout::default();
+        let (d, v, c) = (config.n_embd, config.vocab_size, config.n_positions);
+        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(0.02));
+        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(0.02));
+        let blocks = (0..config.n_layer).map(|layer| block(&mut layout, config, layer)).collect();
+        let ln_final = norm(&mut layout, "transformer.ln_f", config);
+        let linear = Linear { weight: tokens, bias: None, d_in: d, d_out: v, storage: Storage::OutIn };
+        let network = Self {
+            dimensions: Dimensions {
+                n_layers: config.n_layer,
+                n_heads: config.n_head,
+                n_kv_heads: config.n_head,
+                d_model: d,
+                d_head: d / config.n_head,
+                d_ff: config.d_ff(),
+                n_ctx: c,
+                vocab: v,
+            },
+            embed: LearnedPositions { tokens, positions, d_model: d },
+            blocks,
+            unembed: Unembed { ln_final, linear },
+            config: config.clone(),
+        };
+        (network, layout)
+    }
+}
+
+fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
+    let name = |part: &str| format!("transformer.h.{layer}.{part}");
+    let (d, f) = (config.n_embd, config.d_ff());
+    // What is added to the residual stream begins smaller, so that its variance does not grow with depth (§2.3).
+    let std = 0.02;
+    let residual_std = std / (2.0 * config.n_layer as f32).sqrt();
+    let ln1 = norm(layout, &name("ln_1"), config);
+    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, std);
+    let out = linear(layout, &name("attn.c_proj"), d, d, residual_std);
+    let ln2 = norm(layout, &name("ln_2"), config);
+    let up = linear(layout, &name("mlp.c_fc"), d, f, std);
+    let down = linear(layout, &name("mlp.c_proj"), f, d, residual_std);
+    let heads = Heads { heads: config.n_head, kv_heads: config.n_head, d_head: d / config.n_head };
+    let activation = config.activation().expect("checked by Config::check");
+    PreNormBlock { ln1, attention: Attention { qkv, heads, out }, ln2, mlp: Mlp { up, activation, down } }
+}
+
+fn norm(layout: &mut Layout, name: &str, config: &Config) -> LayerNorm {
+    let shape = [config.n_embd];
+    LayerNorm {
+        gain: layout.add(format!("{name}.weight"), &shape, Init::Ones),
+        bias: layout.add(format!("{name}.bias"), &shape, Init::Zeros),
+        eps: config.layer_norm_epsilon,
+    }
+}
+
+fn linear(layout: &mut Layout, name: &str, d_in: usize, d_out: usize, std: f32) -> Linear {
+    Linear {
+        weight: layout.add(format!("{name}.weight"), &[d_in, d_out], Init::Normal(std)),
+        bias: Some(layout.add(format!("{name}.bias"), &[d_out], Init::Zeros)),
+        d_in,
+        d_out,
+        storage: Storage::InOut,
+    }
+}
+
+impl Network for Gpt2 {
+    fn family(&self) -> &'static str {
+        "gpt2"
+    }
+
+    fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let activation = self.blocks.first().map_or("none", |block| block.mlp.activation.name());
+        vec![
+            ("activation", activation.to_owned()),
+            ("norm", "LayerNorm with bias, before each part".to_owned()),
+            ("positions", "learned".to_owned()),
+            ("unembedding", "tied to the embedding".to_owned()),
+            ("norm_eps", self.config.layer_norm_epsilon.to_string()),
+        ]
+    }
+
+    fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        let mut x = self.embed.forward(pass, ids);
+        x = Dropout::forward(pass, x);
+        for (layer, block) in self.blocks.iter().enumerate() {
+            x = block.forward(pass, x, layer);
+        }
+        x
+    }
+
+    fn unembed(&self) -> &Unembed {
+        &self.unembed
+    }
+
+    fn weight(&self, name: WeightName) -> Option<WeightView> {
+        let Dimensions { d_model: d, n_ctx, vocab, .. } = self.dimensions;
+        let table = |param, rows| WeightView::part(param, 0, rows, d, d);
+        Some(match name {
+            WeightName::Embed => table(self.embed.tokens, vocab),
+            WeightName::PosEmbed => table(self.embed.positions, n_ctx),
+            WeightName::Unembed => table(self.embed.tokens, vocab).t(),
+            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain, d),
+            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias, d),
+            WeightName::Block { layer, weight } => return block_weight(self.blocks.get(layer)?, weight, d),
+        })
+    }
+
+    fn config_json(&self) -> String {
+        serde_json::to_string_pretty(&self.config).expect("a config is plain data")
+    }
+}
+
+fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<WeightView> {
+    let (qkv, out) = (&block.attention.qkv, &block.attention.out);
+    let (up, down) = (&block.mlp.up, &block.mlp.down);
+    let whole = |l: &Linear| WeightView::part(l.weight, 0, l.d_in, l.d_out, l.d_out);
+    let bias = |l: &Linear, first: usize, len: usize| Some(WeightView::part(l.bias?, first, 1, len, l.d_out));
+    // c_attn holds W_Q, W_K and W_V side by side.
+    let third = |i: usize| WeightView::part(qkv.weight, i * d, d, d, 3 * d);
+    match weight {
+        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain, d)),
+        BlockWeight::Ln1Bias => Some(WeightView::vector(block.ln1.bias, d)),
+        BlockWeight::Query => Some(third(0)),
+        BlockWeight::QueryBias => bias(qkv, 0, d),
+        BlockWeight::Key => Some(third(1)),
+        BlockWeight::KeyBias => bias(qkv, d, d),
+        BlockWeight::Value => Some(third(2)),
+        BlockWeight::ValueBias => bias(qkv, 2 * d, d),
+        BlockWeight::Out => Some(whole(out)),
+        BlockWeight::OutBias => bias(out, 0, d),
+        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain, d)),
+        BlockWeight::Ln2Bias => Some(WeightView::vector(block.ln2.bias, d)),
+        BlockWeight::Up => Some(whole(up)),
+        BlockWeight::UpBias => bias(up, 0, up.d_out),
+        BlockWeight::Down => Some(whole(down)),
+        BlockWeight::DownBias => bias(down, 0, d),
+    }
+}

@@ -1,0 +1,60 @@
+//! How a run is watched and changed from outside: recording, parity tests, ablation and patching are all this.
+
+use crate::Site;
+
+/// A value at a site, where it lies in memory: `rows` rows of `width` numbers, `row_stride` apart.
+///
+/// The rows run over all axes of `shape` but those that make up `width`: `q` of shape [T,H,E] is T rows of H·E.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// The logical shape, as the site's documentation gives it (with a leading B when the batch is not 1).
+    pub shape: Vec<usize>,
+    pub(crate) data: &'a [f32],
+    pub(crate) width: usize,
+    pub(crate) row_stride: usize,
+}
+
+impl View<'_> {
+    /// The rows, first to last.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.data.chunks(self.row_stride).map(|row| &row[..self.width])
+    }
+
+    /// A dense copy, row-major.
+    pub fn to_vec(&self) -> Vec<f32> {
+        self.rows().flatten().copied().collect()
+    }
+}
+
+/// As [`View`], to be changed in place.
+#[derive(Debug)]
+pub struct ViewMut<'a> {
+    /// The logical shape.
+    pub shape: Vec<usize>,
+    pub(crate) data: &'a mut [f32],
+    pub(crate) width: usize,
+    pub(crate) row_stride: usize,
+}
+
+impl ViewMut<'_> {
+    /// The rows, first to last.
+    pub fn rows(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let width = self.width;
+        self.data.chunks_mut(self.row_stride).map(move |row| &mut row[..width])
+    }
+}
+
+/// Watches or changes the values of a run. A run without a hook pays one comparison per site.
+pub trait Hook {
+    /// Whether [`Hook::record`] wants this site. Scores and pattern are computed in full only when wanted or edited.
+    fn wants(&self, site: Site) -> bool;
+
+    /// Whether [`Hook::edit`] changes this site.
+    fn edits(&self, site: Site) -> bool;
+
+    /// Takes note of a value.
+    fn record(&mut self, site: Site, value: View<'_>);
+
+    /// Changes a value before the pass goes on with it; only in inference passes.
+    fn edit(&mut self, site: Site, value: ViewMut<'_>);
+}

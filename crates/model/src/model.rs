@@ -1,0 +1,106 @@
+//! A network together with its parameters.
+
+use glassformer_tensor::{Buffers, Pool};
+use glassformer_weights::WeightsError;
+
+use crate::unembed::Unembed;
+use crate::{Parameters, Pass, Run, Value, WeightName, WeightView};
+
+/// The sizes that every decoder has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimensions {
+    /// L.
+    pub n_layers: usize,
+    /// H.
+    pub n_heads: usize,
+    /// K.
+    pub n_kv_heads: usize,
+    /// D.
+    pub d_model: usize,
+    /// E.
+    pub d_head: usize,
+    /// F.
+    pub d_ff: usize,
+    /// Longest sequence.
+    pub n_ctx: usize,
+    /// V.
+    pub vocab: usize,
+}
+
+/// A composition of layers: what a file in [`crate::families`] provides.
+pub trait Network: Send + Sync {
+    /// Its family's name, as in `config.json`'s `model_type`.
+    fn family(&self) -> &'static str;
+
+    /// Its sizes.
+    fn dimensions(&self) -> Dimensions;
+
+    /// Facts for people and for the page: (name, value).
+    fn facts(&self) -> Vec<(&'static str, String)>;
+
+    /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
+    fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
+
+    /// The last stage.
+    fn unembed(&self) -> &Unembed;
+
+    /// Where a parameter lies, if this network has it.
+    fn weight(&self, name: WeightName) -> Option<WeightView>;
+
+    /// `config.json` in the family's own field names.
+    fn config_json(&self) -> String;
+}
+
+/// A network and the parameters bound to it.
+pub struct Model {
+    /// The composition.
+    pub network: Box<dyn Network>,
+    /// The numbers.
+    pub parameters: Parameters,
+}
+
+impl Model {
+    /// What layer calls need, from this model and the caller's threads and memory.
+    pub fn run<'a>(&'a self, pool: &'a Pool, buffers: &'a Buffers) -> Run<'a> {
+        Run { parameters: &self.parameters, pool, buffers }
+    }
+
+    /// Ids `[B·T]` to logits `[B·T,V]`.
+    pub fn logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        let x = self.network.residual(pass, ids);
+        let normed = self.network.unembed().normed(pass, &x);
+        self.network.unembed().logits(pass, &normed)
+    }
+
+    /// Logits `[V]` after the last of `ids` only: the other rows are not unembedded.
+    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Vec<f32> {
+        let x = self.network.residual(pass, ids);
+        let normed = self.network.unembed().normed(pass, &x);
+        let rows = normed.tensor().rows();
+        let mut last = pass.run().tensor(&[1, normed.tensor().width()]);
+        last.data_mut().copy_from_slice(normed.tensor().row(rows - 1));
+        let last = pass.constant(last);
+        self.network.unembed().logits(pass, &last).tensor().data().to_vec()
+    }
+
+    /// Its sizes.
+    pub fn dimensions(&self) -> Dimensions {
+        self.network.dimensions()
+    }
+}
+
+/// What can be wrong with a model's files.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// `config.json` cannot be understood.
+    #[error("{origin}: config.json {reason}")]
+    Config {
+        /// Which model.
+        origin: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The weights do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}

@@ -1,0 +1,209 @@
+//! One forward pass: layer calls, residual sums, taps; in training also the tape.
+
+use std::sync::Arc;
+
+use glassformer_kernels::dropout::Mask;
+use glassformer_kernels::random;
+use glassformer_tensor::{Tensor, ops};
+
+use crate::hook::{Hook, View, ViewMut};
+use crate::tape::{Tape, Value};
+use crate::{Gradients, KvCache, Layer, Run, Site};
+
+/// What a pass is for.
+pub enum Mode<'a> {
+    /// Values only; each is freed when no longer needed.
+    Inference,
+    /// Values only, with the keys and values of earlier positions at hand.
+    Cached(&'a mut KvCache),
+    /// Values kept for the backward pass; dropout with this probability, its masks drawn from the key.
+    Training {
+        /// Probability of dropping, 0 for none.
+        dropout: f32,
+        /// A different one for each pass.
+        key: u64,
+    },
+}
+
+/// A forward pass over a batch of equally long sequences.
+pub struct Pass<'a> {
+    run: Run<'a>,
+    batch: usize,
+    positions: usize,
+    mode: Mode<'a>,
+    tape: Option<Tape>,
+    hook: Option<&'a mut dyn Hook>,
+    values: usize,
+    masks: u64,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over `batch` sequences of `positions` tokens each.
+    pub fn new(run: Run<'a>, batch: usize, positions: usize, mode: Mode<'a>) -> Self {
+        let tape = matches!(mode, Mode::Training { .. }).then(Tape::default);
+        if let Mode::Cached(cache) = &mode {
+            assert!(batch == 1 && positions <= cache.room(), "one sequence that fits the cache");
+        }
+        Self { run, batch, positions, mode, tape, hook: None, values: 0, masks: 0 }
+    }
+
+    /// The same pass with a hook.
+    #[must_use]
+    pub fn with_hook(mut self, hook: &'a mut dyn Hook) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
+    /// Parameters, threads, memory.
+    pub fn run(&self) -> Run<'a> {
+        self.run
+    }
+
+    /// B.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// T.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+
+    /// Position of the first token: the number of positions in the cache.
+    pub fn first_position(&self) -> usize {
+        match &self.mode {
+            Mode::Cached(cache) => cache.len(),
+            _ => 0,
+        }
+    }
+
+    /// The cache, in a cached pass.
+    pub(crate) fn cache(&mut self) -> Option<&mut KvCache> {
+        match &mut self.mode {
+            Mode::Cached(cache) => Some(cache),
+            _ => None,
+        }
+    }
+
+    /// Whether the pass keeps a tape.
+    pub fn is_training(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// Makes a tensor a value of this pass that nothing can be differentiated through.
+    pub(crate) fn constant(&mut self, tensor: Tensor) -> Value {
+        self.values += 1;
+        Value { id: self.values - 1, tensor: Arc::new(tensor) }
+    }
+
+    /// Calls a layer; in training, notes the call.
+    pub fn apply<L: Layer>(&mut self, layer: L, inputs: &[&Value]) -> Value {
+        let tensors: Vec<&Tensor> = inputs.iter().map(|value| value.tensor()).collect();
+        let (tensor, saved) = layer.forward(self.run, &tensors);
+        let output = self.constant(tensor);
+        if let Some(tape) = &mut self.tape {
+            tape.push(layer, saved, inputs.iter().map(|&value| value.clone()).collect(), output.id);
+        }
+        output
+    }
+
+    /// `a + b`: how a block adds to the residual stream.
+    pub fn add(&mut self, a: &Value, b: &Value) -> Value {
+        let mut sum = self.run.like(a.tensor());
+        ops::elementwise::sum(self.run.pool, sum.data_mut(), a.tensor().data(), b.tensor().data());
+        let output = self.constant(sum);
+        if let Some(tape) = &mut self.tape {
+            tape.push_add(a.id, b.id, output.id);
+        }
+        output
+    }
+
+    /// A dropout mask of its own for each call, `None` outside training and for probability 0.
+    pub(crate) fn mask(&mut self) -> Option<Mask> {
+        match self.mode {
+            Mode::Training { dropout, key } if dropout > 0.0 => {
+                self.masks += 1;
+                Some(Mask::new(random::derive(key, self.masks), dropout))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a hook records or changes this site.
+    pub fn watched(&self, site: Site) -> bool {
+        self.hook.as_ref().is_some_and(|hook| hook.wants(site) || hook.edits(site))
+    }
+
+    /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].
+    pub fn tap(&mut self, site: Site, value: &mut Value, axes: &[usize]) {
+        let width = value.tensor().width();
+        self.tap_columns(site, value, 0..width, axes);
+    }
+
+    /// Shows columns of a value to the hook: of a fused row q·k·v, say, the part that is q.
+    pub fn tap_columns(&mut self, site: Site, value: &mut Value, columns: std::ops::Range<usize>, axes: &[usize]) {
+        if !self.watched(site) {
+            return;
+        }
+        let mut shape = self.outer_shape();
+        shape.extend_from_slice(axes);
+        self.show(site, value, columns, shape);
+    }
+
+    /// Shows scores or a pattern `[B·H·T, S]` to the hook.
+    pub(crate) fn tap_pattern(&mut self, site: Site, value: &mut Value, heads: usize) {
+        if !self.watched(site) {
+            return;
+        }
+        let keys = value.tensor().width();
+        let mut shape = self.outer_shape();
+        let queries = shape.pop().unwrap_or(1);
+        shape.extend([heads, queries, keys]);
+        self.show(site, value, 0..keys, shape);
+    }
+
+    /// Shows something that is no value of the pass (the token ids) to the hook.
+    pub fn tap_data(&mut self, site: Site, data: &[f32]) {
+        let shape = self.outer_shape();
+        if let Some(hook) = self.hook.as_mut().filter(|hook| hook.wants(site)) {
+            hook.record(site, View { shape, data, width: 1, row_stride: 1 });
+        }
+    }
+
+    /// [T], or [B,T] when there is more than one sequence.
+    fn outer_shape(&self) -> Vec<usize> {
+        if self.batch == 1 { vec![self.positions] } else { vec![self.batch, self.positions] }
+    }
+
+    fn show(&mut self, site: Site, value: &mut Value, columns: std::ops::Range<usize>, shape: Vec<usize>) {
+        let Some(hook) = self.hook.as_mut() else { return };
+        let (row_stride, width, first) = (value.tensor().width(), columns.len(), columns.start);
+        if hook.edits(site) {
+            assert!(self.tape.is_none(), "values are edited in inference passes only");
+            if Arc::get_mut(&mut value.tensor).is_none() {
+                value.tensor = Arc::new(value.tensor().copy(self.run.buffers));
+            }
+            let tensor = Arc::get_mut(&mut value.tensor).expect("just made unique");
+            let data = &mut tensor.data_mut()[first..];
+            hook.edit(site, ViewMut { shape: shape.clone(), data, width, row_stride });
+        }
+        if hook.wants(site) {
+            let data = &value.tensor().data()[first..];
+            hook.record(site, View { shape, data, width, row_stride });
+        }
+    }
+
+    /// Ends a cached pass: its positions now count as seen.
+    pub fn finish(mut self) {
+        let positions = self.positions;
+        if let Some(cache) = self.cache() {
+            cache.advance(positions);
+        }
+    }
+
+    /// Replays a training pass backwards from `last`, whose gradient is `d_last`.
+    pub fn backward(self, last: &Value, d_last: Tensor, gradients: &mut Gradients) {
+        let tape = self.tape.expect("a training pass");
+        tape.backward(self.run, self.values, last, d_last, gradients);
+    }
+}

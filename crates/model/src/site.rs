@@ -1,0 +1,167 @@
+//! The name of every intermediate value: the one vocabulary of code, golden files, traces, page and docs.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A place in the forward pass. Shapes: T positions, D d_model, H heads, E d_head, F d_ff, V vocab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Site {
+    /// The token ids `[T]`.
+    Tokens,
+    /// Each token's row of W_E `[T,D]`.
+    Embed,
+    /// Each position's row of W_pos `[T,D]`.
+    PosEmbed,
+    /// A value inside block `layer`.
+    Block {
+        /// Which block, from 0.
+        layer: usize,
+        /// Which value.
+        site: BlockSite,
+    },
+    /// The last residual after the final norm `[T,D]`.
+    LnFinal,
+    /// Unnormalised log-probabilities of the next token `[T,V]`.
+    Logits,
+    /// softmax of the logits `[T,V]`.
+    Probs,
+}
+
+/// A value inside a block, in the order in which it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlockSite {
+    /// The residual stream as the block receives it `[T,D]`.
+    ResidPre,
+    /// … after the first norm `[T,D]`.
+    Ln1,
+    /// Queries as they enter the dot product `[T,H,E]`.
+    Q,
+    /// Keys as they enter the dot product `[T,H,E]`.
+    K,
+    /// Values `[T,H,E]`.
+    V,
+    /// q·k/√E, masked with −∞ `[H,T,S]`.
+    Scores,
+    /// softmax of the scores over the keys `[H,T,S]`.
+    Pattern,
+    /// Values weighted by the pattern and summed, per head `[T,H,E]`.
+    Z,
+    /// What attention adds to the residual stream `[T,D]`.
+    AttnOut,
+    /// The residual stream between attention and MLP `[T,D]`.
+    ResidMid,
+    /// … after the second norm `[T,D]`.
+    Ln2,
+    /// Each neuron before its activation function `[T,F]`.
+    MlpPre,
+    /// Each neuron after it `[T,F]`.
+    MlpPost,
+    /// What the MLP adds to the residual stream `[T,D]`.
+    MlpOut,
+    /// The residual stream as the block leaves it `[T,D]`.
+    ResidPost,
+}
+
+impl BlockSite {
+    /// All of them, in order.
+    pub const ALL: [Self; 15] = [
+        Self::ResidPre,
+        Self::Ln1,
+        Self::Q,
+        Self::K,
+        Self::V,
+        Self::Scores,
+        Self::Pattern,
+        Self::Z,
+        Self::AttnOut,
+        Self::ResidMid,
+        Self::Ln2,
+        Self::MlpPre,
+        Self::MlpPost,
+        Self::MlpOut,
+        Self::ResidPost,
+    ];
+
+    /// Its name after `blocks.{l}.`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ResidPre => "resid_pre",
+            Self::Ln1 => "ln1",
+            Self::Q => "q",
+            Self::K => "k",
+            Self::V => "v",
+            Self::Scores => "scores",
+            Self::Pattern => "pattern",
+            Self::Z => "z",
+            Self::AttnOut => "attn_out",
+            Self::ResidMid => "resid_mid",
+            Self::Ln2 => "ln2",
+            Self::MlpPre => "mlp_pre",
+            Self::MlpPost => "mlp_post",
+            Self::MlpOut => "mlp_out",
+            Self::ResidPost => "resid_post",
+        }
+    }
+}
+
+impl Site {
+    /// A value inside block `layer`.
+    pub fn block(layer: usize, site: BlockSite) -> Self {
+        Self::Block { layer, site }
+    }
+
+    /// Every site of a decoder with `n_layers` blocks, in the order of computation.
+    pub fn all(n_layers: usize) -> Vec<Self> {
+        let blocks = (0..n_layers).flat_map(|layer| BlockSite::ALL.map(|site| Self::block(layer, site)));
+        [Self::Tokens, Self::Embed, Self::PosEmbed]
+            .into_iter()
+            .chain(blocks)
+            .chain([Self::LnFinal, Self::Logits, Self::Probs])
+            .collect()
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens => f.write_str("tokens"),
+            Self::Embed => f.write_str("embed"),
+            Self::PosEmbed => f.write_str("pos_embed"),
+            Self::Block { layer, site } => write!(f, "blocks.{layer}.{}", site.name()),
+            Self::LnFinal => f.write_str("ln_final"),
+            Self::Logits => f.write_str("logits"),
+            Self::Probs => f.write_str("probs"),
+        }
+    }
+}
+
+impl FromStr for Site {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("{text:?} is not a site; sites look like embed, blocks.0.pattern, ln_final, logits");
+        let plain = [Self::Tokens, Self::Embed, Self::PosEmbed, Self::LnFinal, Self::Logits, Self::Probs];
+        if let Some(site) = plain.into_iter().find(|site| site.to_string() == text) {
+            return Ok(site);
+        }
+        let (layer, name) = text.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')).ok_or_else(unknown)?;
+        let layer = layer.parse().map_err(|_| unknown())?;
+        let site = BlockSite::ALL.into_iter().find(|site| site.name() == name).ok_or_else(unknown)?;
+        Ok(Self::block(layer, site))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Site;
+
+    #[test]
+    fn names_round_trip() {
+        for site in Site::all(3) {
+            assert_eq!(site.to_string().parse(), Ok(site));
+        }
+        for wrong in ["", "blocks", "blocks.0", "blocks.x.q", "blocks.-1.q", "blocks.0.nope", "embed "] {
+            assert!(wrong.parse::<Site>().is_err(), "{wrong:?}");
+        }
+    }
+}

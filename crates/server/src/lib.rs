@@ -1,0 +1,1 @@
+//! The explainer's page and API over HTTP.

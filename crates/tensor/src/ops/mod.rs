@@ -1,0 +1,10 @@
+//! The kernels, split over the threads of a [`crate::Pool`].
+//!
+//! Splits are by whole rows, so results do not depend on which thread did what.
+
+pub mod attention;
+pub mod elementwise;
+pub mod linear;
+pub mod loss;
+pub mod norm;
+pub mod optimizer;

@@ -1,0 +1,1 @@
+//! Recording, editing and explaining every value of a run.

@@ -1,0 +1,190 @@
+//! Checkpoints: a folder that is written whole or not at all, and from which a run goes on bit for bit.
+//!
+//! `checkpoints/step-000500/` holds `config.json`, `model.safetensors` and `tokenizer.json` as Hugging Face lays them
+//! out (so each checkpoint is a model by itself), and `optimizer.safetensors` and `trainer.json` for going on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glassformer_model::{Model, families};
+use glassformer_tokens::Tokenizer;
+use glassformer_weights::{FloatType, NamedTensor, TensorFile, atomic, safetensors};
+use serde::{Deserialize, Serialize};
+
+use crate::{Optimizer, TrainError};
+
+/// Where a run stands. With the seed of its options this is all its random state: batches and dropout masks are
+/// functions of (seed, step).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done; the next batch's number follows from it.
+    pub step: u64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Lowest validation loss so far.
+    pub best_val_loss: Option<f64>,
+    /// The step at which it was seen.
+    pub best_step: u64,
+}
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const PROGRESS: &str = "trainer.json";
+
+/// The checkpoints of the run in `run`.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// Those of the run folder `run`.
+    pub fn of(run: &Path) -> Self {
+        Self { folder: run.join("checkpoints") }
+    }
+
+    /// All complete checkpoints, the oldest first.
+    pub fn list(&self) -> Vec<(u64, PathBuf)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut found: Vec<(u64, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+                Some((step, entry.path()))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The folder of step `step`.
+    pub fn path(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("step-{step:06}"))
+    }
+
+    /// Writes a checkpoint and then removes those that are neither the newest two nor the best.
+    pub fn save(
+        &self,
+        model: &Model,
+        tokenizer: &Tokenizer,
+        optimizer: &Optimizer,
+        progress: &Progress,
+    ) -> Result<PathBuf, TrainError> {
+        let path = self.path(progress.step);
+        let error = |source| TrainError::Save { path: path.clone(), source };
+        fs::create_dir_all(&self.folder).map_err(error)?;
+        if path.exists() {
+            // Saved at this very step already (a stop right after an evaluation): the contents are the same.
+            return Ok(path);
+        }
+        atomic::write_folder(&path, |folder| {
+            write_model(folder, model, tokenizer, FloatType::F32)?;
+            atomic::write_synced(&folder.join(OPTIMIZER), &optimizer_bytes(model, optimizer)?)?;
+            atomic::write_synced(&folder.join(PROGRESS), &serde_json::to_vec_pretty(progress)?)
+        })
+        .map_err(error)?;
+        self.prune(progress);
+        Ok(path)
+    }
+
+    fn prune(&self, progress: &Progress) {
+        let all = self.list();
+        let newest = all.len().saturating_sub(2);
+        for (step, path) in &all[..newest] {
+            if *step != progress.best_step || progress.best_val_loss.is_none() {
+                // What cannot be removed only takes up room.
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+    }
+
+    /// The newest checkpoint that can be read whole: model, optimiser, progress. `None` when there is none at all.
+    ///
+    /// A damaged one is passed over in favour of the one before it, and named in the returned list.
+    pub fn resume(&self) -> Result<Option<Resumed>, TrainError> {
+        let mut damaged = Vec::new();
+        for (_, path) in self.list().into_iter().rev() {
+            match read(&path) {
+                Ok((model, optimizer, progress)) => {
+                    return Ok(Some(Resumed { model, optimizer, progress, damaged }));
+                }
+                Err(error) => damaged.push(error),
+            }
+        }
+        match damaged.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// The model to use: the checkpoint with the lowest validation loss, or the newest.
+    pub fn best(&self) -> Option<PathBuf> {
+        let all = self.list();
+        let (_, newest) = all.last()?;
+        let progress: Option<Progress> =
+            fs::read(newest.join(PROGRESS)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let best = progress.filter(|p| p.best_val_loss.is_some()).map(|p| self.path(p.best_step));
+        Some(best.filter(|path| path.exists()).unwrap_or_else(|| newest.clone()))
+    }
+}
+
+/// A run taken up again.
+pub struct Resumed {
+    /// With the parameters of the checkpoint.
+    pub model: Model,
+    /// With its moments.
+    pub optimizer: Optimizer,
+    /// Where it stood.
+    pub progress: Progress,
+    /// Newer checkpoints that could not be read, and why.
+    pub damaged: Vec<TrainError>,
+}
+
+/// Writes `config.json`, the weights and `tokenizer.json` into `folder`.
+pub fn write_model(folder: &Path, model: &Model, tokenizer: &Tokenizer, dtype: FloatType) -> io::Result<()> {
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    let tensors = model.parameters.named(model.parameters.arena());
+    let bytes = safetensors::to_bytes(&tensors, dtype, &metadata).map_err(io::Error::other)?;
+    atomic::write_synced(&folder.join(MODEL), &bytes)?;
+    atomic::write_synced(&folder.join("config.json"), model.network.config_json().as_bytes())?;
+    atomic::write_synced(&folder.join("tokenizer.json"), tokenizer.to_json().as_bytes())
+}
+
+fn optimizer_bytes(model: &Model, optimizer: &Optimizer) -> io::Result<Vec<u8>> {
+    let moment = |arena, prefix: &str| -> Vec<NamedTensor<'_>> {
+        let mut tensors = model.parameters.named(arena);
+        for tensor in &mut tensors {
+            tensor.name = format!("{prefix}.{}", tensor.name);
+        }
+        tensors
+    };
+    let mut tensors = moment(&optimizer.m, "m");
+    tensors.extend(moment(&optimizer.v, "v"));
+    let metadata = BTreeMap::from([("step".to_owned(), optimizer.step.to_string())]);
+    safetensors::to_bytes(&tensors, FloatType::F32, &metadata).map_err(io::Error::other)
+}
+
+fn read(path: &Path) -> Result<(Model, Optimizer, Progress), TrainError> {
+    let read = |name: &str| {
+        let path = path.join(name);
+        fs::read(&path).map_err(|source| TrainError::Read { path, source })
+    };
+    let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
+    let weights = TensorFile::open(&path.join(MODEL))?;
+    let model = families::load(&config, &weights, &path.display().to_string())?;
+    let progress: Progress = serde_json::from_slice(&read(PROGRESS)?).map_err(|source| TrainError::Progress {
+        path: path.join(PROGRESS),
+        source,
+    })?;
+    let file = TensorFile::open(&path.join(OPTIMIZER))?;
+    let mut optimizer = Optimizer::new(model.parameters.arena().len());
+    for spec in model.parameters.layout().specs() {
+        let range = spec.id.offset()..spec.id.offset() + spec.shape.iter().product::<usize>();
+        file.read_f32(&format!("m.{}", spec.name), &spec.shape, &mut optimizer.m[range.clone()])?;
+        file.read_f32(&format!("v.{}", spec.name), &spec.shape, &mut optimizer.v[range])?;
+    }
+    optimizer.step = progress.step;
+    Ok((model, optimizer, progress))
+}

@@ -1,0 +1,24 @@
+//! From corpora to batches.
+//!
+//! ```text
+//! files, folders ─► documents ─► token shards (memory-mapped, kept) ─► batches of windows
+//!   Corpus          Documents    Shards                                Batches, Windows
+//! ```
+//!
+//! A corpus is tokenised once. What comes after it is numbers on disk, in nanoGPT's own format, and a
+//! batch is found by its number alone: a run is resumed by knowing how far it came.
+
+mod batches;
+mod corpus;
+mod documents;
+mod error;
+mod prepare;
+mod shards;
+mod writer;
+
+pub use batches::{Batches, Windows};
+pub use corpus::{Corpus, CorpusOptions, DocumentSplit, SourceFile};
+pub use documents::{DOCUMENT_MARKER, Documents};
+pub use error::DataError;
+pub use prepare::{Prepare, Progress};
+pub use shards::{Meta, Shard, Shards};

@@ -1,0 +1,253 @@
+//! Tokenising a corpus once.
+//!
+//! Each file's tokens go to the training shard; then the file's last part is moved on to the validation
+//! shard. So memory holds a few megabytes of text at a time, however large the corpus.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use glassformer_tensor::Pool;
+use glassformer_tokens::{TokenizeError, Tokenizer};
+use rayon::prelude::*;
+
+use super::corpus::{Corpus, SourceFile};
+use super::documents::Documents;
+use super::error::DataError;
+use super::shards::{MadeFrom, Meta, Shards, Source, Writers};
+
+/// Changes when the same corpus would give other shards.
+const FORMAT: u32 = 1;
+
+/// Bytes of text tokenised at a time.
+const BATCH: usize = 8 << 20;
+
+/// A file with fewer documents than this is split between two tokens, not between two documents.
+const FEW_DOCUMENTS: usize = 20;
+
+/// How far the preparation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the corpus read so far, packed as they are on disk.
+    pub bytes: u64,
+    /// Bytes of the whole corpus.
+    pub total_bytes: u64,
+    /// Documents so far.
+    pub documents: u64,
+    /// Tokens so far.
+    pub tokens: u64,
+}
+
+/// How to turn a corpus into shards.
+pub struct Prepare<'a> {
+    /// The text.
+    pub corpus: &'a Corpus,
+    /// What cuts it.
+    pub tokenizer: &'a Tokenizer,
+    /// The part of each file kept for validation: the last `val_fraction` of its documents, or where it
+    /// has fewer than twenty, of its tokens. At least 0, less than 1; nanoGPT takes 0.1.
+    pub val_fraction: f64,
+    /// The threads that share the work; the shards are the same for any number of them.
+    pub pool: &'a Pool,
+    /// Called after every few megabytes.
+    pub progress: &'a dyn Fn(Progress),
+}
+
+impl Prepare<'_> {
+    /// Opens the shards in `folder` if they were made from the same files with the same tokenizer and
+    /// options, otherwise makes them there.
+    ///
+    /// # Errors
+    /// As reading the corpus; [`DataError::Tokenize`], [`DataError::Write`], [`DataError::Fraction`].
+    pub fn shards_in(&self, folder: &Path) -> Result<Shards, DataError> {
+        if !(0.0..1.0).contains(&self.val_fraction) {
+            return Err(DataError::Fraction(self.val_fraction));
+        }
+        let made_from = self.made_from();
+        // Whatever is wrong with older shards, making them anew sets it right.
+        if let Ok(shards) = Shards::open(folder)
+            && shards
+                .meta
+                .as_ref()
+                .is_some_and(|meta| meta.made_from == made_from)
+        {
+            return Ok(shards);
+        }
+        fs::create_dir_all(folder).map_err(DataError::write(folder))?;
+        let mut work = Work {
+            prepare: self,
+            writers: Writers::create(folder, self.tokenizer.vocab_size())?,
+            newline: self
+                .tokenizer
+                .encode("\n")
+                .map(|newline| newline.ids)
+                .unwrap_or_default(),
+            unknown: BTreeSet::new(),
+            progress: Progress {
+                total_bytes: self.corpus.files().iter().map(|file| file.size).sum(),
+                ..Progress::default()
+            },
+        };
+        for file in self.corpus.files() {
+            work.add_file(file)?;
+        }
+        work.finish(folder, made_from)?;
+        Shards::open(folder)
+    }
+
+    fn made_from(&self) -> MadeFrom {
+        let source = |file: &SourceFile| {
+            let full = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+            Source {
+                path: full.to_string_lossy().into(),
+                size: file.size,
+                modified: file.modified,
+            }
+        };
+        MadeFrom {
+            format: FORMAT,
+            tokenizer: self.tokenizer.fingerprint().to_owned(),
+            vocab_size: self.tokenizer.vocab_size(),
+            sources: self.corpus.files().iter().map(source).collect(),
+            split: self.corpus.options().split,
+            text_field: self.corpus.options().text_field.clone(),
+            val_fraction: self.val_fraction,
+        }
+    }
+}
+
+struct Work<'a> {
+    prepare: &'a Prepare<'a>,
+    writers: Writers,
+    /// Separates documents where the vocabulary has no end of text.
+    newline: Vec<u32>,
+    unknown: BTreeSet<char>,
+    progress: Progress,
+}
+
+impl Work<'_> {
+    fn add_file(&mut self, file: &SourceFile) -> Result<(), DataError> {
+        let before = self.progress.bytes;
+        let first = self.writers.train.len();
+        // Where each document begins in the training shard.
+        let mut starts = Vec::new();
+        let mut documents = self.prepare.corpus.documents_of(file)?;
+        loop {
+            let batch = next_batch(&mut documents)?;
+            if batch.is_empty() {
+                break;
+            }
+            let refused = |source| DataError::Tokenize {
+                path: file.path.clone(),
+                source,
+            };
+            for Tokens { ids, unknown } in self.tokenise(&batch).map_err(refused)? {
+                starts.push(self.writers.train.len());
+                self.unknown.extend(unknown);
+                self.add_document(&ids)?;
+            }
+            self.progress.bytes = before + documents.position();
+            (self.prepare.progress)(self.progress);
+        }
+        self.progress.bytes = before + file.size;
+        let last = self.writers.train.len();
+        let from = first + kept(&starts, first, last, self.prepare.val_fraction);
+        self.writers.train.move_tail(from, &mut self.writers.val)
+    }
+
+    /// One document, set apart from the next by the end of text, or else from the one before by a newline.
+    fn add_document(&mut self, ids: &[u32]) -> Result<(), DataError> {
+        let train = &mut self.writers.train;
+        let before = train.len();
+        let end = self.prepare.tokenizer.end_of_text();
+        if end.is_none() && self.progress.documents > 0 {
+            train.push(&self.newline)?;
+        }
+        train.push(ids)?;
+        train.push(end.as_slice())?;
+        self.progress.documents += 1;
+        self.progress.tokens += train.len() - before;
+        Ok(())
+    }
+
+    /// The ids of each document and its unknown characters. Long documents are cut where that changes
+    /// nothing, so that all threads have work even for a single book.
+    fn tokenise(&self, batch: &[String]) -> Result<Vec<Tokens>, TokenizeError> {
+        let tokenizer = self.prepare.tokenizer;
+        let mut pieces = Vec::new();
+        for (n, text) in batch.iter().enumerate() {
+            pieces.extend(tokenizer.pieces(text).map(|piece| (n, piece)));
+        }
+        let encode = |(n, piece): (usize, Range<usize>)| {
+            tokenizer
+                .encode(&batch[n][piece])
+                .map(|found| (n, found.ids, found.unknown))
+        };
+        let encoded: Result<Vec<_>, _> = match self.prepare.pool.rayon() {
+            Some(pool) => pool.install(|| pieces.into_par_iter().map(encode).collect()),
+            None => pieces.into_iter().map(encode).collect(),
+        };
+        let mut documents: Vec<Tokens> = batch.iter().map(|_| Tokens::default()).collect();
+        for (n, ids, unknown) in encoded? {
+            documents[n].ids.extend(ids);
+            documents[n].unknown.extend(unknown);
+        }
+        Ok(documents)
+    }
+
+    fn finish(self, folder: &Path, made_from: MadeFrom) -> Result<(), DataError> {
+        if self.progress.documents == 0 {
+            return Err(self.prepare.corpus.no_documents());
+        }
+        let meta = Meta {
+            made_from,
+            train_tokens: self.writers.train.len(),
+            val_tokens: self.writers.val.len(),
+            documents: self.progress.documents,
+            unknown: self.unknown.iter().collect(),
+        };
+        self.writers.publish(folder, Some(&meta))?;
+        (self.prepare.progress)(self.progress);
+        Ok(())
+    }
+}
+
+/// A document in ids.
+#[derive(Default)]
+struct Tokens {
+    ids: Vec<u32>,
+    unknown: Vec<char>,
+}
+
+/// Some megabytes of documents; none at the end.
+fn next_batch(documents: &mut Documents) -> Result<Vec<String>, DataError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while bytes < BATCH {
+        let Some(document) = documents.next().transpose()? else {
+            break;
+        };
+        bytes += document.len();
+        batch.push(document);
+    }
+    Ok(batch)
+}
+
+/// How many tokens of a file, which has documents beginning at `starts` and lies at `first..last`, stay
+/// in the training shard.
+fn kept(starts: &[u64], first: u64, last: u64, val_fraction: f64) -> u64 {
+    let train = |all: f64| all * (1.0 - val_fraction);
+    if starts.len() < FEW_DOCUMENTS {
+        return train((last - first) as f64) as u64;
+    }
+    // At least one document on either side, if there is a side.
+    let documents = starts.len() as f64;
+    let most = if val_fraction > 0.0 {
+        documents - 1.0
+    } else {
+        documents
+    };
+    let kept = train(documents).round().clamp(1.0, most) as usize;
+    starts.get(kept).copied().unwrap_or(last) - first
+}

@@ -1,0 +1,84 @@
+//! What can stop a training run.
+
+use std::io;
+use std::path::PathBuf;
+
+use glassformer_model::ModelError;
+use glassformer_weights::WeightsError;
+
+/// Each message is one line: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A checkpoint cannot be written.
+    #[error(
+        "cannot save {path}: {source}; the checkpoint before it is whole: make room (or rights) there, then go on with --resume",
+        path = path.display()
+    )]
+    Save {
+        /// Which checkpoint.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another file of the run cannot be written.
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of a checkpoint cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `trainer.json` is damaged.
+    #[error("{path} is damaged: {source}; remove this checkpoint's folder to go on from the one before", path = path.display())]
+    Progress {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        source: serde_json::Error,
+    },
+    /// The loss is no number any more.
+    #[error(
+        "the loss became {loss} at step {step}: the run diverged; go back with --resume and a lower --learning-rate, or more --warmup"
+    )]
+    Diverged {
+        /// When.
+        step: u64,
+        /// NaN or infinity.
+        loss: f64,
+    },
+    /// A number out of range.
+    #[error("{0}")]
+    Options(String),
+    /// The folder of a new run holds one already.
+    #[error(
+        "{path} already holds a run; go on with it by --resume, or name another folder with --out",
+        path = path.display()
+    )]
+    RunExists {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// Nothing to take up again.
+    #[error("{path} holds no run to resume; start one without --resume", path = path.display())]
+    NoRun {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A model that cannot be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The corpus.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+}

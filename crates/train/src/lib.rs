@@ -1,0 +1,18 @@
+//! Corpora, optimiser, checkpoints and the training loop.
+//!
+//! Level 4. [`data`] turns text into batches, [`Trainer`] is the loop, [`checkpoint`] makes a run go on bit for bit.
+
+pub mod checkpoint;
+pub mod data;
+mod error;
+pub mod metrics;
+mod optimizer;
+mod options;
+pub mod schedule;
+pub mod setup;
+mod trainer;
+
+pub use error::TrainError;
+pub use optimizer::Optimizer;
+pub use options::{Options, PRESETS, Vocabulary};
+pub use trainer::{Observer, Outcome, StepReport, Trainer, gradient, gradient_of};

@@ -1,0 +1,54 @@
+//! AdamW over the flat arena, with clipping and groups.
+
+use glassformer_kernels::adamw::AdamW;
+use glassformer_model::{Gradients, Parameters};
+use glassformer_tensor::{Pool, ops::optimizer};
+
+use crate::Options;
+
+/// The optimiser's memory: two numbers for each parameter, and how many steps were taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    /// First moments.
+    pub m: Vec<f32>,
+    /// Second moments.
+    pub v: Vec<f32>,
+    /// Steps taken.
+    pub step: u64,
+}
+
+impl Optimizer {
+    /// For `len` parameters.
+    pub fn new(len: usize) -> Self {
+        Self { m: vec![0.0; len], v: vec![0.0; len], step: 0 }
+    }
+
+    /// One step with gradients summed over the batch's mean; returns the norm of the gradient before clipping.
+    pub fn step(
+        &mut self,
+        pool: &Pool,
+        parameters: &mut Parameters,
+        gradients: &Gradients,
+        options: &Options,
+        learning_rate: f64,
+    ) -> f64 {
+        let norm = optimizer::norm(pool, gradients.arena());
+        let clip = options.clip;
+        let gradient_scale = if clip > 0.0 && norm > clip { (clip / (norm + 1e-6)) as f32 } else { 1.0 };
+        self.step += 1;
+        for (range, decays) in parameters.decay_groups() {
+            let adamw = AdamW {
+                learning_rate: learning_rate as f32,
+                betas: (options.beta1, options.beta2),
+                eps: options.eps,
+                weight_decay: if decays { options.weight_decay } else { 0.0 },
+                step: self.step,
+                gradient_scale,
+            };
+            let theta = &mut parameters.arena_mut()[range.clone()];
+            let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
+            optimizer::step(pool, theta, m, v, &gradients.arena()[range], adamw);
+        }
+        norm
+    }
+}

@@ -1,0 +1,229 @@
+//! Every number that decides a training run, and the presets.
+
+use std::path::PathBuf;
+
+use glassformer_model::Dimensions;
+use glassformer_model::block::mlp::Activation;
+use glassformer_model::families::gpt2;
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Schedule;
+
+/// What the tokens are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vocabulary {
+    /// Every distinct character of the corpus is a token.
+    Characters,
+    /// Byte-level BPE with this many tokens, trained on the corpus.
+    Bpe(usize),
+    /// A `tokenizer.json`.
+    File(PathBuf),
+}
+
+/// All hyper-parameters of a run. Stored with the run, so that `--resume` needs no other flag.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// L.
+    pub n_layers: usize,
+    /// H.
+    pub n_heads: usize,
+    /// D.
+    pub d_model: usize,
+    /// F; 4·D when absent.
+    pub d_ff: Option<usize>,
+    /// T: tokens the model sees at once.
+    pub n_ctx: usize,
+    /// ReLU instead of GELU.
+    pub relu: bool,
+    /// What the tokens are.
+    pub vocabulary: Vocabulary,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Sequences in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are added up before a step.
+    pub accumulate: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Where the schedule ends.
+    pub min_learning_rate: f64,
+    /// Steps from 0 to the highest learning rate.
+    pub warmup: u64,
+    /// What follows the warm-up.
+    pub schedule: Schedule,
+    /// λ of AdamW, on matrices only.
+    pub weight_decay: f32,
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// ε of AdamW.
+    pub eps: f32,
+    /// Gradients longer than this are scaled down to it; 0 for never.
+    pub clip: f64,
+    /// Probability of dropping, on embeddings, patterns and what is added to the residual stream.
+    pub dropout: f32,
+    /// Of parameters, batches and dropout.
+    pub seed: u64,
+    /// Steps from one evaluation (with sample and checkpoint) to the next.
+    pub eval_every: u64,
+    /// Batches of the validation set in one evaluation.
+    pub eval_batches: usize,
+    /// Steps from one line of metrics to the next.
+    pub log_every: u64,
+    /// What samples begin with; empty for the end-of-text token or a line break.
+    pub sample_prompts: Vec<String>,
+    /// Tokens of a sample; 0 for no samples.
+    pub sample_tokens: usize,
+    /// The part of the corpus kept for validation.
+    pub val_fraction: f64,
+}
+
+/// Names of the presets, for messages and help.
+pub const PRESETS: &[&str] = &["nano", "baby", "tiny-story"];
+
+impl Options {
+    /// A preset by name.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "nano" => Some(Self::nano()),
+            "baby" => Some(Self::baby()),
+            "tiny-story" => Some(Self::tiny_story()),
+            _ => None,
+        }
+    }
+
+    /// nanoGPT's recipe for a CPU: 0.8 M parameters on characters, minutes.
+    fn nano() -> Self {
+        Self {
+            n_layers: 4,
+            n_heads: 4,
+            d_model: 128,
+            d_ff: None,
+            n_ctx: 64,
+            relu: false,
+            vocabulary: Vocabulary::Characters,
+            steps: 2_000,
+            batch_size: 12,
+            accumulate: 1,
+            learning_rate: 1e-3,
+            min_learning_rate: 1e-4,
+            warmup: 100,
+            schedule: Schedule::Cosine,
+            weight_decay: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 1e-8,
+            clip: 1.0,
+            dropout: 0.0,
+            seed: 1337,
+            eval_every: 250,
+            eval_batches: 20,
+            log_every: 10,
+            sample_prompts: Vec::new(),
+            sample_tokens: 120,
+            val_fraction: 0.1,
+        }
+    }
+
+    /// nanoGPT's "baby GPT": 10.7 M parameters on characters, an hour or so.
+    fn baby() -> Self {
+        Self {
+            n_layers: 6,
+            n_heads: 6,
+            d_model: 384,
+            n_ctx: 256,
+            steps: 5_000,
+            dropout: 0.2,
+            ..Self::nano()
+        }
+    }
+
+    /// 3.5 M parameters on byte-level BPE, as the built-in model.
+    fn tiny_story() -> Self {
+        Self {
+            n_layers: 6,
+            n_heads: 6,
+            d_model: 192,
+            n_ctx: 256,
+            vocabulary: Vocabulary::Bpe(4096),
+            steps: 6_000,
+            batch_size: 16,
+            learning_rate: 2e-3,
+            min_learning_rate: 1e-4,
+            warmup: 200,
+            eval_every: 500,
+            sample_tokens: 80,
+            val_fraction: 0.02,
+            ..Self::nano()
+        }
+    }
+
+    /// The sizes of the model for a vocabulary of `vocab` tokens.
+    pub fn dimensions(&self, vocab: usize) -> Dimensions {
+        Dimensions {
+            n_layers: self.n_layers,
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_heads,
+            d_model: self.d_model,
+            d_head: self.d_model / self.n_heads.max(1),
+            d_ff: self.d_ff.unwrap_or(4 * self.d_model),
+            n_ctx: self.n_ctx,
+            vocab,
+        }
+    }
+
+    /// The model's config for a vocabulary of `vocab` tokens.
+    pub fn config(&self, vocab: usize) -> gpt2::Config {
+        let activation = if self.relu { Activation::Relu } else { Activation::GeluTanh };
+        gpt2::Config::new(&self.dimensions(vocab), activation)
+    }
+
+    /// Checks ranges, in words that name the flag.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("--layers", self.n_layers as u64),
+            ("--heads", self.n_heads as u64),
+            ("--d-model", self.d_model as u64),
+            ("--context", self.n_ctx as u64),
+            ("--steps", self.steps),
+            ("--batch-size", self.batch_size as u64),
+            ("--accumulate", self.accumulate as u64),
+            ("--eval-every", self.eval_every),
+            ("--eval-batches", self.eval_batches as u64),
+            ("--log-every", self.log_every),
+        ];
+        if let Some((flag, _)) = positive.into_iter().find(|&(_, value)| value == 0) {
+            return Err(format!("{flag} is 0; it must be at least 1"));
+        }
+        if !self.d_model.is_multiple_of(self.n_heads) {
+            return Err(format!(
+                "--d-model {} cannot be shared by --heads {}; choose a multiple",
+                self.d_model, self.n_heads
+            ));
+        }
+        let fractions = [
+            ("--dropout", f64::from(self.dropout)),
+            ("--beta1", f64::from(self.beta1)),
+            ("--beta2", f64::from(self.beta2)),
+        ];
+        if let Some((flag, value)) = fractions.into_iter().find(|&(_, value)| !(0.0..1.0).contains(&value)) {
+            return Err(format!("{flag} is {value}; it must lie between 0 and 1, without 1"));
+        }
+        if !(self.val_fraction > 0.0 && self.val_fraction < 1.0) {
+            return Err(format!("--val-fraction is {}; it must lie between 0 and 1", self.val_fraction));
+        }
+        let sizes = [
+            ("--learning-rate", self.learning_rate),
+            ("--min-learning-rate", self.min_learning_rate),
+            ("--weight-decay", f64::from(self.weight_decay)),
+            ("--eps", f64::from(self.eps)),
+            ("--clip", self.clip),
+        ];
+        if let Some((flag, value)) = sizes.into_iter().find(|&(_, value)| !(value >= 0.0 && value.is_finite())) {
+            return Err(format!("{flag} is {value}; it must be a number from 0 up"));
+        }
+        Ok(())
+    }
+}

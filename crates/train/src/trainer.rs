@@ -1,0 +1,289 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use glassformer_generate::{Generation, Sampling, Work};
+use glassformer_kernels::random;
+use glassformer_model::{Gradients, Mode, Model, Pass, loss};
+use glassformer_tensor::{Buffers, Pool};
+use glassformer_tokens::Tokenizer;
+
+use crate::checkpoint::{Checkpoints, Progress};
+use crate::data::{Batches, Windows};
+use crate::metrics::{Metrics, MetricsLog};
+use crate::schedule::learning_rate;
+use crate::{Optimizer, Options, TrainError};
+
+/// What a run works with.
+pub struct Trainer {
+    /// All hyper-parameters.
+    pub options: Options,
+    /// The model as it stands.
+    pub model: Model,
+    /// Its tokenizer: saved with it, and for samples.
+    pub tokenizer: Tokenizer,
+    /// The optimiser's memory.
+    pub optimizer: Optimizer,
+    /// Where the run stands.
+    pub progress: Progress,
+    /// Random windows of the training text.
+    pub train: Batches,
+    /// Evenly spread windows of the validation text.
+    pub validation: Windows,
+}
+
+/// What the loop tells while it runs; every method may do nothing.
+pub trait Observer {
+    /// A step is done.
+    fn step(&mut self, step: u64, train_loss: f64, tokens_per_s: f64);
+    /// An evaluation is done.
+    fn evaluated(&mut self, metrics: &Metrics, is_best: bool);
+    /// A sample was written at an evaluation.
+    fn sample(&mut self, prompt: &str, continuation: &str);
+    /// A checkpoint was written.
+    fn saved(&mut self, path: &Path);
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// It was asked to stop; the checkpoint is where it goes on.
+    Stopped(PathBuf),
+}
+
+/// Mean loss and norm of one optimiser step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepReport {
+    /// Mean over the step's batches.
+    pub loss: f64,
+    /// Before clipping.
+    pub grad_norm: f64,
+    /// As scheduled.
+    pub learning_rate: f64,
+}
+
+impl Trainer {
+    /// Runs to the last step, or until `stop` is set: then saves and returns.
+    pub fn run(
+        &mut self,
+        pool: &Pool,
+        folder: &Path,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
+        let checkpoints = Checkpoints::of(folder);
+        let mut log = MetricsLog::open(folder, self.progress.step)?;
+        let buffers = Buffers::new();
+        let mut gradients = Gradients::zeros(self.model.parameters.layout());
+        let mut window = Window::new(self.progress.seconds);
+        while self.progress.step < self.options.steps {
+            if stop.load(Ordering::Relaxed) {
+                let path = checkpoints.save(&self.model, &self.tokenizer, &self.optimizer, &self.progress)?;
+                return Ok(Outcome::Stopped(path));
+            }
+            let report = self.step(pool, &buffers, &mut gradients)?;
+            let step = self.progress.step;
+            window.add(report.loss, self.tokens_per_step());
+            self.progress.seconds = window.seconds();
+            observer.step(step, report.loss, window.tokens_per_s());
+
+            let last = step == self.options.steps;
+            let evaluate = last || step.is_multiple_of(self.options.eval_every);
+            if !(evaluate || step.is_multiple_of(self.options.log_every)) {
+                continue;
+            }
+            let mut metrics = window.metrics(step, &report);
+            if evaluate {
+                metrics.val_loss = Some(self.evaluate(pool, &buffers));
+                let is_best = self.note(&metrics);
+                observer.evaluated(&metrics, is_best);
+                self.sample(pool, observer);
+                self.progress.seconds = window.seconds();
+            }
+            log.write(&metrics)?;
+            if evaluate {
+                let path = checkpoints.save(&self.model, &self.tokenizer, &self.optimizer, &self.progress)?;
+                observer.saved(&path);
+            }
+            window.begin();
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// One optimiser step over `accumulate` batches.
+    pub fn step(
+        &mut self,
+        pool: &Pool,
+        buffers: &Buffers,
+        gradients: &mut Gradients,
+    ) -> Result<StepReport, TrainError> {
+        let accumulate = self.options.accumulate;
+        let size = self.options.batch_size * self.options.n_ctx;
+        let (mut x, mut y) = (vec![0; size], vec![0; size]);
+        gradients.clear();
+        let mut total = 0.0;
+        for micro in 0..accumulate {
+            let index = self.progress.step * accumulate as u64 + micro as u64;
+            self.train.batch(index, &mut x, &mut y);
+            let key = random::derive(self.options.seed ^ 0xd20, index);
+            let mode = Mode::Training { dropout: self.options.dropout, key };
+            total += gradient(&self.model, pool, buffers, mode, [&x, &y], accumulate, gradients);
+        }
+        let loss = total / (accumulate * size) as f64;
+        let step = self.progress.step + 1;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss });
+        }
+        let rate = learning_rate(&self.options, step);
+        let norm = self.optimizer.step(pool, &mut self.model.parameters, gradients, &self.options, rate);
+        self.progress.step = step;
+        Ok(StepReport { loss, grad_norm: norm, learning_rate: rate })
+    }
+
+    /// Mean loss over the validation windows.
+    pub fn evaluate(&self, pool: &Pool, buffers: &Buffers) -> f64 {
+        let run = self.model.run(pool, buffers);
+        let network = &self.model.network;
+        let (mut total, mut count) = (0.0, 0);
+        let n_ctx = self.options.n_ctx;
+        let (mut x, mut y) = (vec![0; self.validation.tokens()], vec![0; self.validation.tokens()]);
+        for index in 0..self.validation.len() {
+            let rows = self.validation.batch(index, &mut x, &mut y);
+            let tokens = rows * n_ctx;
+            let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
+            let last = network.residual(&mut pass, &x[..tokens]);
+            let normed = network.unembed().normed(&mut pass, &last);
+            total += loss::sum(run, &network.unembed().linear, normed.tensor(), &y[..tokens]);
+            count += tokens;
+        }
+        total / count as f64
+    }
+
+    /// Tokens that one step learns from.
+    fn tokens_per_step(&self) -> usize {
+        self.options.accumulate * self.options.batch_size * self.options.n_ctx
+    }
+
+    /// Remembers the best evaluation; whether this is it.
+    fn note(&mut self, metrics: &Metrics) -> bool {
+        let Some(val_loss) = metrics.val_loss else { return false };
+        let is_best = self.progress.best_val_loss.is_none_or(|best| val_loss < best);
+        if is_best {
+            self.progress.best_val_loss = Some(val_loss);
+            self.progress.best_step = metrics.step;
+        }
+        is_best
+    }
+
+    /// Continues each sample prompt, with a seed that is the step.
+    fn sample(&self, pool: &Pool, observer: &mut dyn Observer) {
+        if self.options.sample_tokens == 0 {
+            return;
+        }
+        let empty = [String::new()];
+        let prompts: &[String] =
+            if self.options.sample_prompts.is_empty() { &empty } else { &self.options.sample_prompts };
+        for prompt in prompts {
+            let ids = self.tokenizer.encode(prompt).map(|encoding| encoding.ids).unwrap_or_default();
+            let begin = self.tokenizer.end_of_text().or_else(|| self.tokenizer.id_of("\n")).unwrap_or(0);
+            let ids = if ids.is_empty() { vec![begin] } else { ids };
+            let sampling = Sampling { seed: self.progress.step, ..Sampling::default() };
+            let mut generation = Generation::new(&self.model, pool, &ids, sampling, Work::Cached);
+            let mut continuation = Vec::new();
+            for _ in 0..self.options.sample_tokens {
+                let id = generation.step().id;
+                if self.tokenizer.end_of_text() == Some(id) {
+                    break;
+                }
+                continuation.push(id);
+            }
+            observer.sample(prompt, &self.tokenizer.decode(&continuation));
+        }
+    }
+}
+
+/// Forward and backward over one batch `x, y [B·T]`: adds the gradient of the mean loss ÷ `parts` to `gradients` and
+/// returns the sum of the losses (nats).
+pub fn gradient(
+    model: &Model,
+    pool: &Pool,
+    buffers: &Buffers,
+    mode: Mode<'_>,
+    [x, y]: [&[u32]; 2],
+    parts: usize,
+    gradients: &mut Gradients,
+) -> f64 {
+    let run = model.run(pool, buffers);
+    let n_ctx = model.dimensions().n_ctx.min(x.len());
+    gradient_of(model, Pass::new(run, x.len() / n_ctx, n_ctx, mode), [x, y], parts, gradients)
+}
+
+/// As [`gradient`], for sequences of another length than the context: the pass says how they are cut.
+pub fn gradient_of(
+    model: &Model,
+    mut pass: Pass<'_>,
+    [x, y]: [&[u32]; 2],
+    parts: usize,
+    gradients: &mut Gradients,
+) -> f64 {
+    let run = pass.run();
+    let unembed = model.network.unembed();
+    let last = model.network.residual(&mut pass, x);
+    let normed = unembed.normed(&mut pass, &last);
+    let weight = 1.0 / parts as f32;
+    let (sum, d_normed) = loss::sum_and_gradient(run, &unembed.linear, normed.tensor(), y, weight, gradients);
+    pass.backward(&normed, d_normed, gradients);
+    sum
+}
+
+/// Means and speed since the last line of metrics.
+struct Window {
+    loss: f64,
+    steps: u32,
+    tokens: usize,
+    since: Instant,
+    start: Instant,
+    before: f64,
+}
+
+impl Window {
+    fn new(before: f64) -> Self {
+        let now = Instant::now();
+        Self { loss: 0.0, steps: 0, tokens: 0, since: now, start: now, before }
+    }
+
+    fn begin(&mut self) {
+        *self = Self { loss: 0.0, steps: 0, tokens: 0, since: Instant::now(), ..*self };
+    }
+
+    fn add(&mut self, loss: f64, tokens: usize) {
+        self.loss += loss;
+        self.steps += 1;
+        self.tokens += tokens;
+    }
+
+    /// Seconds of the whole run.
+    fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+
+    fn tokens_per_s(&self) -> f64 {
+        self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn metrics(&self, step: u64, report: &StepReport) -> Metrics {
+        Metrics {
+            step,
+            train_loss: self.loss / f64::from(self.steps.max(1)),
+            val_loss: None,
+            learning_rate: report.learning_rate,
+            grad_norm: report.grad_norm,
+            tokens_per_s: self.tokens_per_s(),
+            seconds: self.seconds(),
+        }
+    }
+}
