@@ -21,13 +21,20 @@ pub(crate) struct Loaded {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
     /// `builtin`, a model's folder, or the --out folder of a training run.
-    #[arg(short = 'm', long = "model", value_name = "MODEL", default_value = "builtin")]
+    #[arg(
+        short = 'm',
+        long = "model",
+        value_name = "MODEL",
+        default_value = "builtin"
+    )]
     pub(crate) model: String,
 }
 
 impl Default for ModelFlag {
     fn default() -> Self {
-        Self { model: "builtin".to_owned() }
+        Self {
+            model: "builtin".to_owned(),
+        }
     }
 }
 
@@ -45,7 +52,9 @@ pub(crate) fn load(source: &str) -> Result<Loaded> {
     }
     for (prefix, what) in [("hf:", "models of a hub"), (".gguf", "GGUF files")] {
         if source.starts_with(prefix) || source.ends_with(prefix) {
-            bail!("{source}: this version cannot load {what} yet; give a folder with config.json and model.safetensors");
+            bail!(
+                "{source}: this version cannot load {what} yet; give a folder with config.json and model.safetensors"
+            );
         }
     }
     let folder = find(Path::new(source))?;
@@ -54,17 +63,27 @@ pub(crate) fn load(source: &str) -> Result<Loaded> {
 
 /// The folder that holds the model: the one given, or the best checkpoint of a training run.
 fn find(path: &Path) -> Result<PathBuf> {
-    if path.is_file() && path.extension().is_some_and(|extension| extension == "safetensors") {
+    if path.is_file()
+        && path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors")
+    {
         return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
     }
     if !path.exists() {
-        bail!("no model {}: give `builtin`, a model's folder, or the --out folder of a training run", path.display());
+        bail!(
+            "no model {}: give `builtin`, a model's folder, or the --out folder of a training run",
+            path.display()
+        );
     }
     if path.join("config.json").exists() {
         return Ok(path.to_owned());
     }
     Checkpoints::of(path).best().with_context(|| {
-        format!("{} holds no model: neither a config.json nor a checkpoint of a training run", path.display())
+        format!(
+            "{} holds no model: neither a config.json nor a checkpoint of a training run",
+            path.display()
+        )
     })
 }
 
@@ -73,13 +92,20 @@ fn from_folder(folder: &Path) -> Result<Loaded> {
         let path = folder.join(name);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let config = String::from_utf8(read("config.json")?).context("config.json is not UTF-8 text")?;
+    let config =
+        String::from_utf8(read("config.json")?).context("config.json is not UTF-8 text")?;
     let weights = TensorFile::open(&folder.join("model.safetensors"))?;
     let model = families::load(&config, &weights, &folder.display().to_string())?;
     let tokenizer = Tokenizer::from_json(&read("tokenizer.json")?)?;
     let (ids, vocab) = (tokenizer.vocab_size(), model.dimensions().vocab);
     if ids > vocab {
-        bail!("tokenizer.json has {ids} tokens but config.json a vocabulary of {vocab}: they are of different models");
+        bail!(
+            "tokenizer.json has {ids} tokens but config.json a vocabulary of {vocab}: they are of different models"
+        );
     }
-    Ok(Loaded { name: folder.display().to_string(), model, tokenizer })
+    Ok(Loaded {
+        name: folder.display().to_string(),
+        model,
+        tokenizer,
+    })
 }

@@ -9,7 +9,11 @@ pub(crate) fn is_fancy() -> bool {
 
 /// `text` in an ANSI style when standard error takes it.
 pub(crate) fn style(code: &str, text: &str) -> String {
-    if is_fancy() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if is_fancy() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// One line on standard error.

@@ -44,12 +44,29 @@ pub struct Generation<'a> {
 
 impl<'a> Generation<'a> {
     /// Begins with `prompt`, of which the last `n_ctx` ids are read. Panics on an empty prompt.
-    pub fn new(model: &'a Model, pool: &'a Pool, prompt: &[u32], sampling: Sampling, work: Work) -> Self {
-        assert!(!prompt.is_empty(), "a generation begins with at least one token");
+    pub fn new(
+        model: &'a Model,
+        pool: &'a Pool,
+        prompt: &[u32],
+        sampling: Sampling,
+        work: Work,
+    ) -> Self {
+        assert!(
+            !prompt.is_empty(),
+            "a generation begins with at least one token"
+        );
         let dimensions = model.dimensions();
         let kept = prompt.len().saturating_sub(dimensions.n_ctx);
         let cache = (work == Work::Cached).then(|| KvCache::new(&dimensions));
-        Self { model, pool, buffers: Buffers::new(), sampling, tokens: prompt[kept..].to_vec(), cache, steps: 0 }
+        Self {
+            model,
+            pool,
+            buffers: Buffers::new(),
+            sampling,
+            tokens: prompt[kept..].to_vec(),
+            cache,
+            steps: 0,
+        }
     }
 
     /// The ids that the next step reads.
@@ -65,7 +82,14 @@ impl<'a> Generation<'a> {
         self.steps += 1;
         let position = self.tokens.len();
         self.tokens.push(id);
-        Step { id, prob, position, cached, computed, distribution }
+        Step {
+            id,
+            prob,
+            position,
+            cached,
+            computed,
+            distribution,
+        }
     }
 
     /// When the text no longer fits, its later half goes on as if the earlier had never been.

@@ -27,7 +27,14 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.0, repetition_penalty: 1.0, seed: 0 }
+        Self {
+            temperature: 0.8,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            seed: 0,
+        }
     }
 }
 
@@ -67,19 +74,33 @@ pub struct Distribution {
 impl Sampling {
     /// Always the most likely token.
     pub fn greedy() -> Self {
-        Self { temperature: 0.0, ..Self::default() }
+        Self {
+            temperature: 0.0,
+            ..Self::default()
+        }
     }
 
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), SamplingError> {
         let error = |name, value, range| Err(SamplingError { name, value, range });
         match *self {
-            Self { temperature: t, .. } if !(0.0..=100.0).contains(&t) => error("temperature", t, "between 0 and 100"),
-            Self { top_p: p, .. } if !(p > 0.0 && p <= 1.0) => error("top-p", p, "above 0 and at most 1"),
-            Self { min_p: p, .. } if !(0.0..=1.0).contains(&p) => error("min-p", p, "between 0 and 1"),
-            Self { repetition_penalty: r, .. } if !(0.01..=100.0).contains(&r) => {
-                error("repetition penalty", r, "between 0.01 and 100 (1 changes nothing)")
+            Self { temperature: t, .. } if !(0.0..=100.0).contains(&t) => {
+                error("temperature", t, "between 0 and 100")
             }
+            Self { top_p: p, .. } if !(p > 0.0 && p <= 1.0) => {
+                error("top-p", p, "above 0 and at most 1")
+            }
+            Self { min_p: p, .. } if !(0.0..=1.0).contains(&p) => {
+                error("min-p", p, "between 0 and 1")
+            }
+            Self {
+                repetition_penalty: r,
+                ..
+            } if !(0.01..=100.0).contains(&r) => error(
+                "repetition penalty",
+                r,
+                "between 0.01 and 100 (1 changes nothing)",
+            ),
             _ => Ok(()),
         }
     }
@@ -117,7 +138,11 @@ impl Sampling {
             seen.dedup();
             for id in seen {
                 let x = &mut candidates[id as usize].scaled;
-                *x = if *x > 0.0 { *x / self.repetition_penalty } else { *x * self.repetition_penalty };
+                *x = if *x > 0.0 {
+                    *x / self.repetition_penalty
+                } else {
+                    *x * self.repetition_penalty
+                };
             }
         }
         if self.temperature > 0.0 {
@@ -133,12 +158,23 @@ impl Sampling {
             candidates[0].final_prob = 1.0;
             return 1;
         }
-        let top_k = if self.top_k == 0 { candidates.len() } else { self.top_k.min(candidates.len()) };
+        let top_k = if self.top_k == 0 {
+            candidates.len()
+        } else {
+            self.top_k.min(candidates.len())
+        };
         let max = f64::from(candidates[0].scaled);
-        let weights: Vec<f64> = candidates[..top_k].iter().map(|c| (f64::from(c.scaled) - max).exp()).collect();
+        let weights: Vec<f64> = candidates[..top_k]
+            .iter()
+            .map(|c| (f64::from(c.scaled) - max).exp())
+            .collect();
         let total: f64 = weights.iter().sum();
         // weights[0] is 1, so each weight is the ratio to the most likely one.
-        let mut kept = weights.iter().take_while(|&&w| w >= f64::from(self.min_p)).count().max(1);
+        let mut kept = weights
+            .iter()
+            .take_while(|&&w| w >= f64::from(self.min_p))
+            .count()
+            .max(1);
         let mut sum = 0.0;
         for (i, weight) in weights[..kept].iter().enumerate() {
             sum += weight / total;
@@ -190,7 +226,12 @@ mod tests {
 
     #[test]
     fn frequencies_follow_the_probabilities() {
-        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, ..Sampling::default() };
+        let sampling = Sampling {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            ..Sampling::default()
+        };
         let distribution = sampling.distribution(&LOGITS, &[]);
         let mut counts = [0u32; 5];
         for step in 0..20_000 {
@@ -198,26 +239,43 @@ mod tests {
         }
         for candidate in &distribution.candidates {
             let frequency = counts[candidate.id as usize] as f32 / 20_000.0;
-            assert!((frequency - candidate.final_prob).abs() < 0.015, "{candidate:?} came {frequency}");
+            assert!(
+                (frequency - candidate.final_prob).abs() < 0.015,
+                "{candidate:?} came {frequency}"
+            );
             assert!((candidate.prob - candidate.final_prob).abs() < 1e-6);
         }
     }
 
     #[test]
     fn truncation_keeps_what_it_says() {
-        let base = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, ..Sampling::default() };
+        let base = Sampling {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            ..Sampling::default()
+        };
         let kept = |s: Sampling| s.distribution(&LOGITS, &[]).kept;
         assert_eq!(kept(base), 5);
         assert_eq!(kept(Sampling { top_k: 3, ..base }), 3);
         assert_eq!(kept(Sampling { top_p: 0.5, ..base }), 2);
         assert_eq!(kept(Sampling { min_p: 0.3, ..base }), 3);
-        let sum: f32 = Sampling { top_p: 0.5, ..base }.distribution(&LOGITS, &[]).candidates.iter().map(|c| c.final_prob).sum();
+        let sum: f32 = Sampling { top_p: 0.5, ..base }
+            .distribution(&LOGITS, &[])
+            .candidates
+            .iter()
+            .map(|c| c.final_prob)
+            .sum();
         assert!((sum - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn the_penalty_lowers_seen_tokens_only() {
-        let sampling = Sampling { temperature: 1.0, repetition_penalty: 2.0, ..Sampling::default() };
+        let sampling = Sampling {
+            temperature: 1.0,
+            repetition_penalty: 2.0,
+            ..Sampling::default()
+        };
         let distribution = sampling.distribution(&LOGITS, &[1, 1, 3]);
         for candidate in &distribution.candidates {
             let expected = match candidate.id {
@@ -232,11 +290,26 @@ mod tests {
     #[test]
     fn ranges_are_checked() {
         for wrong in [
-            Sampling { temperature: -1.0, ..Sampling::default() },
-            Sampling { temperature: f32::NAN, ..Sampling::default() },
-            Sampling { top_p: 0.0, ..Sampling::default() },
-            Sampling { min_p: 1.5, ..Sampling::default() },
-            Sampling { repetition_penalty: 0.0, ..Sampling::default() },
+            Sampling {
+                temperature: -1.0,
+                ..Sampling::default()
+            },
+            Sampling {
+                temperature: f32::NAN,
+                ..Sampling::default()
+            },
+            Sampling {
+                top_p: 0.0,
+                ..Sampling::default()
+            },
+            Sampling {
+                min_p: 1.5,
+                ..Sampling::default()
+            },
+            Sampling {
+                repetition_penalty: 0.0,
+                ..Sampling::default()
+            },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }

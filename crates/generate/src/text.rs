@@ -13,8 +13,17 @@ pub struct TextStream {
 impl TextStream {
     /// A stream that ends before the first occurrence of any of `stops` (empty ones are ignored).
     pub fn new(tokenizer: &Tokenizer, stops: &[String]) -> Self {
-        let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { decoder: tokenizer.decode_stream(), stops, held: String::new(), stopped: false }
+        let stops = stops
+            .iter()
+            .filter(|stop| !stop.is_empty())
+            .cloned()
+            .collect();
+        Self {
+            decoder: tokenizer.decode_stream(),
+            stops,
+            held: String::new(),
+            stopped: false,
+        }
     }
 
     /// Adds a token; gives the text that is certain now.
@@ -42,12 +51,25 @@ impl TextStream {
         if self.stopped {
             return String::new();
         }
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
+        if let Some(at) = self
+            .stops
+            .iter()
+            .filter_map(|stop| self.held.find(stop))
+            .min()
+        {
             self.stopped = true;
             self.held.truncate(at);
             return std::mem::take(&mut self.held);
         }
-        let keep = if last { 0 } else { self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0) };
+        let keep = if last {
+            0
+        } else {
+            self.stops
+                .iter()
+                .map(|stop| overlap(&self.held, stop))
+                .max()
+                .unwrap_or(0)
+        };
         let rest = self.held.split_off(self.held.len() - keep);
         std::mem::replace(&mut self.held, rest)
     }
@@ -55,7 +77,11 @@ impl TextStream {
 
 /// Bytes at the end of `text` that are the beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
-    (1..stop.len()).rev().filter(|&n| stop.is_char_boundary(n)).find(|&n| text.ends_with(&stop[..n])).unwrap_or(0)
+    (1..stop.len())
+        .rev()
+        .filter(|&n| stop.is_char_boundary(n))
+        .find(|&n| text.ends_with(&stop[..n]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -72,7 +72,14 @@ fn raw_scores(tile: &mut Vec<f32>, head: &Head<'_>, start: usize, end: usize) ->
 /// Attention of queries `start..end` (at most [`TILE`]): writes `z` [end−start, E] and `log_sum` [end−start].
 ///
 /// `tile` is scratch space; its contents do not matter.
-pub fn forward(z: MatMut<'_>, log_sum: &mut [f32], head: &Head<'_>, start: usize, end: usize, tile: &mut Vec<f32>) {
+pub fn forward(
+    z: MatMut<'_>,
+    log_sum: &mut [f32],
+    head: &Head<'_>,
+    start: usize,
+    end: usize,
+    tile: &mut Vec<f32>,
+) {
     let width = raw_scores(tile, head, start, end);
     for (r, (row, log_sum)) in tile.chunks_exact_mut(width).zip(log_sum).enumerate() {
         let (seen, masked) = row.split_at_mut(head.visible(start + r));
@@ -80,7 +87,12 @@ pub fn forward(z: MatMut<'_>, log_sum: &mut [f32], head: &Head<'_>, start: usize
         masked.fill(0.0);
     }
     head.drop(tile, start, width);
-    matmul(z, MatRef::new(tile, end - start, width), head.v.rows(0, width), false);
+    matmul(
+        z,
+        MatRef::new(tile, end - start, width),
+        head.v.rows(0, width),
+        false,
+    );
 }
 
 /// Gradients of one head, all dense: `dq [T,E]`, `dk, dv [S,E]`.
@@ -114,17 +126,40 @@ pub fn backward(
     let dz = dz.rows(start, end);
     // dP, then dS in place.
     d_tile.resize(rows * width, 0.0);
-    matmul(MatMut::new(d_tile, rows, width), dz, head.v.rows(0, width).t(), false);
+    matmul(
+        MatMut::new(d_tile, rows, width),
+        dz,
+        head.v.rows(0, width).t(),
+        false,
+    );
     head.drop(d_tile, start, width);
-    for (p, d) in p_tile.chunks_exact(width).zip(d_tile.chunks_exact_mut(width)) {
+    for (p, d) in p_tile
+        .chunks_exact(width)
+        .zip(d_tile.chunks_exact_mut(width))
+    {
         score_gradient(d, p, head.scale);
     }
     let ds = MatRef::new(d_tile, rows, width);
-    matmul(MatMut::new(&mut out.dq[start * e..end * e], rows, e), ds, head.k.rows(0, width), false);
-    matmul(MatMut::new(&mut out.dk[..width * e], width, e), ds.t(), head.q.rows(start, end), true);
+    matmul(
+        MatMut::new(&mut out.dq[start * e..end * e], rows, e),
+        ds,
+        head.k.rows(0, width),
+        false,
+    );
+    matmul(
+        MatMut::new(&mut out.dk[..width * e], width, e),
+        ds.t(),
+        head.q.rows(start, end),
+        true,
+    );
     head.drop(p_tile, start, width);
     let p = MatRef::new(p_tile, rows, width);
-    matmul(MatMut::new(&mut out.dv[..width * e], width, e), p.t(), dz, true);
+    matmul(
+        MatMut::new(&mut out.dv[..width * e], width, e),
+        p.t(),
+        dz,
+        true,
+    );
 }
 
 multiversion! {

@@ -15,15 +15,26 @@ pub struct Mask {
 impl Mask {
     /// A mask that drops each element with probability `p`, 0 ≤ p < 1.
     pub fn new(key: u64, p: f32) -> Self {
-        assert!((0.0..1.0).contains(&p), "dropout probability {p} is not in 0..1");
+        assert!(
+            (0.0..1.0).contains(&p),
+            "dropout probability {p} is not in 0..1"
+        );
         let threshold = (f64::from(p) * (1u64 << 32) as f64) as u64;
-        Self { key, threshold, scale: 1.0 / (1.0 - p) }
+        Self {
+            key,
+            threshold,
+            scale: 1.0 / (1.0 - p),
+        }
     }
 
     /// 0 or 1/(1−p) for the element at `index`.
     #[inline(always)]
     fn factor(self, index: u64) -> f32 {
-        if bits(self.key, index) >> 32 < self.threshold { 0.0 } else { self.scale }
+        if bits(self.key, index) >> 32 < self.threshold {
+            0.0
+        } else {
+            self.scale
+        }
     }
 }
 

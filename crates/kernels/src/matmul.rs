@@ -7,9 +7,18 @@ use crate::matrix::{MatMut, MatRef};
 
 /// `dst = a·b`, or `dst += a·b` when `accumulate`. a: M×K, b: K×N, dst: M×N.
 pub fn matmul(dst: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
-    let MatMut { data: dst, rows: m, cols: n, row_stride } = dst;
+    let MatMut {
+        data: dst,
+        rows: m,
+        cols: n,
+        row_stride,
+    } = dst;
     let k = a.cols;
-    assert_eq!((a.rows, b.rows, b.cols), (m, k, n), "a is M×K, b is K×N, dst is M×N");
+    assert_eq!(
+        (a.rows, b.rows, b.cols),
+        (m, k, n),
+        "a is M×K, b is K×N, dst is M×N"
+    );
     if m == 0 || n == 0 {
         return;
     }

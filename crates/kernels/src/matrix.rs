@@ -35,13 +35,25 @@ impl<'a> MatRef<'a> {
     }
 
     /// A view with any strides. Panics when the last element would lie outside `data`.
-    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Self {
+    pub fn strided(
+        data: &'a [f32],
+        rows: usize,
+        cols: usize,
+        row_stride: usize,
+        col_stride: usize,
+    ) -> Self {
         assert!(
             span(rows, cols, row_stride, col_stride) <= data.len(),
             "a {rows}×{cols} view with strides {row_stride}, {col_stride} needs more than {} elements",
             data.len()
         );
-        Self { data, rows, cols, row_stride, col_stride }
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride,
+        }
     }
 
     /// The transpose: the same elements, rows and columns exchanged.
@@ -59,17 +71,41 @@ impl<'a> MatRef<'a> {
     /// Rows `start..end`.
     #[must_use]
     pub fn rows(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.rows, "rows {start}..{end} of {}", self.rows);
-        let data = if start == end { &[] } else { &self.data[start * self.row_stride..] };
-        Self { data, rows: end - start, ..self }
+        assert!(
+            start <= end && end <= self.rows,
+            "rows {start}..{end} of {}",
+            self.rows
+        );
+        let data = if start == end {
+            &[]
+        } else {
+            &self.data[start * self.row_stride..]
+        };
+        Self {
+            data,
+            rows: end - start,
+            ..self
+        }
     }
 
     /// Columns `start..end`.
     #[must_use]
     pub fn cols(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.cols, "columns {start}..{end} of {}", self.cols);
-        let data = if start == end || self.rows == 0 { &[] } else { &self.data[start * self.col_stride..] };
-        Self { data, cols: end - start, ..self }
+        assert!(
+            start <= end && end <= self.cols,
+            "columns {start}..{end} of {}",
+            self.cols
+        );
+        let data = if start == end || self.rows == 0 {
+            &[]
+        } else {
+            &self.data[start * self.col_stride..]
+        };
+        Self {
+            data,
+            cols: end - start,
+            ..self
+        }
     }
 
     /// Number of rows.
@@ -84,7 +120,12 @@ impl<'a> MatRef<'a> {
 
     /// Element (r, c).
     pub fn at(&self, r: usize, c: usize) -> f32 {
-        assert!(r < self.rows && c < self.cols, "({r}, {c}) of {}×{}", self.rows, self.cols);
+        assert!(
+            r < self.rows && c < self.cols,
+            "({r}, {c}) of {}×{}",
+            self.rows,
+            self.cols
+        );
         self.data[r * self.row_stride + c * self.col_stride]
     }
 }
@@ -102,6 +143,11 @@ impl<'a> MatMut<'a> {
             "a {rows}×{cols} view with row stride {row_stride} does not fit {} elements",
             data.len()
         );
-        Self { data, rows, cols, row_stride }
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+        }
     }
 }

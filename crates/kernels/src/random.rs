@@ -43,7 +43,10 @@ mod tests {
         let n = 100_000;
         let mean_and_variance = |f: &dyn Fn(u64) -> f64| {
             let mean = (0..n).map(f).sum::<f64>() / n as f64;
-            (mean, (0..n).map(|i| (f(i) - mean).powi(2)).sum::<f64>() / n as f64)
+            (
+                mean,
+                (0..n).map(|i| (f(i) - mean).powi(2)).sum::<f64>() / n as f64,
+            )
         };
         let (mean, variance) = mean_and_variance(&|i| uniform(7, i));
         assert!((mean - 0.5).abs() < 0.005 && (variance - 1.0 / 12.0).abs() < 0.002);
@@ -53,7 +56,9 @@ mod tests {
 
     #[test]
     fn keys_are_independent() {
-        let same = (0..10_000).filter(|&i| (uniform(1, i) < 0.5) == (uniform(2, i) < 0.5)).count();
+        let same = (0..10_000)
+            .filter(|&i| (uniform(1, i) < 0.5) == (uniform(2, i) < 0.5))
+            .count();
         assert!((4_800..5_200).contains(&same), "{same} of 10,000 agree");
     }
 }

@@ -17,7 +17,9 @@ impl KvCache {
         let width = dimensions.n_kv_heads * dimensions.d_head;
         let empty = || vec![0.0; dimensions.n_ctx * width];
         Self {
-            layers: (0..dimensions.n_layers).map(|_| (empty(), empty())).collect(),
+            layers: (0..dimensions.n_layers)
+                .map(|_| (empty(), empty()))
+                .collect(),
             width,
             capacity: dimensions.n_ctx,
             len: 0,
@@ -63,6 +65,10 @@ impl KvCache {
     /// Counts `positions` new rows as filled, after all layers have written theirs.
     pub(crate) fn advance(&mut self, positions: usize) {
         self.len += positions;
-        assert!(self.len <= self.capacity, "the cache holds {} positions", self.capacity);
+        assert!(
+            self.len <= self.capacity,
+            "the cache holds {} positions",
+            self.capacity
+        );
     }
 }

@@ -17,7 +17,9 @@ pub struct View<'a> {
 impl View<'_> {
     /// The rows, first to last.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.data.chunks(self.row_stride).map(|row| &row[..self.width])
+        self.data
+            .chunks(self.row_stride)
+            .map(|row| &row[..self.width])
     }
 
     /// A dense copy, row-major.
@@ -37,10 +39,22 @@ pub struct ViewMut<'a> {
 }
 
 impl ViewMut<'_> {
+    /// The same view for a shorter time, so that several edits can follow each other.
+    pub fn reborrow(&mut self) -> ViewMut<'_> {
+        ViewMut {
+            shape: self.shape.clone(),
+            data: self.data,
+            width: self.width,
+            row_stride: self.row_stride,
+        }
+    }
+
     /// The rows, first to last.
     pub fn rows(&mut self) -> impl Iterator<Item = &mut [f32]> {
         let width = self.width;
-        self.data.chunks_mut(self.row_stride).map(move |row| &mut row[..width])
+        self.data
+            .chunks_mut(self.row_stride)
+            .map(move |row| &mut row[..width])
     }
 }
 

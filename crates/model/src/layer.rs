@@ -50,5 +50,10 @@ pub trait Layer: Send + 'static {
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved);
 
     /// The gradient with respect to each input, in order; gradients of parameters are added to `gradients`.
-    fn backward(&self, run: Run<'_>, call: &Backward<'_, Self::Saved>, gradients: &mut Gradients) -> Vec<Tensor>;
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: &Backward<'_, Self::Saved>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor>;
 }

@@ -17,7 +17,11 @@ const CHUNK: usize = 256;
 pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
     assert_eq!(x.rows(), targets.len(), "one target per row");
     let mut total = 0.0;
-    for (x, targets) in x.data().chunks(CHUNK * unembed.d_in).zip(targets.chunks(CHUNK)) {
+    for (x, targets) in x
+        .data()
+        .chunks(CHUNK * unembed.d_in)
+        .zip(targets.chunks(CHUNK))
+    {
         let logits = logits(run, unembed, x, targets.len());
         let mut losses = [0.0; CHUNK];
         let losses = &mut losses[..targets.len()];
@@ -42,7 +46,10 @@ pub fn sum_and_gradient(
     let weight = weight / targets.len() as f32;
     let mut dx = run.like(x);
     let mut total = 0.0;
-    let chunks = x.data().chunks(CHUNK * d_in).zip(dx.data_mut().chunks_mut(CHUNK * d_in));
+    let chunks = x
+        .data()
+        .chunks(CHUNK * d_in)
+        .zip(dx.data_mut().chunks_mut(CHUNK * d_in));
     for ((x, dx), targets) in chunks.zip(targets.chunks(CHUNK)) {
         let mut logits = logits(run, unembed, x, targets.len());
         let mut losses = [0.0; CHUNK];

@@ -1,6 +1,6 @@
 //! A network together with its parameters.
 
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
 use crate::unembed::Unembed;
@@ -35,8 +35,14 @@ pub trait Network: Send + Sync {
     /// Its sizes.
     fn dimensions(&self) -> Dimensions;
 
-    /// Facts for people and for the page: (name, value).
+    /// Facts for people: (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
+
+    /// Name of the MLP's activation function.
+    fn activation(&self) -> &'static str;
+
+    /// ε under the root of the norms.
+    fn norm_eps(&self) -> f32;
 
     /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
@@ -62,7 +68,11 @@ pub struct Model {
 impl Model {
     /// What layer calls need, from this model and the caller's threads and memory.
     pub fn run<'a>(&'a self, pool: &'a Pool, buffers: &'a Buffers) -> Run<'a> {
-        Run { parameters: &self.parameters, pool, buffers }
+        Run {
+            parameters: &self.parameters,
+            pool,
+            buffers,
+        }
     }
 
     /// Ids `[B·T]` to logits `[B·T,V]`.
@@ -78,9 +88,23 @@ impl Model {
         let normed = self.network.unembed().normed(pass, &x);
         let rows = normed.tensor().rows();
         let mut last = pass.run().tensor(&[1, normed.tensor().width()]);
-        last.data_mut().copy_from_slice(normed.tensor().row(rows - 1));
+        last.data_mut()
+            .copy_from_slice(normed.tensor().row(rows - 1));
         let last = pass.constant(last);
-        self.network.unembed().logits(pass, &last).tensor().data().to_vec()
+        self.network
+            .unembed()
+            .logits(pass, &last)
+            .tensor()
+            .data()
+            .to_vec()
+    }
+
+    /// Any residual stream `[T,D]` through the final norm and the unembedding, to logits `[T,V]`.
+    pub fn unembed(&self, pass: &mut Pass<'_>, residual: Tensor) -> Tensor {
+        let x = pass.constant(residual);
+        let normed = self.network.unembed().normed(pass, &x);
+        let logits = self.network.unembed().logits(pass, &normed);
+        logits.tensor().copy(pass.run().buffers)
     }
 
     /// Its sizes.

@@ -63,9 +63,17 @@ pub struct Layout {
 impl Layout {
     /// Adds a parameter and gives its place.
     pub fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) -> ParamId {
-        let id = ParamId { offset: self.len, len: shape.iter().product() };
+        let id = ParamId {
+            offset: self.len,
+            len: shape.iter().product(),
+        };
         self.len += id.len;
-        self.specs.push(ParamSpec { name: name.into(), shape: shape.to_vec(), init, id });
+        self.specs.push(ParamSpec {
+            name: name.into(),
+            shape: shape.to_vec(),
+            init,
+            id,
+        });
         id
     }
 
@@ -109,7 +117,10 @@ impl Parameters {
                 }
             }
         }
-        Self { layout: Arc::new(layout), data }
+        Self {
+            layout: Arc::new(layout),
+            data,
+        }
     }
 
     /// Reads every parameter from `file`; `find` turns the layout's name into the name in that file.
@@ -123,7 +134,10 @@ impl Parameters {
             let slot = &mut data[spec.id.offset..][..spec.id.len];
             file.read_f32(&find(&spec.name), &spec.shape, slot)?;
         }
-        Ok(Self { layout: Arc::new(layout), data })
+        Ok(Self {
+            layout: Arc::new(layout),
+            data,
+        })
     }
 
     /// The list of parameters.
@@ -175,7 +189,11 @@ impl Parameters {
 
     /// Shapes by name, for comparing with another model's.
     pub fn shapes(&self) -> BTreeMap<&str, &[usize]> {
-        self.layout.specs().iter().map(|spec| (spec.name.as_str(), spec.shape.as_slice())).collect()
+        self.layout
+            .specs()
+            .iter()
+            .map(|spec| (spec.name.as_str(), spec.shape.as_slice()))
+            .collect()
     }
 }
 
@@ -188,7 +206,9 @@ pub struct Gradients {
 impl Gradients {
     /// All zero.
     pub fn zeros(layout: &Layout) -> Self {
-        Self { data: vec![0.0; layout.len()] }
+        Self {
+            data: vec![0.0; layout.len()],
+        }
     }
 
     /// Back to all zero.

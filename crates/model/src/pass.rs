@@ -42,9 +42,21 @@ impl<'a> Pass<'a> {
     pub fn new(run: Run<'a>, batch: usize, positions: usize, mode: Mode<'a>) -> Self {
         let tape = matches!(mode, Mode::Training { .. }).then(Tape::default);
         if let Mode::Cached(cache) = &mode {
-            assert!(batch == 1 && positions <= cache.room(), "one sequence that fits the cache");
+            assert!(
+                batch == 1 && positions <= cache.room(),
+                "one sequence that fits the cache"
+            );
         }
-        Self { run, batch, positions, mode, tape, hook: None, values: 0, masks: 0 }
+        Self {
+            run,
+            batch,
+            positions,
+            mode,
+            tape,
+            hook: None,
+            values: 0,
+            masks: 0,
+        }
     }
 
     /// The same pass with a hook.
@@ -93,7 +105,10 @@ impl<'a> Pass<'a> {
     /// Makes a tensor a value of this pass that nothing can be differentiated through.
     pub(crate) fn constant(&mut self, tensor: Tensor) -> Value {
         self.values += 1;
-        Value { id: self.values - 1, tensor: Arc::new(tensor) }
+        Value {
+            id: self.values - 1,
+            tensor: Arc::new(tensor),
+        }
     }
 
     /// Calls a layer; in training, notes the call.
@@ -102,7 +117,12 @@ impl<'a> Pass<'a> {
         let (tensor, saved) = layer.forward(self.run, &tensors);
         let output = self.constant(tensor);
         if let Some(tape) = &mut self.tape {
-            tape.push(layer, saved, inputs.iter().map(|&value| value.clone()).collect(), output.id);
+            tape.push(
+                layer,
+                saved,
+                inputs.iter().map(|&value| value.clone()).collect(),
+                output.id,
+            );
         }
         output
     }
@@ -110,7 +130,12 @@ impl<'a> Pass<'a> {
     /// `a + b`: how a block adds to the residual stream.
     pub fn add(&mut self, a: &Value, b: &Value) -> Value {
         let mut sum = self.run.like(a.tensor());
-        ops::elementwise::sum(self.run.pool, sum.data_mut(), a.tensor().data(), b.tensor().data());
+        ops::elementwise::sum(
+            self.run.pool,
+            sum.data_mut(),
+            a.tensor().data(),
+            b.tensor().data(),
+        );
         let output = self.constant(sum);
         if let Some(tape) = &mut self.tape {
             tape.push_add(a.id, b.id, output.id);
@@ -131,7 +156,9 @@ impl<'a> Pass<'a> {
 
     /// Whether a hook records or changes this site.
     pub fn watched(&self, site: Site) -> bool {
-        self.hook.as_ref().is_some_and(|hook| hook.wants(site) || hook.edits(site))
+        self.hook
+            .as_ref()
+            .is_some_and(|hook| hook.wants(site) || hook.edits(site))
     }
 
     /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].
@@ -141,7 +168,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Shows columns of a value to the hook: of a fused row q·k·v, say, the part that is q.
-    pub fn tap_columns(&mut self, site: Site, value: &mut Value, columns: std::ops::Range<usize>, axes: &[usize]) {
+    pub fn tap_columns(
+        &mut self,
+        site: Site,
+        value: &mut Value,
+        columns: std::ops::Range<usize>,
+        axes: &[usize],
+    ) {
         if !self.watched(site) {
             return;
         }
@@ -166,30 +199,69 @@ impl<'a> Pass<'a> {
     pub fn tap_data(&mut self, site: Site, data: &[f32]) {
         let shape = self.outer_shape();
         if let Some(hook) = self.hook.as_mut().filter(|hook| hook.wants(site)) {
-            hook.record(site, View { shape, data, width: 1, row_stride: 1 });
+            hook.record(
+                site,
+                View {
+                    shape,
+                    data,
+                    width: 1,
+                    row_stride: 1,
+                },
+            );
         }
     }
 
     /// [T], or [B,T] when there is more than one sequence.
     fn outer_shape(&self) -> Vec<usize> {
-        if self.batch == 1 { vec![self.positions] } else { vec![self.batch, self.positions] }
+        if self.batch == 1 {
+            vec![self.positions]
+        } else {
+            vec![self.batch, self.positions]
+        }
     }
 
-    fn show(&mut self, site: Site, value: &mut Value, columns: std::ops::Range<usize>, shape: Vec<usize>) {
-        let Some(hook) = self.hook.as_mut() else { return };
+    fn show(
+        &mut self,
+        site: Site,
+        value: &mut Value,
+        columns: std::ops::Range<usize>,
+        shape: Vec<usize>,
+    ) {
+        let Some(hook) = self.hook.as_mut() else {
+            return;
+        };
         let (row_stride, width, first) = (value.tensor().width(), columns.len(), columns.start);
         if hook.edits(site) {
-            assert!(self.tape.is_none(), "values are edited in inference passes only");
+            assert!(
+                self.tape.is_none(),
+                "values are edited in inference passes only"
+            );
             if Arc::get_mut(&mut value.tensor).is_none() {
                 value.tensor = Arc::new(value.tensor().copy(self.run.buffers));
             }
             let tensor = Arc::get_mut(&mut value.tensor).expect("just made unique");
             let data = &mut tensor.data_mut()[first..];
-            hook.edit(site, ViewMut { shape: shape.clone(), data, width, row_stride });
+            hook.edit(
+                site,
+                ViewMut {
+                    shape: shape.clone(),
+                    data,
+                    width,
+                    row_stride,
+                },
+            );
         }
         if hook.wants(site) {
             let data = &value.tensor().data()[first..];
-            hook.record(site, View { shape, data, width, row_stride });
+            hook.record(
+                site,
+                View {
+                    shape,
+                    data,
+                    width,
+                    row_stride,
+                },
+            );
         }
     }
 

@@ -112,7 +112,8 @@ impl Site {
 
     /// Every site of a decoder with `n_layers` blocks, in the order of computation.
     pub fn all(n_layers: usize) -> Vec<Self> {
-        let blocks = (0..n_layers).flat_map(|layer| BlockSite::ALL.map(|site| Self::block(layer, site)));
+        let blocks =
+            (0..n_layers).flat_map(|layer| BlockSite::ALL.map(|site| Self::block(layer, site)));
         [Self::Tokens, Self::Embed, Self::PosEmbed]
             .into_iter()
             .chain(blocks)
@@ -139,14 +140,31 @@ impl FromStr for Site {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("{text:?} is not a site; sites look like embed, blocks.0.pattern, ln_final, logits");
-        let plain = [Self::Tokens, Self::Embed, Self::PosEmbed, Self::LnFinal, Self::Logits, Self::Probs];
+        let unknown = || {
+            format!(
+                "{text:?} is not a site; sites look like embed, blocks.0.pattern, ln_final, logits"
+            )
+        };
+        let plain = [
+            Self::Tokens,
+            Self::Embed,
+            Self::PosEmbed,
+            Self::LnFinal,
+            Self::Logits,
+            Self::Probs,
+        ];
         if let Some(site) = plain.into_iter().find(|site| site.to_string() == text) {
             return Ok(site);
         }
-        let (layer, name) = text.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')).ok_or_else(unknown)?;
+        let (layer, name) = text
+            .strip_prefix("blocks.")
+            .and_then(|rest| rest.split_once('.'))
+            .ok_or_else(unknown)?;
         let layer = layer.parse().map_err(|_| unknown())?;
-        let site = BlockSite::ALL.into_iter().find(|site| site.name() == name).ok_or_else(unknown)?;
+        let site = BlockSite::ALL
+            .into_iter()
+            .find(|site| site.name() == name)
+            .ok_or_else(unknown)?;
         Ok(Self::block(layer, site))
     }
 }
@@ -160,7 +178,15 @@ mod tests {
         for site in Site::all(3) {
             assert_eq!(site.to_string().parse(), Ok(site));
         }
-        for wrong in ["", "blocks", "blocks.0", "blocks.x.q", "blocks.-1.q", "blocks.0.nope", "embed "] {
+        for wrong in [
+            "",
+            "blocks",
+            "blocks.0",
+            "blocks.x.q",
+            "blocks.-1.q",
+            "blocks.0.nope",
+            "embed ",
+        ] {
             assert!(wrong.parse::<Site>().is_err(), "{wrong:?}");
         }
     }

@@ -24,7 +24,13 @@ impl Value {
 
 /// A layer call that can be replayed backwards.
 trait Recorded: Send {
-    fn backward(&self, run: Run<'_>, inputs: &[&Tensor], d_output: &Tensor, gradients: &mut Gradients) -> Vec<Tensor>;
+    fn backward(
+        &self,
+        run: Run<'_>,
+        inputs: &[&Tensor],
+        d_output: &Tensor,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor>;
 }
 
 struct Call<L: Layer> {
@@ -33,13 +39,31 @@ struct Call<L: Layer> {
 }
 
 impl<L: Layer> Recorded for Call<L> {
-    fn backward(&self, run: Run<'_>, inputs: &[&Tensor], d_output: &Tensor, gradients: &mut Gradients) -> Vec<Tensor> {
-        self.layer.backward(run, &Backward { saved: &self.saved, inputs, d_output }, gradients)
+    fn backward(
+        &self,
+        run: Run<'_>,
+        inputs: &[&Tensor],
+        d_output: &Tensor,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
+        self.layer.backward(
+            run,
+            &Backward {
+                saved: &self.saved,
+                inputs,
+                d_output,
+            },
+            gradients,
+        )
     }
 }
 
 enum Entry {
-    Layer { call: Box<dyn Recorded>, inputs: Vec<Value>, output: usize },
+    Layer {
+        call: Box<dyn Recorded>,
+        inputs: Vec<Value>,
+        output: usize,
+    },
     /// output = a + b. Its gradient is the output's for both, so it needs no tensors.
     Add { a: usize, b: usize, output: usize },
 }
@@ -51,8 +75,18 @@ pub(crate) struct Tape {
 }
 
 impl Tape {
-    pub(crate) fn push<L: Layer>(&mut self, layer: L, saved: L::Saved, inputs: Vec<Value>, output: usize) {
-        self.entries.push(Entry::Layer { call: Box::new(Call { layer, saved }), inputs, output });
+    pub(crate) fn push<L: Layer>(
+        &mut self,
+        layer: L,
+        saved: L::Saved,
+        inputs: Vec<Value>,
+        output: usize,
+    ) {
+        self.entries.push(Entry::Layer {
+            call: Box::new(Call { layer, saved }),
+            inputs,
+            output,
+        });
     }
 
     pub(crate) fn push_add(&mut self, a: usize, b: usize, output: usize) {
@@ -60,14 +94,27 @@ impl Tape {
     }
 
     /// Replays the tape from the value `last`, whose gradient is `d_last`. Each entry is freed once it is used.
-    pub(crate) fn backward(self, run: Run<'_>, values: usize, last: &Value, d_last: Tensor, gradients: &mut Gradients) {
+    pub(crate) fn backward(
+        self,
+        run: Run<'_>,
+        values: usize,
+        last: &Value,
+        d_last: Tensor,
+        gradients: &mut Gradients,
+    ) {
         let mut d_values: Vec<Option<Tensor>> = (0..values).map(|_| None).collect();
         d_values[last.id] = Some(d_last);
         for entry in self.entries.into_iter().rev() {
             match entry {
-                Entry::Layer { call, inputs, output } => {
+                Entry::Layer {
+                    call,
+                    inputs,
+                    output,
+                } => {
                     // A value that reached nothing has no gradient, and neither has what made it.
-                    let Some(d_output) = d_values[output].take() else { continue };
+                    let Some(d_output) = d_values[output].take() else {
+                        continue;
+                    };
                     let tensors: Vec<&Tensor> = inputs.iter().map(Value::tensor).collect();
                     let d_inputs = call.backward(run, &tensors, &d_output, gradients);
                     for (input, d_input) in inputs.iter().zip(d_inputs) {
@@ -75,7 +122,9 @@ impl Tape {
                     }
                 }
                 Entry::Add { a, b, output } => {
-                    let Some(d_output) = d_values[output].take() else { continue };
+                    let Some(d_output) = d_values[output].take() else {
+                        continue;
+                    };
                     let copy = d_output.copy(run.buffers);
                     accumulate(run, &mut d_values[a], copy);
                     accumulate(run, &mut d_values[b], d_output);

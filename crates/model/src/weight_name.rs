@@ -92,15 +92,31 @@ impl FromStr for WeightName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let plain = [Self::Embed, Self::PosEmbed, Self::LnFinalGain, Self::LnFinalBias, Self::Unembed];
+        let plain = [
+            Self::Embed,
+            Self::PosEmbed,
+            Self::LnFinalGain,
+            Self::LnFinalBias,
+            Self::Unembed,
+        ];
         if let Some(name) = plain.into_iter().find(|name| name.to_string() == text) {
             return Ok(name);
         }
-        let in_block = text.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')).and_then(|(layer, name)| {
-            let weight = BlockWeight::ALL.iter().copied().find(|weight| weight.name() == name)?;
-            Some(Self::block(layer.parse().ok()?, weight))
-        });
-        in_block.ok_or_else(|| format!("{text:?} is not a weight; weights look like W_E, blocks.0.attn.W_Q, ln_final.w"))
+        let in_block = text
+            .strip_prefix("blocks.")
+            .and_then(|rest| rest.split_once('.'))
+            .and_then(|(layer, name)| {
+                let weight = BlockWeight::ALL
+                    .iter()
+                    .copied()
+                    .find(|weight| weight.name() == name)?;
+                Some(Self::block(layer.parse().ok()?, weight))
+            });
+        in_block.ok_or_else(|| {
+            format!(
+                "{text:?} is not a weight; weights look like W_E, blocks.0.attn.W_Q, ln_final.w"
+            )
+        })
     }
 }
 
@@ -129,18 +145,36 @@ impl WeightView {
 
     /// Columns of a row-major matrix of `width` columns, beginning at column `first`.
     pub fn part(param: ParamId, first: usize, rows: usize, cols: usize, width: usize) -> Self {
-        Self { param, offset: first, rows, cols, row_stride: width, col_stride: 1 }
+        Self {
+            param,
+            offset: first,
+            rows,
+            cols,
+            row_stride: width,
+            col_stride: 1,
+        }
     }
 
     /// Rows and columns exchanged.
     #[must_use]
     pub fn t(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
     }
 
     /// Element (r, c) of the parameter's values `data`.
     pub fn at(&self, data: &[f32], r: usize, c: usize) -> f32 {
-        assert!(r < self.rows && c < self.cols, "({r}, {c}) of {}×{}", self.rows, self.cols);
+        assert!(
+            r < self.rows && c < self.cols,
+            "({r}, {c}) of {}×{}",
+            self.rows,
+            self.cols
+        );
         data[self.offset + r * self.row_stride + c * self.col_stride]
     }
 }

@@ -29,24 +29,37 @@ impl Buffers {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let data = free.get_mut(&len).and_then(Vec::pop);
         drop(free);
-        Buffer { data: data.unwrap_or_else(|| vec![0.0; len]), home: self.clone() }
+        Buffer {
+            data: data.unwrap_or_else(|| vec![0.0; len]),
+            home: self.clone(),
+        }
     }
 
     /// Makes an owned vector a buffer of this store.
     pub(crate) fn adopt(&self, data: Vec<f32>) -> Buffer {
-        Buffer { data, home: self.clone() }
+        Buffer {
+            data,
+            home: self.clone(),
+        }
     }
 
     /// Gives all free memory back to the system: for when the shapes of the work change.
     pub fn clear(&self) {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.data);
-        let mut free = self.home.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .home
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         free.entry(data.len()).or_default().push(data);
     }
 }

@@ -12,16 +12,27 @@ pub struct Pool {
 impl Pool {
     /// The calling thread alone.
     pub fn single() -> Self {
-        Self { pool: None, threads: 1 }
+        Self {
+            pool: None,
+            threads: 1,
+        }
     }
 
     /// `threads` threads; 0 means as many as the machine has.
     pub fn new(threads: usize) -> Self {
-        let threads =
-            if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+        let threads = if threads == 0 {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            threads
+        };
         // Without a pool (a system that gives no threads) the work is done on the calling thread.
         let pool = (threads > 1)
-            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok())
+            .then(|| {
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .ok()
+            })
             .flatten();
         let threads = if pool.is_some() { threads } else { 1 };
         Self { pool, threads }
@@ -51,15 +62,22 @@ impl Pool {
         let each = rows.div_ceil(self.threads).max(min_rows).max(1);
         match &self.pool {
             Some(pool) if each < rows => pool.install(|| {
-                data.par_chunks_mut(each * width).enumerate().for_each(|(i, part)| f(i * each, part));
+                data.par_chunks_mut(each * width)
+                    .enumerate()
+                    .for_each(|(i, part)| f(i * each, part));
             }),
             _ => f(0, data),
         }
     }
 
     /// As [`Pool::rows`] over two arrays that have the same number of rows.
-    pub fn rows2<F>(&self, (a, a_width): (&mut [f32], usize), (b, b_width): (&mut [f32], usize), min_rows: usize, f: F)
-    where
+    pub fn rows2<F>(
+        &self,
+        (a, a_width): (&mut [f32], usize),
+        (b, b_width): (&mut [f32], usize),
+        min_rows: usize,
+        f: F,
+    ) where
         F: Fn(usize, &mut [f32], &mut [f32]) + Sync,
     {
         if a.is_empty() {
@@ -86,9 +104,15 @@ impl Pool {
     {
         match &self.pool {
             Some(pool) if data.len() > chunk_len => pool.install(|| {
-                data.par_chunks_mut(chunk_len).with_max_len(1).enumerate().for_each(|(i, part)| f(i, part));
+                data.par_chunks_mut(chunk_len)
+                    .with_max_len(1)
+                    .enumerate()
+                    .for_each(|(i, part)| f(i, part));
             }),
-            _ => data.chunks_mut(chunk_len).enumerate().for_each(|(i, part)| f(i, part)),
+            _ => data
+                .chunks_mut(chunk_len)
+                .enumerate()
+                .for_each(|(i, part)| f(i, part)),
         }
     }
 
@@ -97,7 +121,11 @@ impl Pool {
     where
         F: Fn(usize, &mut [f32], &mut [f32]) + Sync,
     {
-        assert_eq!(a.len().div_ceil(a_len), b.len().div_ceil(b_len), "both have the same number of chunks");
+        assert_eq!(
+            a.len().div_ceil(a_len),
+            b.len().div_ceil(b_len),
+            "both have the same number of chunks"
+        );
         match &self.pool {
             Some(pool) if a.len() > a_len => pool.install(|| {
                 a.par_chunks_mut(a_len)
@@ -106,7 +134,11 @@ impl Pool {
                     .enumerate()
                     .for_each(|(i, (a, b))| f(i, a, b));
             }),
-            _ => a.chunks_mut(a_len).zip(b.chunks_mut(b_len)).enumerate().for_each(|(i, (a, b))| f(i, a, b)),
+            _ => a
+                .chunks_mut(a_len)
+                .zip(b.chunks_mut(b_len))
+                .enumerate()
+                .for_each(|(i, (a, b))| f(i, a, b)),
         }
     }
 

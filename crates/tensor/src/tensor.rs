@@ -13,7 +13,10 @@ pub struct Tensor {
 impl Tensor {
     /// A tensor whose contents do not matter yet: every element will be written.
     pub fn uninitialised(buffers: &Buffers, shape: &[usize]) -> Self {
-        Self { shape: shape.to_vec(), buffer: buffers.take(shape.iter().product()) }
+        Self {
+            shape: shape.to_vec(),
+            buffer: buffers.take(shape.iter().product()),
+        }
     }
 
     /// A tensor of zeros.
@@ -25,8 +28,15 @@ impl Tensor {
 
     /// A tensor of these values. Panics unless their number is the product of `shape`.
     pub fn from_vec(buffers: &Buffers, shape: &[usize], data: Vec<f32>) -> Self {
-        assert_eq!(data.len(), shape.iter().product::<usize>(), "values for shape {shape:?}");
-        Self { shape: shape.to_vec(), buffer: buffers.adopt(data) }
+        assert_eq!(
+            data.len(),
+            shape.iter().product::<usize>(),
+            "values for shape {shape:?}"
+        );
+        Self {
+            shape: shape.to_vec(),
+            buffer: buffers.adopt(data),
+        }
     }
 
     /// A copy in a buffer of `buffers`.
@@ -55,7 +65,12 @@ impl Tensor {
     /// The same values under another shape. Panics when the number of elements differs.
     #[must_use]
     pub fn reshaped(mut self, shape: &[usize]) -> Self {
-        assert_eq!(self.data().len(), shape.iter().product::<usize>(), "{:?} as {shape:?}", self.shape);
+        assert_eq!(
+            self.data().len(),
+            shape.iter().product::<usize>(),
+            "{:?} as {shape:?}",
+            self.shape
+        );
         self.shape = shape.to_vec();
         self
     }

@@ -61,6 +61,8 @@ impl Tokenizer {
         if trainer.get_word_count() == 0 {
             return Err(TokenizeError::NoText);
         }
+        // The merges go one by one: sharing out each of them costs more than it gains.
+        set_parallelism(false);
         let mut model = BPE::default();
         guard(|| trainer.train(&mut model)).map_err(TokenizeError::Train)?;
 

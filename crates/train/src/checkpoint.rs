@@ -42,16 +42,25 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Those of the run folder `run`.
     pub fn of(run: &Path) -> Self {
-        Self { folder: run.join("checkpoints") }
+        Self {
+            folder: run.join("checkpoints"),
+        }
     }
 
     /// All complete checkpoints, the oldest first.
     pub fn list(&self) -> Vec<(u64, PathBuf)> {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
         let mut found: Vec<(u64, PathBuf)> = entries
             .flatten()
             .filter_map(|entry| {
-                let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+                let step = entry
+                    .file_name()
+                    .to_str()?
+                    .strip_prefix("step-")?
+                    .parse()
+                    .ok()?;
                 Some((step, entry.path()))
             })
             .collect();
@@ -73,7 +82,10 @@ impl Checkpoints {
         progress: &Progress,
     ) -> Result<PathBuf, TrainError> {
         let path = self.path(progress.step);
-        let error = |source| TrainError::Save { path: path.clone(), source };
+        let error = |source| TrainError::Save {
+            path: path.clone(),
+            source,
+        };
         fs::create_dir_all(&self.folder).map_err(error)?;
         if path.exists() {
             // Saved at this very step already (a stop right after an evaluation): the contents are the same.
@@ -82,7 +94,10 @@ impl Checkpoints {
         atomic::write_folder(&path, |folder| {
             write_model(folder, model, tokenizer, FloatType::F32)?;
             atomic::write_synced(&folder.join(OPTIMIZER), &optimizer_bytes(model, optimizer)?)?;
-            atomic::write_synced(&folder.join(PROGRESS), &serde_json::to_vec_pretty(progress)?)
+            atomic::write_synced(
+                &folder.join(PROGRESS),
+                &serde_json::to_vec_pretty(progress)?,
+            )
         })
         .map_err(error)?;
         self.prune(progress);
@@ -108,7 +123,12 @@ impl Checkpoints {
         for (_, path) in self.list().into_iter().rev() {
             match read(&path) {
                 Ok((model, optimizer, progress)) => {
-                    return Ok(Some(Resumed { model, optimizer, progress, damaged }));
+                    return Ok(Some(Resumed {
+                        model,
+                        optimizer,
+                        progress,
+                        damaged,
+                    }));
                 }
                 Err(error) => damaged.push(error),
             }
@@ -123,10 +143,16 @@ impl Checkpoints {
     pub fn best(&self) -> Option<PathBuf> {
         let all = self.list();
         let (_, newest) = all.last()?;
-        let progress: Option<Progress> =
-            fs::read(newest.join(PROGRESS)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let best = progress.filter(|p| p.best_val_loss.is_some()).map(|p| self.path(p.best_step));
-        Some(best.filter(|path| path.exists()).unwrap_or_else(|| newest.clone()))
+        let progress: Option<Progress> = fs::read(newest.join(PROGRESS))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let best = progress
+            .filter(|p| p.best_val_loss.is_some())
+            .map(|p| self.path(p.best_step));
+        Some(
+            best.filter(|path| path.exists())
+                .unwrap_or_else(|| newest.clone()),
+        )
     }
 }
 
@@ -143,13 +169,24 @@ pub struct Resumed {
 }
 
 /// Writes `config.json`, the weights and `tokenizer.json` into `folder`.
-pub fn write_model(folder: &Path, model: &Model, tokenizer: &Tokenizer, dtype: FloatType) -> io::Result<()> {
+pub fn write_model(
+    folder: &Path,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    dtype: FloatType,
+) -> io::Result<()> {
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = model.parameters.named(model.parameters.arena());
     let bytes = safetensors::to_bytes(&tensors, dtype, &metadata).map_err(io::Error::other)?;
     atomic::write_synced(&folder.join(MODEL), &bytes)?;
-    atomic::write_synced(&folder.join("config.json"), model.network.config_json().as_bytes())?;
-    atomic::write_synced(&folder.join("tokenizer.json"), tokenizer.to_json().as_bytes())
+    atomic::write_synced(
+        &folder.join("config.json"),
+        model.network.config_json().as_bytes(),
+    )?;
+    atomic::write_synced(
+        &folder.join("tokenizer.json"),
+        tokenizer.to_json().as_bytes(),
+    )
 }
 
 fn optimizer_bytes(model: &Model, optimizer: &Optimizer) -> io::Result<Vec<u8>> {
@@ -174,16 +211,25 @@ fn read(path: &Path) -> Result<(Model, Optimizer, Progress), TrainError> {
     let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
     let weights = TensorFile::open(&path.join(MODEL))?;
     let model = families::load(&config, &weights, &path.display().to_string())?;
-    let progress: Progress = serde_json::from_slice(&read(PROGRESS)?).map_err(|source| TrainError::Progress {
-        path: path.join(PROGRESS),
-        source,
-    })?;
+    let progress: Progress =
+        serde_json::from_slice(&read(PROGRESS)?).map_err(|source| TrainError::Progress {
+            path: path.join(PROGRESS),
+            source,
+        })?;
     let file = TensorFile::open(&path.join(OPTIMIZER))?;
     let mut optimizer = Optimizer::new(model.parameters.arena().len());
     for spec in model.parameters.layout().specs() {
         let range = spec.id.offset()..spec.id.offset() + spec.shape.iter().product::<usize>();
-        file.read_f32(&format!("m.{}", spec.name), &spec.shape, &mut optimizer.m[range.clone()])?;
-        file.read_f32(&format!("v.{}", spec.name), &spec.shape, &mut optimizer.v[range])?;
+        file.read_f32(
+            &format!("m.{}", spec.name),
+            &spec.shape,
+            &mut optimizer.m[range.clone()],
+        )?;
+        file.read_f32(
+            &format!("v.{}", spec.name),
+            &spec.shape,
+            &mut optimizer.v[range],
+        )?;
     }
     optimizer.step = progress.step;
     Ok((model, optimizer, progress))

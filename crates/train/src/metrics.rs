@@ -40,11 +40,16 @@ impl MetricsLog {
     /// repeats those steps.
     pub fn open(run: &Path, step: u64) -> Result<Self, TrainError> {
         let path = run.join("metrics.jsonl");
-        let error = |source| TrainError::Write { path: path.clone(), source };
+        let error = |source| TrainError::Write {
+            path: path.clone(),
+            source,
+        };
         let kept: String = fs::read_to_string(&path)
             .unwrap_or_default()
             .lines()
-            .filter(|line| serde_json::from_str::<Metrics>(line).is_ok_and(|metrics| metrics.step <= step))
+            .filter(|line| {
+                serde_json::from_str::<Metrics>(line).is_ok_and(|metrics| metrics.step <= step)
+            })
             .flat_map(|line| [line, "\n"])
             .collect();
         fs::write(&path, kept).map_err(error)?;
@@ -55,7 +60,10 @@ impl MetricsLog {
     /// Adds a line.
     pub fn write(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
         let line = serde_json::to_string(metrics).expect("plain numbers") + "\n";
-        let error = |source| TrainError::Write { path: self.path.clone(), source };
+        let error = |source| TrainError::Write {
+            path: self.path.clone(),
+            source,
+        };
         self.file.write_all(line.as_bytes()).map_err(error)
     }
 }

@@ -20,7 +20,11 @@ pub struct Optimizer {
 impl Optimizer {
     /// For `len` parameters.
     pub fn new(len: usize) -> Self {
-        Self { m: vec![0.0; len], v: vec![0.0; len], step: 0 }
+        Self {
+            m: vec![0.0; len],
+            v: vec![0.0; len],
+            step: 0,
+        }
     }
 
     /// One step with gradients summed over the batch's mean; returns the norm of the gradient before clipping.
@@ -34,7 +38,11 @@ impl Optimizer {
     ) -> f64 {
         let norm = optimizer::norm(pool, gradients.arena());
         let clip = options.clip;
-        let gradient_scale = if clip > 0.0 && norm > clip { (clip / (norm + 1e-6)) as f32 } else { 1.0 };
+        let gradient_scale = if clip > 0.0 && norm > clip {
+            (clip / (norm + 1e-6)) as f32
+        } else {
+            1.0
+        };
         self.step += 1;
         for (range, decays) in parameters.decay_groups() {
             let adamw = AdamW {

@@ -176,7 +176,11 @@ impl Options {
 
     /// The model's config for a vocabulary of `vocab` tokens.
     pub fn config(&self, vocab: usize) -> gpt2::Config {
-        let activation = if self.relu { Activation::Relu } else { Activation::GeluTanh };
+        let activation = if self.relu {
+            Activation::Relu
+        } else {
+            Activation::GeluTanh
+        };
         gpt2::Config::new(&self.dimensions(vocab), activation)
     }
 
@@ -208,11 +212,19 @@ impl Options {
             ("--beta1", f64::from(self.beta1)),
             ("--beta2", f64::from(self.beta2)),
         ];
-        if let Some((flag, value)) = fractions.into_iter().find(|&(_, value)| !(0.0..1.0).contains(&value)) {
-            return Err(format!("{flag} is {value}; it must lie between 0 and 1, without 1"));
+        if let Some((flag, value)) = fractions
+            .into_iter()
+            .find(|&(_, value)| !(0.0..1.0).contains(&value))
+        {
+            return Err(format!(
+                "{flag} is {value}; it must lie between 0 and 1, without 1"
+            ));
         }
         if !(self.val_fraction > 0.0 && self.val_fraction < 1.0) {
-            return Err(format!("--val-fraction is {}; it must lie between 0 and 1", self.val_fraction));
+            return Err(format!(
+                "--val-fraction is {}; it must lie between 0 and 1",
+                self.val_fraction
+            ));
         }
         let sizes = [
             ("--learning-rate", self.learning_rate),
@@ -221,7 +233,10 @@ impl Options {
             ("--eps", f64::from(self.eps)),
             ("--clip", self.clip),
         ];
-        if let Some((flag, value)) = sizes.into_iter().find(|&(_, value)| !(value >= 0.0 && value.is_finite())) {
+        if let Some((flag, value)) = sizes
+            .into_iter()
+            .find(|&(_, value)| !(value >= 0.0 && value.is_finite()))
+        {
             return Err(format!("{flag} is {value}; it must be a number from 0 up"));
         }
         Ok(())

@@ -27,7 +27,9 @@ pub fn learning_rate(options: &Options, step: u64) -> f64 {
     match options.schedule {
         Schedule::Constant => top,
         Schedule::Linear => bottom + (top - bottom) * (1.0 - progress),
-        Schedule::Cosine => bottom + (top - bottom) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        Schedule::Cosine => {
+            bottom + (top - bottom) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        }
     }
 }
 
@@ -39,7 +41,10 @@ mod tests {
     #[test]
     fn warm_up_then_down_to_the_minimum() {
         for schedule in [Schedule::Cosine, Schedule::Linear] {
-            let options = Options { schedule, ..Options::preset("nano").unwrap() };
+            let options = Options {
+                schedule,
+                ..Options::preset("nano").unwrap()
+            };
             assert!((learning_rate(&options, 50) - 5e-4).abs() < 1e-12);
             assert!((learning_rate(&options, 100) - 1e-3).abs() < 1e-12);
             assert!((learning_rate(&options, 2_000) - 1e-4).abs() < 1e-12);
@@ -48,7 +53,11 @@ mod tests {
                 assert!(learning_rate(&options, step + 1) < learning_rate(&options, step));
             }
         }
-        let constant = Options { schedule: Schedule::Constant, warmup: 0, ..Options::preset("nano").unwrap() };
+        let constant = Options {
+            schedule: Schedule::Constant,
+            warmup: 0,
+            ..Options::preset("nano").unwrap()
+        };
         assert_eq!(learning_rate(&constant, 1), learning_rate(&constant, 2_000));
     }
 }

@@ -61,7 +61,9 @@ pub fn start(
     let options = &request.options;
     options.check().map_err(TrainError::Options)?;
     if is_run(folder) && !Checkpoints::of(folder).list().is_empty() {
-        return Err(TrainError::RunExists { path: folder.to_owned() });
+        return Err(TrainError::RunExists {
+            path: folder.to_owned(),
+        });
     }
     // Before the folder is touched: a wrong path must leave nothing behind.
     let source = Source::open(&request)?;
@@ -77,21 +79,50 @@ pub fn start(
             gpt2::new(&config, options.seed)
         }
     };
-    fs::create_dir_all(folder).map_err(|source| TrainError::Write { path: folder.to_owned(), source })?;
+    fs::create_dir_all(folder).map_err(|source| TrainError::Write {
+        path: folder.to_owned(),
+        source,
+    })?;
     adopt_sizes(&mut request.options, &model);
     let mut notes = source.notes();
-    let (train, validation) = batches(&source, folder, &request.options, &tokenizer, pool, report, &mut notes)?;
-    write(&folder.join("tokenizer.json"), tokenizer.to_json().as_bytes())?;
+    let (train, validation) = batches(
+        &source,
+        folder,
+        &request.options,
+        &tokenizer,
+        pool,
+        report,
+        &mut notes,
+    )?;
+    write(
+        &folder.join("tokenizer.json"),
+        tokenizer.to_json().as_bytes(),
+    )?;
     // Absolute, so that the run can be taken up from anywhere.
     for path in &mut request.corpora {
         *path = fs::canonicalize(&*path).unwrap_or_else(|_| path.clone());
     }
-    write(&folder.join(RUN), &serde_json::to_vec_pretty(&request).expect("plain data"))?;
+    write(
+        &folder.join(RUN),
+        &serde_json::to_vec_pretty(&request).expect("plain data"),
+    )?;
     let optimizer = Optimizer::new(model.parameters.arena().len());
     let options = request.options.clone();
     let progress = Progress::default();
-    let trainer = Trainer { options, model, tokenizer, optimizer, progress, train, validation };
-    Ok(Ready { trainer, request, notes })
+    let trainer = Trainer {
+        options,
+        model,
+        tokenizer,
+        optimizer,
+        progress,
+        train,
+        validation,
+    };
+    Ok(Ready {
+        trainer,
+        request,
+        notes,
+    })
 }
 
 /// The run in `folder`, at its newest whole checkpoint (or at its beginning when it has none yet).
@@ -105,34 +136,69 @@ pub fn resume(
     report: &dyn Fn(Stage),
 ) -> Result<Ready, TrainError> {
     let path = folder.join(RUN);
-    let bytes = fs::read(&path).map_err(|_| TrainError::NoRun { path: folder.to_owned() })?;
+    let bytes = fs::read(&path).map_err(|_| TrainError::NoRun {
+        path: folder.to_owned(),
+    })?;
     let mut request: Request =
         serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress { path, source })?;
     change(&mut request.options);
     request.options.check().map_err(TrainError::Options)?;
     let path = folder.join("tokenizer.json");
-    let tokenizer = Tokenizer::from_json(&fs::read(&path).map_err(|source| TrainError::Read { path, source })?)
-        .map_err(data::DataError::from)?;
+    let tokenizer =
+        Tokenizer::from_json(&fs::read(&path).map_err(|source| TrainError::Read { path, source })?)
+            .map_err(data::DataError::from)?;
     let mut notes = Vec::new();
     let (model, optimizer, progress) = match Checkpoints::of(folder).resume()? {
-        Some(Resumed { model, optimizer, progress, damaged }) => {
-            notes.extend(damaged.iter().map(|error| format!("passed over a checkpoint: {error}")));
+        Some(Resumed {
+            model,
+            optimizer,
+            progress,
+            damaged,
+        }) => {
+            notes.extend(
+                damaged
+                    .iter()
+                    .map(|error| format!("passed over a checkpoint: {error}")),
+            );
             (model, optimizer, progress)
         }
         None => {
             let model = match init()? {
                 Some((model, _)) => model,
-                None => gpt2::new(&request.options.config(tokenizer.vocab_size()), request.options.seed),
+                None => gpt2::new(
+                    &request.options.config(tokenizer.vocab_size()),
+                    request.options.seed,
+                ),
             };
             let optimizer = Optimizer::new(model.parameters.arena().len());
             (model, optimizer, Progress::default())
         }
     };
     let source = Source::open(&request)?;
-    let (train, validation) = batches(&source, folder, &request.options, &tokenizer, pool, report, &mut notes)?;
+    let (train, validation) = batches(
+        &source,
+        folder,
+        &request.options,
+        &tokenizer,
+        pool,
+        report,
+        &mut notes,
+    )?;
     let options = request.options.clone();
-    let trainer = Trainer { options, model, tokenizer, optimizer, progress, train, validation };
-    Ok(Ready { trainer, request, notes })
+    let trainer = Trainer {
+        options,
+        model,
+        tokenizer,
+        optimizer,
+        progress,
+        train,
+        validation,
+    };
+    Ok(Ready {
+        trainer,
+        request,
+        notes,
+    })
 }
 
 /// The options of a fine-tuned run tell the sizes of the model that it began with.
@@ -157,15 +223,24 @@ impl Source {
         if let [folder] = request.corpora.as_slice()
             && Shards::are_in(folder)
         {
-            return Ok(Self::Tokens(folder.clone(), Box::new(Shards::open(folder)?)));
+            return Ok(Self::Tokens(
+                folder.clone(),
+                Box::new(Shards::open(folder)?),
+            ));
         }
-        Ok(Self::Text(Corpus::open(&request.corpora, request.reading.clone())?))
+        Ok(Self::Text(Corpus::open(
+            &request.corpora,
+            request.reading.clone(),
+        )?))
     }
 
     fn notes(&self) -> Vec<String> {
         match self {
             Self::Text(corpus) if corpus.skipped() > 0 => {
-                vec![format!("{} files of other kinds in the folders were passed over", corpus.skipped())]
+                vec![format!(
+                    "{} files of other kinds in the folders were passed over",
+                    corpus.skipped()
+                )]
             }
             _ => Vec::new(),
         }
@@ -178,7 +253,10 @@ impl Source {
         report: &dyn Fn(Stage),
     ) -> Result<Tokenizer, TrainError> {
         let from_file = |path: &Path| {
-            let bytes = fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
+            let bytes = fs::read(path).map_err(|source| TrainError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
             Ok(Tokenizer::from_json(&bytes).map_err(data::DataError::from)?)
         };
         match (self, vocabulary) {
@@ -209,7 +287,13 @@ impl Source {
             Self::Text(corpus) => {
                 let progress = |progress| report(Stage::Tokens(progress));
                 let val_fraction = options.val_fraction;
-                let prepare = Prepare { corpus, tokenizer, val_fraction, pool, progress: &progress };
+                let prepare = Prepare {
+                    corpus,
+                    tokenizer,
+                    val_fraction,
+                    pool,
+                    progress: &progress,
+                };
                 Ok(prepare.shards_in(&folder.join("data"))?)
             }
         }
@@ -238,11 +322,23 @@ fn batches(
             meta.unknown.chars().count()
         ));
     }
-    let Options { n_ctx, batch_size, seed, eval_batches, .. } = *options;
+    let Options {
+        n_ctx,
+        batch_size,
+        seed,
+        eval_batches,
+        ..
+    } = *options;
     let train = Batches::new(shards.train, n_ctx, batch_size, seed)?;
-    Ok((train, Windows::new(shards.val, n_ctx, batch_size, Some(eval_batches))?))
+    Ok((
+        train,
+        Windows::new(shards.val, n_ctx, batch_size, Some(eval_batches))?,
+    ))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    atomic::write_file(path, bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+    atomic::write_file(path, bytes).map_err(|source| TrainError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -82,7 +82,12 @@ impl Trainer {
         let mut window = Window::new(self.progress.seconds);
         while self.progress.step < self.options.steps {
             if stop.load(Ordering::Relaxed) {
-                let path = checkpoints.save(&self.model, &self.tokenizer, &self.optimizer, &self.progress)?;
+                let path = checkpoints.save(
+                    &self.model,
+                    &self.tokenizer,
+                    &self.optimizer,
+                    &self.progress,
+                )?;
                 return Ok(Outcome::Stopped(path));
             }
             let report = self.step(pool, &buffers, &mut gradients)?;
@@ -106,7 +111,12 @@ impl Trainer {
             }
             log.write(&metrics)?;
             if evaluate {
-                let path = checkpoints.save(&self.model, &self.tokenizer, &self.optimizer, &self.progress)?;
+                let path = checkpoints.save(
+                    &self.model,
+                    &self.tokenizer,
+                    &self.optimizer,
+                    &self.progress,
+                )?;
                 observer.saved(&path);
             }
             window.begin();
@@ -130,8 +140,19 @@ impl Trainer {
             let index = self.progress.step * accumulate as u64 + micro as u64;
             self.train.batch(index, &mut x, &mut y);
             let key = random::derive(self.options.seed ^ 0xd20, index);
-            let mode = Mode::Training { dropout: self.options.dropout, key };
-            total += gradient(&self.model, pool, buffers, mode, [&x, &y], accumulate, gradients);
+            let mode = Mode::Training {
+                dropout: self.options.dropout,
+                key,
+            };
+            total += gradient(
+                &self.model,
+                pool,
+                buffers,
+                mode,
+                [&x, &y],
+                accumulate,
+                gradients,
+            );
         }
         let loss = total / (accumulate * size) as f64;
         let step = self.progress.step + 1;
@@ -139,9 +160,19 @@ impl Trainer {
             return Err(TrainError::Diverged { step, loss });
         }
         let rate = learning_rate(&self.options, step);
-        let norm = self.optimizer.step(pool, &mut self.model.parameters, gradients, &self.options, rate);
+        let norm = self.optimizer.step(
+            pool,
+            &mut self.model.parameters,
+            gradients,
+            &self.options,
+            rate,
+        );
         self.progress.step = step;
-        Ok(StepReport { loss, grad_norm: norm, learning_rate: rate })
+        Ok(StepReport {
+            loss,
+            grad_norm: norm,
+            learning_rate: rate,
+        })
     }
 
     /// Mean loss over the validation windows.
@@ -150,14 +181,22 @@ impl Trainer {
         let network = &self.model.network;
         let (mut total, mut count) = (0.0, 0);
         let n_ctx = self.options.n_ctx;
-        let (mut x, mut y) = (vec![0; self.validation.tokens()], vec![0; self.validation.tokens()]);
+        let (mut x, mut y) = (
+            vec![0; self.validation.tokens()],
+            vec![0; self.validation.tokens()],
+        );
         for index in 0..self.validation.len() {
             let rows = self.validation.batch(index, &mut x, &mut y);
             let tokens = rows * n_ctx;
             let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
             let last = network.residual(&mut pass, &x[..tokens]);
             let normed = network.unembed().normed(&mut pass, &last);
-            total += loss::sum(run, &network.unembed().linear, normed.tensor(), &y[..tokens]);
+            total += loss::sum(
+                run,
+                &network.unembed().linear,
+                normed.tensor(),
+                &y[..tokens],
+            );
             count += tokens;
         }
         total / count as f64
@@ -170,8 +209,13 @@ impl Trainer {
 
     /// Remembers the best evaluation; whether this is it.
     fn note(&mut self, metrics: &Metrics) -> bool {
-        let Some(val_loss) = metrics.val_loss else { return false };
-        let is_best = self.progress.best_val_loss.is_none_or(|best| val_loss < best);
+        let Some(val_loss) = metrics.val_loss else {
+            return false;
+        };
+        let is_best = self
+            .progress
+            .best_val_loss
+            .is_none_or(|best| val_loss < best);
         if is_best {
             self.progress.best_val_loss = Some(val_loss);
             self.progress.best_step = metrics.step;
@@ -185,13 +229,27 @@ impl Trainer {
             return;
         }
         let empty = [String::new()];
-        let prompts: &[String] =
-            if self.options.sample_prompts.is_empty() { &empty } else { &self.options.sample_prompts };
+        let prompts: &[String] = if self.options.sample_prompts.is_empty() {
+            &empty
+        } else {
+            &self.options.sample_prompts
+        };
         for prompt in prompts {
-            let ids = self.tokenizer.encode(prompt).map(|encoding| encoding.ids).unwrap_or_default();
-            let begin = self.tokenizer.end_of_text().or_else(|| self.tokenizer.id_of("\n")).unwrap_or(0);
+            let ids = self
+                .tokenizer
+                .encode(prompt)
+                .map(|encoding| encoding.ids)
+                .unwrap_or_default();
+            let begin = self
+                .tokenizer
+                .end_of_text()
+                .or_else(|| self.tokenizer.id_of("\n"))
+                .unwrap_or(0);
             let ids = if ids.is_empty() { vec![begin] } else { ids };
-            let sampling = Sampling { seed: self.progress.step, ..Sampling::default() };
+            let sampling = Sampling {
+                seed: self.progress.step,
+                ..Sampling::default()
+            };
             let mut generation = Generation::new(&self.model, pool, &ids, sampling, Work::Cached);
             let mut continuation = Vec::new();
             for _ in 0..self.options.sample_tokens {
@@ -219,7 +277,13 @@ pub fn gradient(
 ) -> f64 {
     let run = model.run(pool, buffers);
     let n_ctx = model.dimensions().n_ctx.min(x.len());
-    gradient_of(model, Pass::new(run, x.len() / n_ctx, n_ctx, mode), [x, y], parts, gradients)
+    gradient_of(
+        model,
+        Pass::new(run, x.len() / n_ctx, n_ctx, mode),
+        [x, y],
+        parts,
+        gradients,
+    )
 }
 
 /// As [`gradient`], for sequences of another length than the context: the pass says how they are cut.
@@ -235,7 +299,8 @@ pub fn gradient_of(
     let last = model.network.residual(&mut pass, x);
     let normed = unembed.normed(&mut pass, &last);
     let weight = 1.0 / parts as f32;
-    let (sum, d_normed) = loss::sum_and_gradient(run, &unembed.linear, normed.tensor(), y, weight, gradients);
+    let (sum, d_normed) =
+        loss::sum_and_gradient(run, &unembed.linear, normed.tensor(), y, weight, gradients);
     pass.backward(&normed, d_normed, gradients);
     sum
 }
@@ -253,11 +318,24 @@ struct Window {
 impl Window {
     fn new(before: f64) -> Self {
         let now = Instant::now();
-        Self { loss: 0.0, steps: 0, tokens: 0, since: now, start: now, before }
+        Self {
+            loss: 0.0,
+            steps: 0,
+            tokens: 0,
+            since: now,
+            start: now,
+            before,
+        }
     }
 
     fn begin(&mut self) {
-        *self = Self { loss: 0.0, steps: 0, tokens: 0, since: Instant::now(), ..*self };
+        *self = Self {
+            loss: 0.0,
+            steps: 0,
+            tokens: 0,
+            since: Instant::now(),
+            ..*self
+        };
     }
 
     fn add(&mut self, loss: f64, tokens: usize) {

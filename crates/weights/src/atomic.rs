@@ -48,8 +48,14 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// A rename is durable only once its folder is on disk too. Not every system lets a folder be opened.
 fn sync_folder(folder: Option<&Path>) -> io::Result<()> {
-    let folder = folder.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    let folder = folder
+        .filter(|f| !f.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

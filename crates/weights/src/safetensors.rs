@@ -50,7 +50,10 @@ pub struct TensorFile {
 impl TensorFile {
     /// Maps the file at `path` and checks its header.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let map = MappedFile::open(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+        let map = MappedFile::open(path).map_err(|source| WeightsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::checked(Bytes::Mapped(Arc::new(map)), path)
     }
 
@@ -65,14 +68,19 @@ impl TensorFile {
     }
 
     fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
-        let file = Self { bytes, origin: origin.to_owned() };
+        let file = Self {
+            bytes,
+            origin: origin.to_owned(),
+        };
         file.parsed()?;
         Ok(file)
     }
 
     fn parsed(&self) -> Result<SafeTensors<'_>, WeightsError> {
-        SafeTensors::deserialize(self.bytes.as_slice())
-            .map_err(|source| WeightsError::Format { path: self.origin.clone(), reason: source.to_string() })
+        SafeTensors::deserialize(self.bytes.as_slice()).map_err(|source| WeightsError::Format {
+            path: self.origin.clone(),
+            reason: source.to_string(),
+        })
     }
 
     /// The file's name in messages.
@@ -82,8 +90,10 @@ impl TensorFile {
 
     /// Names of all tensors, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.parsed().map(|file| file.names().into_iter().map(str::to_owned).collect()).unwrap_or_default();
+        let mut names: Vec<String> = self
+            .parsed()
+            .map(|file| file.names().into_iter().map(str::to_owned).collect())
+            .unwrap_or_default();
         names.sort();
         names
     }
@@ -104,7 +114,12 @@ impl TensorFile {
 
     /// Copies the tensor `name` into `out` as f32. Errors: missing, another number of elements than `shape`, or a
     /// type that is not a float.
-    pub fn read_f32(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), WeightsError> {
+    pub fn read_f32(
+        &self,
+        name: &str,
+        shape: &[usize],
+        out: &mut [f32],
+    ) -> Result<(), WeightsError> {
         let file = self.parsed()?;
         let view = file.tensor(name).map_err(|_| WeightsError::Missing {
             path: self.origin.clone(),
@@ -118,11 +133,20 @@ impl TensorFile {
                 found: view.shape().to_vec(),
             });
         }
-        assert_eq!(out.len(), shape.iter().product::<usize>(), "room for {name}");
+        assert_eq!(
+            out.len(),
+            shape.iter().product::<usize>(),
+            "room for {name}"
+        );
         self.convert(name, &view, out)
     }
 
-    fn convert(&self, name: &str, view: &TensorView<'_>, out: &mut [f32]) -> Result<(), WeightsError> {
+    fn convert(
+        &self,
+        name: &str,
+        view: &TensorView<'_>,
+        out: &mut [f32],
+    ) -> Result<(), WeightsError> {
         let data = view.data();
         match view.dtype() {
             Dtype::F32 => each(data, out, f32::from_le_bytes),
@@ -179,21 +203,38 @@ pub fn to_bytes(
     let encoded: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|t| encode(t.data, dtype)).collect();
     let mut views = Vec::with_capacity(tensors.len());
     for (tensor, (dtype, bytes)) in tensors.iter().zip(&encoded) {
-        let view = TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(|e| WeightsError::Format {
-            path: PathBuf::from(&tensor.name),
-            reason: e.to_string(),
+        let view = TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(|e| {
+            WeightsError::Format {
+                path: PathBuf::from(&tensor.name),
+                reason: e.to_string(),
+            }
         })?;
         views.push((tensor.name.as_str(), view));
     }
     let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
-    safetensors::serialize(views, metadata)
-        .map_err(|e| WeightsError::Format { path: PathBuf::from("safetensors"), reason: e.to_string() })
+    safetensors::serialize(views, metadata).map_err(|e| WeightsError::Format {
+        path: PathBuf::from("safetensors"),
+        reason: e.to_string(),
+    })
 }
 
 fn encode(data: &[f32], dtype: FloatType) -> (Dtype, Vec<u8>) {
     match dtype {
-        FloatType::F32 => (Dtype::F32, data.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        FloatType::F16 => (Dtype::F16, data.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()),
-        FloatType::Bf16 => (Dtype::BF16, data.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+        FloatType::F32 => (
+            Dtype::F32,
+            data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        ),
+        FloatType::F16 => (
+            Dtype::F16,
+            data.iter()
+                .flat_map(|&x| f16::from_f32(x).to_le_bytes())
+                .collect(),
+        ),
+        FloatType::Bf16 => (
+            Dtype::BF16,
+            data.iter()
+                .flat_map(|&x| bf16::from_f32(x).to_le_bytes())
+                .collect(),
+        ),
     }
 }

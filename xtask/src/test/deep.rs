@@ -1,4 +1,4 @@
-//! What takes too long for every run.
+//! What takes too long, or needs too much, for every run.
 
 use std::path::Path;
 
@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use super::{Arguments, Outcome};
 use crate::fixtures;
-use crate::process::{command, run, succeeds};
 
 /// Makes the golden files again and compares.
 pub(super) fn parity(root: &Path, _: &Arguments) -> Result<Outcome> {
@@ -16,19 +15,5 @@ pub(super) fn parity(root: &Path, _: &Arguments) -> Result<Outcome> {
         ));
     }
     fixtures::export(root, true)?;
-    Ok(Outcome::Passed)
-}
-
-/// Runs the kernels' unit tests in an interpreter that sees undefined behaviour.
-pub(super) fn miri(root: &Path, _: &Arguments) -> Result<Outcome> {
-    if !succeeds(&mut command(root, "cargo", "+nightly miri --version")) {
-        let todo = "no miri: `rustup +nightly component add miri rust-src` installs it";
-        return Ok(Outcome::Skipped(todo.into()));
-    }
-    run(&mut command(
-        root,
-        "cargo",
-        "+nightly miri test -p glassformer-kernels --lib",
-    ))?;
     Ok(Outcome::Passed)
 }

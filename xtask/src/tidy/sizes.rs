@@ -82,6 +82,8 @@ mod tests {
         assert_eq!(findings("crates/kernels/src/a.rs", &function(101)).len(), 1);
         let method = format!("impl A {{\n{}}}\n", function(61));
         assert_eq!(findings("crates/model/src/a.rs", &method)[0].line, 2);
+        let in_macro = format!("multiversion! {{\n{}}}\n", function(61));
+        assert_eq!(findings("crates/model/src/a.rs", &in_macro)[0].line, 2);
     }
 
     #[test]

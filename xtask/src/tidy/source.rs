@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Close,
 }
 
-/// A function with a body, wherever it stands outside of a macro's definition.
+/// A function with a body, wherever it stands but in a macro's definition.
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) lines: RangeInclusive<usize>,
@@ -224,6 +224,16 @@ impl<'ast> Visit<'ast> for Shape {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.function(&item.sig, &item.block);
         visit::visit_item_fn(self, item);
+    }
+
+    /// Functions handed to a macro (`multiversion! { fn … }`) count like others.
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        if let Ok(inside) = syn::parse2::<syn::File>(item.mac.tokens.clone()) {
+            let mut shape = Shape::default();
+            shape.visit_file(&inside);
+            self.functions.extend(shape.functions);
+            self.test_lines.extend(shape.test_lines);
+        }
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {

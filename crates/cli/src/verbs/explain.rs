@@ -1,5 +1,65 @@
-//! explain
-/// explain
-#[derive(clap::Args, Default)]
-pub(crate) struct Explain {}
-impl Explain { pub(crate) fn run(&self) -> anyhow::Result<()> { Ok(()) } }
+//! `explain`: serves the animated explainer.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use glassformer_server::{Explained, Served};
+use glassformer_tensor::Pool;
+
+use crate::source::ModelFlag;
+use crate::terminal::style;
+
+/// Open the animated explainer: every step of the model on your own text.
+///
+/// The page is served on this machine only; nothing leaves it.
+#[derive(Args, Default)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    model: ModelFlag,
+    /// The text to begin with.
+    #[arg(long)]
+    text: Option<String>,
+    /// Port on 127.0.0.1; 0 for any free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Do not open a browser.
+    #[arg(long)]
+    no_open: bool,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl Explain {
+    pub(crate) fn run(self) -> Result<()> {
+        let loaded = self.model.load()?;
+        let served = Served {
+            explained: Explained {
+                name: loaded.name,
+                model: loaded.model,
+                tokenizer: loaded.tokenizer,
+            },
+            pool: Pool::new(self.threads),
+            initial_text: self.text,
+        };
+        let runtime =
+            tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
+        runtime.block_on(async {
+            let (listener, address) = glassformer_server::bind(self.port).await?;
+            let url = format!("http://{address}");
+            println!("Glassformer is at {}", style("1;4", &url));
+            eprintln!("Ctrl-C ends it.");
+            if !self.no_open && open::that_detached(&url).is_err() {
+                eprintln!("No browser could be opened; open the address above yourself.");
+            }
+            // Where Ctrl-C cannot be caught, the system's own way of ending the program remains.
+            let stop = async {
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            glassformer_server::serve(listener, served, stop)
+                .await
+                .context("the server stopped")
+        })
+    }
+}

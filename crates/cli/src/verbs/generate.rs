@@ -1,5 +1,208 @@
-//! generate
-/// generate
-#[derive(clap::Args, Default)]
-pub(crate) struct Generate {}
-impl Generate { pub(crate) fn run(&self) -> anyhow::Result<()> { Ok(()) } }
+//! `generate`: continues a text.
+
+use std::io::Read;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use glassformer_generate::{Generation, Sampling, TextStream, Work};
+use glassformer_tensor::Pool;
+use glassformer_tokens::Tokenizer;
+use serde_json::json;
+
+use crate::source::{Loaded, ModelFlag};
+use crate::terminal::{note, write};
+
+/// Continue a text, streaming it as it comes.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  glassformer generate \"Once upon a time\"
+  glassformer generate \"从前有一只小狐狸\" --temperature 0.6 --seed 3
+  echo \"One day\" | glassformer generate - --max-tokens 50 --stop \"\\n\"
+  glassformer generate \"The cat\" --temperature 0 --json")]
+pub(crate) struct Generate {
+    /// The text to continue; `-` reads it from standard input.
+    prompt: String,
+    #[command(flatten)]
+    model: ModelFlag,
+    /// Most tokens to add.
+    #[arg(long, default_value_t = 200)]
+    max_tokens: usize,
+    #[command(flatten)]
+    sampling: SamplingFlags,
+    /// End before this text; may be given several times. `\n` is a line break.
+    #[arg(long)]
+    stop: Vec<String>,
+    /// Compute every position again at every step (slow; for checking the cache).
+    #[arg(long)]
+    no_cache: bool,
+    /// One JSON object with the text, the ids and the probabilities, instead of streaming.
+    #[arg(long)]
+    json: bool,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+/// How tokens are chosen.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sampling")]
+struct SamplingFlags {
+    /// Logits are divided by it; 0 always takes the most likely token.
+    #[arg(long, default_value_t = 0.8)]
+    temperature: f32,
+    /// Keep only the k most likely tokens; 0 keeps all.
+    #[arg(long, default_value_t = 40)]
+    top_k: usize,
+    /// Keep the most likely tokens that together reach this probability.
+    #[arg(long, default_value_t = 0.95)]
+    top_p: f32,
+    /// Keep tokens at least this fraction as likely as the most likely one.
+    #[arg(long, default_value_t = 0.0)]
+    min_p: f32,
+    /// Above 1 makes tokens that were there already less likely.
+    #[arg(long, default_value_t = 1.0)]
+    repetition_penalty: f32,
+    /// The same seed gives the same text.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl From<&SamplingFlags> for Sampling {
+    fn from(flags: &SamplingFlags) -> Self {
+        let SamplingFlags {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            seed,
+        } = *flags;
+        Self {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            seed,
+        }
+    }
+}
+
+/// What came out.
+struct Produced {
+    text: String,
+    ids: Vec<u32>,
+    probs: Vec<f32>,
+}
+
+impl Generate {
+    pub(crate) fn run(&self) -> Result<()> {
+        let sampling = Sampling::from(&self.sampling);
+        sampling.check()?;
+        let prompt = self.prompt()?;
+        let loaded = self.model.load()?;
+        let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
+        let n_ctx = loaded.model.dimensions().n_ctx;
+        if ids.len() > n_ctx {
+            note(&format!(
+                "the prompt has {} tokens; the model reads the last {n_ctx}",
+                ids.len()
+            ));
+        }
+        if !self.json {
+            write(&prompt)?;
+        }
+        let begin = Instant::now();
+        let produced = self.produce(&loaded, &ids, sampling)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        if self.json {
+            let value = json!({
+                "model": loaded.name, "prompt": prompt, "prompt_tokens": ids.len(), "text": produced.text,
+                "ids": produced.ids, "probs": produced.probs, "seed": sampling.seed,
+                "tokens_per_s": produced.ids.len() as f64 / seconds.max(1e-9),
+            });
+            write(&format!("{value}\n"))?;
+        } else {
+            write("\n")?;
+        }
+        Ok(())
+    }
+
+    fn prompt(&self) -> Result<String> {
+        let mut prompt = self.prompt.clone();
+        if prompt == "-" {
+            prompt.clear();
+            std::io::stdin()
+                .read_to_string(&mut prompt)
+                .context("standard input is not UTF-8 text")?;
+            // A line from a pipe ends with a line break that nobody meant.
+            if prompt.ends_with('\n') {
+                prompt.pop();
+            }
+        }
+        Ok(prompt)
+    }
+
+    fn produce(&self, loaded: &Loaded, ids: &[u32], sampling: Sampling) -> Result<Produced> {
+        let pool = Pool::new(self.threads);
+        let work = if self.no_cache {
+            Work::FromScratch
+        } else {
+            Work::Cached
+        };
+        let stops: Vec<String> = self
+            .stop
+            .iter()
+            .map(|stop| stop.replace("\\n", "\n"))
+            .collect();
+        let mut generation = Generation::new(&loaded.model, &pool, ids, sampling, work);
+        let mut stream = TextStream::new(&loaded.tokenizer, &stops);
+        let mut produced = Produced {
+            text: String::new(),
+            ids: Vec::new(),
+            probs: Vec::new(),
+        };
+        let mut emit = |text: String| -> Result<()> {
+            if !self.json {
+                write(&text)?;
+            }
+            produced.text.push_str(&text);
+            Ok(())
+        };
+        for _ in 0..self.max_tokens {
+            let step = generation.step();
+            if loaded.tokenizer.end_of_text() == Some(step.id) {
+                break;
+            }
+            produced.ids.push(step.id);
+            produced.probs.push(step.prob);
+            emit(stream.push(step.id))?;
+            if stream.stopped() {
+                break;
+            }
+        }
+        emit(stream.finish())?;
+        Ok(produced)
+    }
+}
+
+/// Ids of a prompt. An empty prompt begins a new document, where the model has a token for that.
+fn prompt_ids(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+    let encoding = tokenizer.encode(prompt)?;
+    if !encoding.unknown.is_empty() {
+        let some: String = encoding.unknown.iter().take(10).collect();
+        note(&format!(
+            "this model does not know these characters and leaves them out: {some}"
+        ));
+    }
+    match (encoding.ids.is_empty(), tokenizer.end_of_text()) {
+        (false, _) => Ok(encoding.ids),
+        (true, Some(begin)) if prompt.is_empty() => Ok(vec![begin]),
+        (true, _) if prompt.is_empty() => bail!("the prompt is empty; give the text to continue"),
+        (true, _) => bail!(
+            "this model knows none of the prompt's characters; give it a text like those it was trained on"
+        ),
+    }
+}

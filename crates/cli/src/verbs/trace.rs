@@ -1,5 +1,185 @@
-//! trace
-/// trace
-#[derive(clap::Args, Default)]
-pub(crate) struct Trace {}
-impl Trace { pub(crate) fn run(&self) -> anyhow::Result<()> { Ok(()) } }
+//! `trace`: writes every activation of one run to a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use glassformer_tensor::Pool;
+use glassformer_trace::{Change, Edit, Recording, Selection, record};
+use glassformer_weights::{TensorFile, atomic};
+use serde_json::json;
+
+use crate::source::{Loaded, ModelFlag};
+use crate::terminal::{note, thousands, write};
+
+/// Run a text through the model once and write its activations to a safetensors file, by name.
+///
+/// Sites: tokens, embed, pos_embed, blocks.{l}.{resid_pre, ln1, q, k, v, scores, pattern, z, attn_out, resid_mid, ln2,
+/// mlp_pre, mlp_post, mlp_out, resid_post}, ln_final, logits, probs. All are f32.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  glassformer trace --text \"The cat sat\" --out cat.safetensors
+  glassformer trace --text \"The cat sat\" --sites 'blocks.*.pattern,logits' --out heads.safetensors
+  glassformer trace --text \"The cat sat\" --ablate blocks.2.head.3 --out without.safetensors
+  glassformer trace --text \"The dog sat\" --replace blocks.1.resid_post=cat.safetensors --out patched.safetensors")]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    model: ModelFlag,
+    /// The text.
+    #[arg(long, required_unless_present = "ids", conflicts_with = "ids")]
+    text: Option<String>,
+    /// Token ids instead of a text.
+    #[arg(long, value_delimiter = ',')]
+    ids: Option<Vec<u32>>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+    /// Which sites to write: comma-separated globs.
+    #[arg(long, value_name = "GLOBS", default_value = "*")]
+    sites: String,
+    /// Set a value to zero on the way: a site (blocks.0.mlp_out), a head (blocks.2.head.3), blocks.L.attn, blocks.L.mlp,
+    /// or one position (blocks.1.resid_post[5]). May be given several times.
+    #[arg(long, value_name = "SITE")]
+    ablate: Vec<String>,
+    /// Multiply a value on the way.
+    #[arg(long, value_name = "SITE=FACTOR")]
+    scale: Vec<String>,
+    /// Put in the value that the same site has in another trace (activation patching).
+    #[arg(long, value_name = "SITE=FILE")]
+    replace: Vec<String>,
+    /// Tell what was written as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl Trace {
+    pub(crate) fn run(&self) -> Result<()> {
+        let loaded = self.model.load()?;
+        let dimensions = loaded.model.dimensions();
+        let selection = Selection::for_model(&self.sites, dimensions.n_layers)?;
+        let ids = self.ids(&loaded)?;
+        let edits = self.edits()?;
+        for edit in &edits {
+            edit.check(dimensions.n_layers, dimensions.n_heads, ids.len())?;
+        }
+        let recording = record(
+            &loaded.model,
+            &Pool::new(self.threads),
+            &ids,
+            &selection,
+            &edits,
+        );
+        self.write(&loaded, &ids, &selection, &recording)
+    }
+
+    fn ids(&self, loaded: &Loaded) -> Result<Vec<u32>> {
+        let dimensions = loaded.model.dimensions();
+        let mut ids = match (&self.ids, &self.text) {
+            (Some(ids), _) => ids.clone(),
+            (None, text) => {
+                let encoding = loaded
+                    .tokenizer
+                    .encode(text.as_deref().unwrap_or_default())?;
+                if !encoding.unknown.is_empty() {
+                    let some: String = encoding.unknown.iter().take(10).collect();
+                    note(&format!(
+                        "this model does not know these characters and leaves them out: {some}"
+                    ));
+                }
+                encoding.ids
+            }
+        };
+        if ids.is_empty() {
+            bail!(
+                "there is no token to run: the text is empty, or the model knows none of its characters"
+            );
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= dimensions.vocab) {
+            bail!(
+                "there is no token {id}: the vocabulary has ids 0 to {}",
+                dimensions.vocab - 1
+            );
+        }
+        if ids.len() > dimensions.n_ctx {
+            note(&format!(
+                "the text has {} tokens; the model reads the last {}",
+                ids.len(),
+                dimensions.n_ctx
+            ));
+            ids.drain(..ids.len() - dimensions.n_ctx);
+        }
+        Ok(ids)
+    }
+
+    fn edits(&self) -> Result<Vec<Edit>> {
+        let mut edits = Vec::new();
+        for text in &self.ablate {
+            edits.push(Edit::parse(text, Change::Scale(0.0))?);
+        }
+        for text in &self.scale {
+            let (site, factor) = pair(text, "SITE=FACTOR")?;
+            let factor = factor
+                .parse()
+                .with_context(|| format!("{factor:?} is no number (in --scale {text})"))?;
+            edits.push(Edit::parse(site, Change::Scale(factor))?);
+        }
+        for text in &self.replace {
+            let (site, file) = pair(text, "SITE=FILE")?;
+            // The site's name alone: a part in brackets says which positions are replaced.
+            let edit = Edit::parse(site, Change::Scale(0.0))?;
+            let (_, values) =
+                TensorFile::open(Path::new(file))?.load_f32(&edit.site.to_string())?;
+            edits.push(Edit {
+                change: Change::Replace(values),
+                ..edit
+            });
+        }
+        Ok(edits)
+    }
+
+    fn write(
+        &self,
+        loaded: &Loaded,
+        ids: &[u32],
+        selection: &Selection,
+        recording: &Recording,
+    ) -> Result<()> {
+        let metadata = BTreeMap::from([
+            ("model".to_owned(), loaded.name.clone()),
+            ("text".to_owned(), loaded.tokenizer.decode(ids)),
+            ("ablate".to_owned(), self.ablate.join(",")),
+        ]);
+        let bytes = recording.to_safetensors(selection, None, &metadata)?;
+        atomic::write_file(&self.out, &bytes)
+            .with_context(|| format!("cannot write {}", self.out.display()))?;
+        let sites: Vec<_> = recording
+            .iter()
+            .map(|(site, r)| json!({"name": site.to_string(), "shape": r.shape}))
+            .collect();
+        if self.json {
+            write(&format!(
+                "{}\n",
+                json!({"file": self.out, "tokens": ids, "bytes": bytes.len(), "sites": sites})
+            ))?;
+        } else {
+            eprintln!(
+                "Wrote {} sites of {} tokens to {} ({} bytes).",
+                sites.len(),
+                ids.len(),
+                self.out.display(),
+                thousands(bytes.len() as u64)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn pair<'a>(text: &'a str, form: &str) -> Result<(&'a str, &'a str)> {
+    text.split_once('=')
+        .with_context(|| format!("{text:?} is not of the form {form}"))
+}

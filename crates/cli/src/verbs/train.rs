@@ -181,7 +181,10 @@ impl Hyper {
         set(&mut options.n_heads, self.heads.as_ref());
         set(&mut options.d_model, self.d_model.as_ref());
         set(&mut options.learning_rate, self.learning_rate.as_ref());
-        set(&mut options.min_learning_rate, self.min_learning_rate.as_ref());
+        set(
+            &mut options.min_learning_rate,
+            self.min_learning_rate.as_ref(),
+        );
         set(&mut options.warmup, self.warmup.as_ref());
         set(&mut options.weight_decay, self.weight_decay.as_ref());
         set(&mut options.beta1, self.beta1.as_ref());
@@ -236,8 +239,15 @@ impl Train {
         match outcome? {
             Outcome::Finished => self.report(&ready),
             Outcome::Stopped(path) => {
-                eprintln!("Stopped at step {}; saved {}.", ready.trainer.progress.step, path.display());
-                eprintln!("Go on with: glassformer train --resume --out {}", self.out.display());
+                eprintln!(
+                    "Stopped at step {}; saved {}.",
+                    ready.trainer.progress.step,
+                    path.display()
+                );
+                eprintln!(
+                    "Go on with: glassformer train --resume --out {}",
+                    self.out.display()
+                );
             }
         }
         Ok(())
@@ -250,14 +260,19 @@ impl Train {
         let _ = &stop;
         if self.resume {
             if !self.corpora.is_empty() {
-                bail!("--resume takes the corpus of the run in {}; leave the paths out", self.out.display());
+                bail!(
+                    "--resume takes the corpus of the run in {}; leave the paths out",
+                    self.out.display()
+                );
             }
             let init = || Ok(None);
             let change = |options: &mut Options| self.hyper.apply(options);
             return Ok(setup::resume(&self.out, init, change, pool, &report)?);
         }
         if self.corpora.is_empty() {
-            bail!("no corpus: name text files or folders to learn from, or go on with a run by --resume");
+            bail!(
+                "no corpus: name text files or folders to learn from, or go on with a run by --resume"
+            );
         }
         let mut options = Options::preset(&self.preset).expect("clap checked the name");
         self.hyper.apply(&mut options);
@@ -266,7 +281,10 @@ impl Train {
             Split::BlankLine => DocumentSplit::BlankLine,
             Split::Line => DocumentSplit::Line,
         };
-        let reading = CorpusOptions { split, text_field: self.text_field.clone() };
+        let reading = CorpusOptions {
+            split,
+            text_field: self.text_field.clone(),
+        };
         let init = match &self.init {
             Some(model) => {
                 let loaded = source::load(model)?;
@@ -274,7 +292,11 @@ impl Train {
             }
             None => None,
         };
-        let request = Request { corpora: self.corpora.clone(), reading, options };
+        let request = Request {
+            corpora: self.corpora.clone(),
+            reading,
+            options,
+        };
         Ok(setup::start(&self.out, request, init, pool, &report)?)
     }
 
@@ -287,7 +309,10 @@ impl Train {
             duration(progress.seconds),
             thousands(progress.best_step)
         );
-        eprintln!("Run it with: glassformer generate -m {} \"…\"", self.out.display());
+        eprintln!(
+            "Run it with: glassformer generate -m {} \"…\"",
+            self.out.display()
+        );
     }
 }
 
@@ -359,9 +384,16 @@ impl Bar {
     fn new(step: u64, steps: u64) -> Self {
         let bar = ProgressBar::new(steps).with_position(step);
         let template = "{bar:28.cyan/blue} {pos}/{len}  {msg}  {eta} left";
-        bar.set_style(ProgressStyle::with_template(template).expect("a valid template").progress_chars("━╸─"));
+        bar.set_style(
+            ProgressStyle::with_template(template)
+                .expect("a valid template")
+                .progress_chars("━╸─"),
+        );
         bar.reset_eta();
-        Self { bar, smoothed: None }
+        Self {
+            bar,
+            smoothed: None,
+        }
     }
 
     /// A line above the bar, or on standard error where there is no bar.
@@ -376,9 +408,14 @@ impl Bar {
 
 impl Observer for Bar {
     fn step(&mut self, step: u64, train_loss: f64, tokens_per_s: f64) {
-        let smoothed = self.smoothed.map_or(train_loss, |old| old + 0.05 * (train_loss - old));
+        let smoothed = self
+            .smoothed
+            .map_or(train_loss, |old| old + 0.05 * (train_loss - old));
         self.smoothed = Some(smoothed);
-        self.bar.set_message(format!("loss {smoothed:.3}  {} tokens/s", thousands(tokens_per_s as u64)));
+        self.bar.set_message(format!(
+            "loss {smoothed:.3}  {} tokens/s",
+            thousands(tokens_per_s as u64)
+        ));
         self.bar.set_position(step);
     }
 

@@ -26,17 +26,38 @@ impl Layer for LayerNorm {
         let &[x] = inputs else { panic!("one input") };
         let (mut y, mut stats) = (run.like(x), run.tensor(&[x.rows(), 2]));
         let (w, b) = (run.parameters.get(self.gain), run.parameters.get(self.bias));
-        norm::forward(run.pool, y.data_mut(), stats.data_mut(), x.data(), w, b, self.eps);
+        norm::forward(
+            run.pool,
+            y.data_mut(),
+            stats.data_mut(),
+            x.data(),
+            w,
+            b,
+            self.eps,
+        );
         (y, stats)
     }
 
-    fn backward(&self, run: Run<'_>, call: &Backward<'_, Tensor>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: &Backward<'_, Tensor>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let x = call.inputs[0];
         let mut dx = run.like(x);
         let w = run.parameters.get(self.gain);
         let d_parameters = gradients.pair_mut(self.gain, self.bias);
         let dy = call.d_output.data();
-        norm::backward(run.pool, dx.data_mut(), d_parameters, dy, x.data(), w, call.saved.data());
+        norm::backward(
+            run.pool,
+            dx.data_mut(),
+            d_parameters,
+            dy,
+            x.data(),
+            w,
+            call.saved.data(),
+        );
         vec![dx]
     }
 }

@@ -49,11 +49,22 @@ impl Layer for Linear {
         let &[x] = inputs else { panic!("one input") };
         let mut y = run.tensor(&[x.rows(), self.d_out]);
         let bias = self.bias.map(|id| run.parameters.get(id));
-        linear::forward(run.pool, y.data_mut(), x.data(), self.matrix(run.parameters.get(self.weight)), bias);
+        linear::forward(
+            run.pool,
+            y.data_mut(),
+            x.data(),
+            self.matrix(run.parameters.get(self.weight)),
+            bias,
+        );
         (y, ())
     }
 
-    fn backward(&self, run: Run<'_>, call: &Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: &Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let (x, dy) = (call.inputs[0], call.d_output);
         let rows = x.rows();
         let x_ni = MatRef::new(x.data(), rows, self.d_in);

@@ -20,16 +20,25 @@ pub struct LearnedPositions {
 impl LearnedPositions {
     /// `ids [B·T]` to the first residual stream `[B·T, D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
-        assert_eq!(ids.len(), pass.batch() * pass.positions(), "ids for each position");
+        assert_eq!(
+            ids.len(),
+            pass.batch() * pass.positions(),
+            "ids for each position"
+        );
         if pass.watched(Site::Tokens) {
             let ids: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             pass.tap_data(Site::Tokens, &ids);
         }
         let first = pass.first_position();
-        let positions: Vec<u32> = (0..ids.len()).map(|i| (first + i % pass.positions()) as u32).collect();
+        let positions: Vec<u32> = (0..ids.len())
+            .map(|i| (first + i % pass.positions()) as u32)
+            .collect();
         let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, ids.into()), &[]);
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
-        let mut pos_embed = pass.apply(EmbedRows::new(self.positions, self.d_model, positions.into()), &[]);
+        let mut pos_embed = pass.apply(
+            EmbedRows::new(self.positions, self.d_model, positions.into()),
+            &[],
+        );
         pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
         pass.add(&embed, &pos_embed)
     }

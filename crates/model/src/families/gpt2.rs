@@ -10,7 +10,8 @@ use crate::block::{Dropout, LayerNorm, Linear, PreNormBlock, Storage};
 use crate::embed::LearnedPositions;
 use crate::unembed::Unembed;
 use crate::{
-    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value, WeightName, WeightView,
+    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value,
+    WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -77,17 +78,30 @@ impl Config {
             ("n_head", self.n_head),
             ("n_inner", self.d_ff()),
         ];
-        if let Some((name, value)) = sizes.into_iter().find(|&(_, value)| value == 0 || value > 1 << 24) {
-            return Err(format!("has {name} = {value}; it must lie between 1 and 2^24"));
+        if let Some((name, value)) = sizes
+            .into_iter()
+            .find(|&(_, value)| value == 0 || value > 1 << 24)
+        {
+            return Err(format!(
+                "has {name} = {value}; it must lie between 1 and 2^24"
+            ));
         }
         if !self.n_embd.is_multiple_of(self.n_head) {
-            return Err(format!("has n_embd = {} which n_head = {} does not divide", self.n_embd, self.n_head));
+            return Err(format!(
+                "has n_embd = {} which n_head = {} does not divide",
+                self.n_embd, self.n_head
+            ));
         }
         if !self.tie_word_embeddings {
-            return Err("has tie_word_embeddings = false; only tied GPT-2 models can be loaded".to_owned());
+            return Err(
+                "has tie_word_embeddings = false; only tied GPT-2 models can be loaded".to_owned(),
+            );
         }
         if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon < 1.0) {
-            return Err(format!("has layer_norm_epsilon = {}; it must lie between 0 and 1", self.layer_norm_epsilon));
+            return Err(format!(
+                "has layer_norm_epsilon = {}; it must lie between 0 and 1",
+                self.layer_norm_epsilon
+            ));
         }
         self.activation().map(|_| ())
     }
@@ -100,13 +114,23 @@ impl Config {
         match self.activation_function.as_str() {
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
             "relu" => Ok(Activation::Relu),
-            other => Err(format!("has activation_function {other:?}; gelu_new and relu can be computed")),
+            other => Err(format!(
+                "has activation_function {other:?}; gelu_new and relu can be computed"
+            )),
         }
     }
 
     /// A config from the sizes, GELU or ReLU.
     pub fn new(dimensions: &Dimensions, activation: Activation) -> Self {
-        let Dimensions { n_layers, n_heads, d_model, d_ff, n_ctx, vocab, .. } = *dimensions;
+        let Dimensions {
+            n_layers,
+            n_heads,
+            d_model,
+            d_ff,
+            n_ctx,
+            vocab,
+            ..
+        } = *dimensions;
         Self {
             model_type: model_type(),
             vocab_size: vocab,
@@ -138,7 +162,10 @@ struct Gpt2 {
 /// A fresh model; `config` must have passed [`Config::check`].
 pub fn new(config: &Config, seed: u64) -> Model {
     let (network, layout) = Gpt2::build(config);
-    Model { network: Box::new(network), parameters: Parameters::new(layout, seed) }
+    Model {
+        network: Box::new(network),
+        parameters: Parameters::new(layout, seed),
+    }
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
@@ -146,8 +173,17 @@ pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> 
     let (network, layout) = Gpt2::build(config);
     // Some checkpoints of the bare model lack the prefix.
     let prefixed = weights.shape("transformer.wte.weight").is_some();
-    let find = |name: &str| if prefixed { name.to_owned() } else { name.trim_start_matches("transformer.").to_owned() };
-    Ok(Model { network: Box::new(network), parameters: Parameters::load(layout, weights, find)? })
+    let find = |name: &str| {
+        if prefixed {
+            name.to_owned()
+        } else {
+            name.trim_start_matches("transformer.").to_owned()
+        }
+    };
+    Ok(Model {
+        network: Box::new(network),
+        parameters: Parameters::load(layout, weights, find)?,
+    })
 }
 
 impl Gpt2 {
@@ -156,9 +192,17 @@ impl Gpt2 {
         let (d, v, c) = (config.n_embd, config.vocab_size, config.n_positions);
         let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(0.02));
         let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(0.02));
-        let blocks = (0..config.n_layer).map(|layer| block(&mut layout, config, layer)).collect();
+        let blocks = (0..config.n_layer)
+            .map(|layer| block(&mut layout, config, layer))
+            .collect();
         let ln_final = norm(&mut layout, "transformer.ln_f", config);
-        let linear = Linear { weight: tokens, bias: None, d_in: d, d_out: v, storage: Storage::OutIn };
+        let linear = Linear {
+            weight: tokens,
+            bias: None,
+            d_in: d,
+            d_out: v,
+            storage: Storage::OutIn,
+        };
         let network = Self {
             dimensions: Dimensions {
                 n_layers: config.n_layer,
@@ -170,7 +214,11 @@ impl Gpt2 {
                 n_ctx: c,
                 vocab: v,
             },
-            embed: LearnedPositions { tokens, positions, d_model: d },
+            embed: LearnedPositions {
+                tokens,
+                positions,
+                d_model: d,
+            },
             blocks,
             unembed: Unembed { ln_final, linear },
             config: config.clone(),
@@ -191,9 +239,22 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     let ln2 = norm(layout, &name("ln_2"), config);
     let up = linear(layout, &name("mlp.c_fc"), d, f, std);
     let down = linear(layout, &name("mlp.c_proj"), f, d, residual_std);
-    let heads = Heads { heads: config.n_head, kv_heads: config.n_head, d_head: d / config.n_head };
+    let heads = Heads {
+        heads: config.n_head,
+        kv_heads: config.n_head,
+        d_head: d / config.n_head,
+    };
     let activation = config.activation().expect("checked by Config::check");
-    PreNormBlock { ln1, attention: Attention { qkv, heads, out }, ln2, mlp: Mlp { up, activation, down } }
+    PreNormBlock {
+        ln1,
+        attention: Attention { qkv, heads, out },
+        ln2,
+        mlp: Mlp {
+            up,
+            activation,
+            down,
+        },
+    }
 }
 
 fn norm(layout: &mut Layout, name: &str, config: &Config) -> LayerNorm {
@@ -225,14 +286,21 @@ impl Network for Gpt2 {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let activation = self.blocks.first().map_or("none", |block| block.mlp.activation.name());
         vec![
-            ("activation", activation.to_owned()),
+            ("activation", self.activation().to_owned()),
             ("norm", "LayerNorm with bias, before each part".to_owned()),
             ("positions", "learned".to_owned()),
             ("unembedding", "tied to the embedding".to_owned()),
             ("norm_eps", self.config.layer_norm_epsilon.to_string()),
         ]
+    }
+
+    fn activation(&self) -> &'static str {
+        self.blocks[0].mlp.activation.name()
+    }
+
+    fn norm_eps(&self) -> f32 {
+        self.config.layer_norm_epsilon
     }
 
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
@@ -249,7 +317,12 @@ impl Network for Gpt2 {
     }
 
     fn weight(&self, name: WeightName) -> Option<WeightView> {
-        let Dimensions { d_model: d, n_ctx, vocab, .. } = self.dimensions;
+        let Dimensions {
+            d_model: d,
+            n_ctx,
+            vocab,
+            ..
+        } = self.dimensions;
         let table = |param, rows| WeightView::part(param, 0, rows, d, d);
         Some(match name {
             WeightName::Embed => table(self.embed.tokens, vocab),
@@ -257,7 +330,9 @@ impl Network for Gpt2 {
             WeightName::Unembed => table(self.embed.tokens, vocab).t(),
             WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain, d),
             WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias, d),
-            WeightName::Block { layer, weight } => return block_weight(self.blocks.get(layer)?, weight, d),
+            WeightName::Block { layer, weight } => {
+                return block_weight(self.blocks.get(layer)?, weight, d);
+            }
         })
     }
 
@@ -270,7 +345,9 @@ fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<W
     let (qkv, out) = (&block.attention.qkv, &block.attention.out);
     let (up, down) = (&block.mlp.up, &block.mlp.down);
     let whole = |l: &Linear| WeightView::part(l.weight, 0, l.d_in, l.d_out, l.d_out);
-    let bias = |l: &Linear, first: usize, len: usize| Some(WeightView::part(l.bias?, first, 1, len, l.d_out));
+    let bias = |l: &Linear, first: usize, len: usize| {
+        Some(WeightView::part(l.bias?, first, 1, len, l.d_out))
+    };
     // c_attn holds W_Q, W_K and W_V side by side.
     let third = |i: usize| WeightView::part(qkv.weight, i * d, d, d, 3 * d);
     match weight {

@@ -17,12 +17,16 @@ struct Kind {
 
 /// Binds weights to the network that `config` (the text of a `config.json`) describes; `origin` names it in messages.
 pub fn load(config: &str, weights: &TensorFile, origin: &str) -> Result<Model, ModelError> {
-    let error = |reason: String| ModelError::Config { origin: origin.to_owned(), reason };
-    let kind: Kind = serde_json::from_str(config).map_err(|e| error(format!("cannot be read: {e}")))?;
+    let error = |reason: String| ModelError::Config {
+        origin: origin.to_owned(),
+        reason,
+    };
+    let kind: Kind =
+        serde_json::from_str(config).map_err(|e| error(format!("cannot be read: {e}")))?;
     match kind.model_type.as_deref() {
         Some("gpt2") => {
-            let config: gpt2::Config =
-                serde_json::from_str(config).map_err(|e| error(format!("is not that of a GPT-2: {e}")))?;
+            let config: gpt2::Config = serde_json::from_str(config)
+                .map_err(|e| error(format!("is not that of a GPT-2: {e}")))?;
             config.check().map_err(error)?;
             gpt2::load(&config, weights)
         }
@@ -30,6 +34,8 @@ pub fn load(config: &str, weights: &TensorFile, origin: &str) -> Result<Model, M
             "asks for the family {other:?}, which this version cannot load; it can load: {}",
             NAMES.join(", ")
         ))),
-        None => Err(error("has no model_type; a Hugging Face config.json has one".to_owned())),
+        None => Err(error(
+            "has no model_type; a Hugging Face config.json has one".to_owned(),
+        )),
     }
 }

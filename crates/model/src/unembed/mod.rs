@@ -3,7 +3,7 @@
 use glassformer_kernels::softmax::softmax;
 
 use crate::block::{LayerNorm, Linear};
-use crate::{Pass, Site, Value};
+use crate::{Pass, Site, Value, WeightView};
 
 /// logits = norm(x)·W_U. Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,11 @@ pub struct Unembed {
 }
 
 impl Unembed {
+    /// Whether W_U is the embedding table `embed`.
+    pub fn is_tied_to(&self, embed: Option<WeightView>) -> bool {
+        embed.is_some_and(|view| view.param == self.linear.weight)
+    }
+
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
         let mut normed = pass.apply(self.ln_final, &[x]);

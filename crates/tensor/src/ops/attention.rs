@@ -50,7 +50,13 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn head(&self, b: usize, h: usize, rows: usize, e: usize) -> MatRef<'a> {
-        MatRef::strided(&self.data[b * self.batch_stride + h * e..], rows, e, self.row_stride, 1)
+        MatRef::strided(
+            &self.data[b * self.batch_stride + h * e..],
+            rows,
+            e,
+            self.row_stride,
+            1,
+        )
     }
 }
 
@@ -69,53 +75,94 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn head(&self, shape: &Shape, b: usize, h: usize) -> Head<'a> {
-        let &Shape { queries, keys, heads, d_head, .. } = shape;
+        let &Shape {
+            queries,
+            keys,
+            heads,
+            d_head,
+            ..
+        } = shape;
         let kv = h / shape.group();
         Head {
             q: self.q.head(b, h, queries, d_head),
             k: self.k.head(b, kv, keys, d_head),
             v: self.v.head(b, kv, keys, d_head),
             scale: shape.scale(),
-            dropout: self.dropout.map(|mask| (mask, ((b * heads + h) * queries * keys) as u64)),
+            dropout: self
+                .dropout
+                .map(|mask| (mask, ((b * heads + h) * queries * keys) as u64)),
         }
     }
 }
 
 /// `z [B,T,H·E]` and `log_sum [B,T,H]`, without ever holding more than TILE × S scores per thread.
 pub fn forward(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], log_sum: &mut [f32]) {
-    let Shape { batch, queries, heads, d_head, .. } = shape;
+    let Shape {
+        batch,
+        queries,
+        heads,
+        d_head,
+        ..
+    } = shape;
     let width = heads * d_head;
     // One sequence per piece; a single sequence is cut into tiles of queries instead.
     let piece = if batch > 1 { queries } else { TILE };
-    pool.chunks2((z, piece * width), (log_sum, piece * heads), |i, z, log_sum| {
-        let (b, first) = if batch > 1 { (i, 0) } else { (0, i * TILE) };
-        let rows = z.len() / width;
-        let mut tile = Vec::new();
-        let mut sums = [0.0; TILE];
-        for h in 0..heads {
-            let head = input.head(&shape, b, h);
-            for start in (0..rows).step_by(TILE) {
-                let end = (start + TILE).min(rows);
-                let sums = &mut sums[..end - start];
-                let z = MatMut::strided(&mut z[start * width + h * d_head..], end - start, d_head, width);
-                attention::forward(z, sums, &head, first + start, first + end, &mut tile);
-                for (r, &sum) in sums.iter().enumerate() {
-                    log_sum[(start + r) * heads + h] = sum;
+    pool.chunks2(
+        (z, piece * width),
+        (log_sum, piece * heads),
+        |i, z, log_sum| {
+            let (b, first) = if batch > 1 { (i, 0) } else { (0, i * TILE) };
+            let rows = z.len() / width;
+            let mut tile = Vec::new();
+            let mut sums = [0.0; TILE];
+            for h in 0..heads {
+                let head = input.head(&shape, b, h);
+                for start in (0..rows).step_by(TILE) {
+                    let end = (start + TILE).min(rows);
+                    let sums = &mut sums[..end - start];
+                    let z = MatMut::strided(
+                        &mut z[start * width + h * d_head..],
+                        end - start,
+                        d_head,
+                        width,
+                    );
+                    attention::forward(z, sums, &head, first + start, first + end, &mut tile);
+                    for (r, &sum) in sums.iter().enumerate() {
+                        log_sum[(start + r) * heads + h] = sum;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Gradient of [`forward`] with respect to a fused row q·k·v: `d_qkv [B,T,(H+2K)·E]`, overwritten. Needs S = T.
-pub fn backward(pool: &Pool, shape: Shape, input: Input<'_>, dz: &[f32], log_sum: &[f32], d_qkv: &mut [f32]) {
-    let Shape { batch, queries, keys, heads, kv_heads, d_head } = shape;
+pub fn backward(
+    pool: &Pool,
+    shape: Shape,
+    input: Input<'_>,
+    dz: &[f32],
+    log_sum: &[f32],
+    d_qkv: &mut [f32],
+) {
+    let Shape {
+        batch,
+        queries,
+        keys,
+        heads,
+        kv_heads,
+        d_head,
+    } = shape;
     assert_eq!(queries, keys, "gradients are taken over whole sequences");
     let group = shape.group();
     let plane = queries * d_head;
     // Head by head, dense: [B, K, group + 2, T, E]; then one pass that puts the heads side by side again.
     let mut planes = vec![0.0; batch * kv_heads * (group + 2) * plane];
-    let dz = Rows { data: dz, row_stride: heads * d_head, batch_stride: queries * heads * d_head };
+    let dz = Rows {
+        data: dz,
+        row_stride: heads * d_head,
+        batch_stride: queries * heads * d_head,
+    };
     pool.chunks(&mut planes, (group + 2) * plane, |i, planes| {
         let (b, kv) = (i / kv_heads, i % kv_heads);
         let (dq, dkv) = planes.split_at_mut(group * plane);
@@ -132,7 +179,15 @@ pub fn backward(pool: &Pool, shape: Shape, input: Input<'_>, dz: &[f32], log_sum
             let dz = dz.head(b, h, queries, d_head);
             for start in (0..queries).step_by(TILE) {
                 let end = (start + TILE).min(queries);
-                attention::backward(&mut out, &head, dz, &sums, start, end, [&mut p_tile, &mut d_tile]);
+                attention::backward(
+                    &mut out,
+                    &head,
+                    dz,
+                    &sums,
+                    start,
+                    end,
+                    [&mut p_tile, &mut d_tile],
+                );
             }
         }
     });
@@ -141,10 +196,19 @@ pub fn backward(pool: &Pool, shape: Shape, input: Input<'_>, dz: &[f32], log_sum
 
 /// `planes [B, K, group + 2, T, E]` into `rows [B,T,(H+2K)·E]`.
 fn side_by_side(pool: &Pool, shape: &Shape, planes: &[f32], rows: &mut [f32]) {
-    let &Shape { queries, heads, kv_heads, d_head, .. } = shape;
+    let &Shape {
+        queries,
+        heads,
+        kv_heads,
+        d_head,
+        ..
+    } = shape;
     let group = shape.group();
     pool.rows(rows, (heads + 2 * kv_heads) * d_head, 16, |first, rows| {
-        for (i, row) in rows.chunks_exact_mut((heads + 2 * kv_heads) * d_head).enumerate() {
+        for (i, row) in rows
+            .chunks_exact_mut((heads + 2 * kv_heads) * d_head)
+            .enumerate()
+        {
             let (b, t) = ((first + i) / queries, (first + i) % queries);
             for (slot, out) in row.chunks_exact_mut(d_head).enumerate() {
                 let (kv, plane) = if slot < heads {
@@ -177,12 +241,23 @@ pub fn pattern(pool: &Pool, scores: &mut [f32], keys: usize) {
 
 /// `z [B,T,H·E]` from a pattern `[B,H,T,S]` and the values.
 pub fn weighted_values(pool: &Pool, shape: Shape, pattern: &[f32], v: Rows<'_>, z: &mut [f32]) {
-    let Shape { queries, keys, heads, d_head, .. } = shape;
+    let Shape {
+        queries,
+        keys,
+        heads,
+        d_head,
+        ..
+    } = shape;
     pool.chunks(z, queries * heads * d_head, |b, z| {
         for h in 0..heads {
             let pattern = MatRef::new(&pattern[(b * heads + h) * queries * keys..], queries, keys);
             let z = MatMut::strided(&mut z[h * d_head..], queries, d_head, heads * d_head);
-            matmul(z, pattern, v.head(b, h / shape.group(), keys, d_head), false);
+            matmul(
+                z,
+                pattern,
+                v.head(b, h / shape.group(), keys, d_head),
+                false,
+            );
         }
     });
 }

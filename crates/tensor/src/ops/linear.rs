@@ -34,7 +34,12 @@ fn single_row(pool: &Pool, y: &mut [f32], x: &[f32], w: MatRef<'_>, bias: Option
         if let Some(bias) = bias {
             y.copy_from_slice(&bias[first..first + cols]);
         }
-        matmul(MatMut::new(y, 1, cols), x, w.cols(first, first + cols), bias.is_some());
+        matmul(
+            MatMut::new(y, 1, cols),
+            x,
+            w.cols(first, first + cols),
+            bias.is_some(),
+        );
     });
 }
 
@@ -43,7 +48,12 @@ pub fn product(pool: &Pool, dst: &mut [f32], a: MatRef<'_>, b: MatRef<'_>, accum
     let n = b.col_count();
     pool.rows(dst, n, MIN_ROWS, |first, dst| {
         let rows = dst.len() / n;
-        matmul(MatMut::new(dst, rows, n), a.rows(first, first + rows), b, accumulate);
+        matmul(
+            MatMut::new(dst, rows, n),
+            a.rows(first, first + rows),
+            b,
+            accumulate,
+        );
     });
 }
 

@@ -16,7 +16,13 @@ pub fn losses(pool: &Pool, losses: &mut [f32], logits: &[f32], targets: &[u32]) 
 }
 
 /// As [`losses`], and replaces `logits` by `weight` times the gradient of each row's loss.
-pub fn losses_and_gradients(pool: &Pool, losses: &mut [f32], logits: &mut [f32], targets: &[u32], weight: f32) {
+pub fn losses_and_gradients(
+    pool: &Pool,
+    losses: &mut [f32],
+    logits: &mut [f32],
+    targets: &[u32],
+    weight: f32,
+) {
     let vocab = logits.len() / losses.len();
     pool.rows2((logits, vocab), (losses, 1), 8, |first, logits, losses| {
         for (i, (row, loss)) in logits.chunks_exact_mut(vocab).zip(losses).enumerate() {

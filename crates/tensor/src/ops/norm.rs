@@ -7,7 +7,15 @@ use crate::Pool;
 const MIN_ROWS: usize = 64;
 
 /// `y [N,D]` and `stats [N,2]` (mean, 1/σ of each row) from `x [N,D]`.
-pub fn forward(pool: &Pool, y: &mut [f32], stats: &mut [f32], x: &[f32], w: &[f32], b: &[f32], eps: f32) {
+pub fn forward(
+    pool: &Pool,
+    y: &mut [f32],
+    stats: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    b: &[f32],
+    eps: f32,
+) {
     let d = w.len();
     pool.rows2((y, d), (stats, 2), MIN_ROWS, |first, y, stats| {
         let rows = y.len() / d;

@@ -11,11 +11,21 @@ const PIECE: usize = 65_536;
 /// √Σ g²; the same for any number of threads.
 pub fn norm(pool: &Pool, g: &[f32]) -> f64 {
     let pieces = g.len().div_ceil(PIECE);
-    pool.sum(pieces, |i| adamw::sum_of_squares(&g[i * PIECE..((i + 1) * PIECE).min(g.len())])).sqrt()
+    pool.sum(pieces, |i| {
+        adamw::sum_of_squares(&g[i * PIECE..((i + 1) * PIECE).min(g.len())])
+    })
+    .sqrt()
 }
 
 /// One AdamW step on a run of parameters, their moments and their gradients.
-pub fn step(pool: &Pool, theta: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], options: AdamW) {
+pub fn step(
+    pool: &Pool,
+    theta: &mut [f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    g: &[f32],
+    options: AdamW,
+) {
     match pool.rayon() {
         Some(rayon) if theta.len() > PIECE => rayon.install(|| {
             theta

@@ -63,6 +63,9 @@ impl<'a> Documents<'a> {
         };
         while self.ready.is_empty() && !self.is_done {
             let Some(line) = self.lines.next()? else {
+                if split == DocumentSplit::BlankLine {
+                    trim_end(&mut self.text);
+                }
                 self.end_document();
                 self.is_done = true;
                 break;
@@ -231,7 +234,7 @@ impl<'a> Lines<'a> {
             Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
             _ => first,
         };
-        check(whole, 0, &self.file.path).map(|_| ())
+        check(whole, 0, &self.file.path)
     }
 
     fn next(&mut self) -> Result<Option<String>, DataError> {
@@ -255,18 +258,24 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Are these bytes, which begin at `offset`, text?
-fn check<'b>(bytes: &'b [u8], offset: u64, path: &Path) -> Result<&'b str, DataError> {
-    let wrong = |at: usize, what| DataError::NotText {
-        path: path.to_owned(),
-        offset: offset + at as u64,
-        what,
+/// Are these bytes, of which the first is at `offset`, text? Tells of the first that is not.
+fn check(bytes: &[u8], offset: u64, path: &Path) -> Result<(), DataError> {
+    let wrong = |at: usize, what| {
+        Err(DataError::NotText {
+            path: path.to_owned(),
+            offset: offset + at as u64,
+            what,
+        })
     };
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(wrong(at, "a zero byte (binary data, or UTF-16)"));
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    if let Some(at) = bytes[..valid].iter().position(|&byte| byte == 0) {
+        return wrong(at, "a zero byte (binary data, or UTF-16)");
     }
-    std::str::from_utf8(bytes)
-        .map_err(|error| wrong(error.valid_up_to(), "a byte that UTF-8 does not allow"))
+    if valid < bytes.len() {
+        wrong(valid, "a byte that UTF-8 does not allow")
+    } else {
+        Ok(())
+    }
 }
 
 /// The system's errors carry a number; those of a decompressor do not.

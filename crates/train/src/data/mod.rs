@@ -21,4 +21,4 @@ pub use corpus::{Corpus, CorpusOptions, DocumentSplit, SourceFile};
 pub use documents::{DOCUMENT_MARKER, Documents};
 pub use error::DataError;
 pub use prepare::{Prepare, Progress};
-pub use shards::{Meta, Shard, Shards};
+pub use shards::{MadeFrom, Meta, Shard, Shards, Source};

@@ -27,15 +27,36 @@ impl Heads {
     }
 
     pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape {
-        Shape { batch, queries, keys, heads: self.heads, kv_heads: self.kv_heads, d_head: self.d_head }
+        Shape {
+            batch,
+            queries,
+            keys,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            d_head: self.d_head,
+        }
     }
 
     /// The three parts of a fused `qkv` of sequences of `positions` rows.
-    pub(crate) fn input<'a>(&self, qkv: &'a Tensor, positions: usize, dropout: Option<Mask>) -> Input<'a> {
+    pub(crate) fn input<'a>(
+        &self,
+        qkv: &'a Tensor,
+        positions: usize,
+        dropout: Option<Mask>,
+    ) -> Input<'a> {
         let row_stride = qkv.width();
-        let part = |first: usize| Rows { data: &qkv.data()[first..], row_stride, batch_stride: positions * row_stride };
+        let part = |first: usize| Rows {
+            data: &qkv.data()[first..],
+            row_stride,
+            batch_stride: positions * row_stride,
+        };
         let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
-        Input { q: part(0), k: part(q), v: part(q + kv), dropout }
+        Input {
+            q: part(0),
+            k: part(q),
+            v: part(q + kv),
+            dropout,
+        }
     }
 }
 
@@ -65,14 +86,26 @@ impl Layer for CausalHeads {
         (z, log_sum)
     }
 
-    fn backward(&self, run: Run<'_>, call: &Backward<'_, Tensor>, _gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: &Backward<'_, Tensor>,
+        _gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let qkv = call.inputs[0];
         let positions = qkv.rows() / self.batch;
         let mut d_qkv = run.like(qkv);
         let shape = self.heads.shape(self.batch, positions, positions);
         let input = self.heads.input(qkv, positions, self.dropout);
         let log_sum = call.saved.data();
-        attention::backward(run.pool, shape, input, call.d_output.data(), log_sum, d_qkv.data_mut());
+        attention::backward(
+            run.pool,
+            shape,
+            input,
+            call.d_output.data(),
+            log_sum,
+            d_qkv.data_mut(),
+        );
         vec![d_qkv]
     }
 }

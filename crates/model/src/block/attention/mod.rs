@@ -23,13 +23,22 @@ pub struct Attention {
 impl Attention {
     /// `x [B·T,D]` (after the norm) to what attention adds, `[B·T,D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        let Heads { heads, kv_heads, d_head } = self.heads;
+        let Heads {
+            heads,
+            kv_heads,
+            d_head,
+        } = self.heads;
         let at = |site| Site::block(layer, site);
         let mut qkv = pass.apply(self.qkv, &[x]);
         let (q, kv) = (heads * d_head, kv_heads * d_head);
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
-        pass.tap_columns(at(BlockSite::V), &mut qkv, q + kv..q + 2 * kv, &[kv_heads, d_head]);
+        pass.tap_columns(
+            at(BlockSite::V),
+            &mut qkv,
+            q + kv..q + 2 * kv,
+            &[kv_heads, d_head],
+        );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
         pass.apply(self.out, &[&z])
@@ -46,7 +55,11 @@ impl Attention {
             _ if pass.cache().is_some() => self.mix_cached(pass, qkv, layer),
             _ => {
                 let dropout = pass.mask();
-                let call = CausalHeads { heads: self.heads, batch: pass.batch(), dropout };
+                let call = CausalHeads {
+                    heads: self.heads,
+                    batch: pass.batch(),
+                    dropout,
+                };
                 pass.apply(call, &[qkv])
             }
         }
@@ -91,7 +104,11 @@ impl Attention {
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
         let v = if first > 0 {
             let width = self.heads.kv_heads * self.heads.d_head;
-            Rows { data: &values, row_stride: width, batch_stride: values.len() }
+            Rows {
+                data: &values,
+                row_stride: width,
+                batch_stride: values.len(),
+            }
         } else {
             self.heads.input(qkv.tensor(), new, None).v
         };
@@ -112,7 +129,15 @@ impl Heads {
         let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
         let rows = qkv.data().chunks_exact(q + 2 * kv);
         let (keys, values) = cache.write(layer, rows.map(|row| (&row[q..q + kv], &row[q + kv..])));
-        let cached = |data: &'a [f32]| Rows { data, row_stride: kv, batch_stride: data.len() };
-        Input { k: cached(keys), v: cached(values), ..self.input(qkv, qkv.rows(), None) }
+        let cached = |data: &'a [f32]| Rows {
+            data,
+            row_stride: kv,
+            batch_stride: data.len(),
+        };
+        Input {
+            k: cached(keys),
+            v: cached(values),
+            ..self.input(qkv, qkv.rows(), None)
+        }
     }
 }

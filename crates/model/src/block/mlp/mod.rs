@@ -22,9 +22,17 @@ impl Mlp {
     /// `x [B·T,D]` (after the norm) to what the MLP adds, `[B·T,D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
         let mut pre = pass.apply(self.up, &[x]);
-        pass.tap(Site::block(layer, BlockSite::MlpPre), &mut pre, &[self.up.d_out]);
+        pass.tap(
+            Site::block(layer, BlockSite::MlpPre),
+            &mut pre,
+            &[self.up.d_out],
+        );
         let mut post = pass.apply(self.activation, &[&pre]);
-        pass.tap(Site::block(layer, BlockSite::MlpPost), &mut post, &[self.up.d_out]);
+        pass.tap(
+            Site::block(layer, BlockSite::MlpPost),
+            &mut post,
+            &[self.up.d_out],
+        );
         pass.apply(self.down, &[&post])
     }
 }

@@ -42,9 +42,9 @@ fn every_place_is_as_likely() {
     for index in 0..100 {
         let (mut x, mut y) = (vec![0; 300], vec![0; 300]);
         batches.batch(index, &mut x, &mut y);
-        starts(&x, &y, 3)
-            .into_iter()
-            .for_each(|start| seen[start as usize] += 1);
+        for start in starts(&x, &y, 3) {
+            seen[start as usize] += 1;
+        }
     }
     assert!(
         seen.iter().all(|count| (850..1_150).contains(count)),

@@ -72,7 +72,12 @@ fn one_text_is_split_as_nanogpt_does() {
 #[test]
 fn many_documents_are_split_between_two() {
     let folder = tempdir().unwrap();
-    let lines = |name: &str| (0..30).map(|n| format!("{name} {n}\n")).collect::<String>();
+    let lines = |name: &str| {
+        (0..30)
+            .map(|n| format!("{name} {n}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
     let paths = [
         write(folder.path(), "a.txt", lines("a")),
         write(folder.path(), "b.txt.gz", lines("b")),
@@ -263,4 +268,21 @@ proptest! {
         prop_assert_eq!(shards.train.to_vec(), train);
         prop_assert_eq!(shards.val.to_vec(), val);
     }
+}
+
+/// The counts that nanoGPT's `prepare.py` prints.
+#[test]
+fn shakespeare_is_split_as_nanogpt_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/text");
+    let path = root.join("tinyshakespeare.txt");
+    if !path.is_file() {
+        eprintln!("skipped: no ../shared/data/text/tinyshakespeare.txt");
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let corpus = open(&[path], DocumentSplit::Whole);
+    let tokenizer = corpus.learn_characters().unwrap();
+    let (shards, _) = prepare(&corpus, &tokenizer, folder.path(), 2);
+    assert_eq!((shards.train.len(), shards.val.len()), (1_003_854, 111_540));
+    shards.train.check_vocab(65).unwrap();
 }

@@ -1,0 +1,50 @@
+//! The loss of a row of logits and its gradient.
+
+use glassformer_kernels::cross_entropy::{loss, loss_and_gradient, scale};
+use proptest::prelude::*;
+
+use crate::support::{assert_close, cases, normals};
+
+fn naive(x: &[f32], target: usize) -> f64 {
+    let max = f64::from(x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = x.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+    max + sum.ln() - f64::from(x[target])
+}
+
+proptest! {
+    #![proptest_config(cases(128))]
+
+    #[test]
+    fn agrees_with_f64(vocab in 1usize..120, spread in 0.0f32..30.0, weight in 0.001f32..1.0, pick: usize, seed: u64) {
+        let row: Vec<f32> = normals(seed, 1, vocab).iter().map(|x| x * spread).collect();
+        let target = pick % vocab;
+        let expected = naive(&row, target);
+        assert_close("loss", &[loss(&row, target)], &[expected], 2e-6 * (1.0 + f64::from(spread)));
+        let mut gradient = row.clone();
+        let same = loss_and_gradient(&mut gradient, target, weight);
+        assert_close("loss", &[same], &[expected], 2e-6 * (1.0 + f64::from(spread)));
+        let expected: Vec<f64> = (0..vocab)
+            .map(|v| f64::from(weight) * ((-naive(&row, v)).exp() - f64::from(u8::from(v == target))))
+            .collect();
+        assert_close("gradient", &gradient, &expected, 2e-6);
+        prop_assert!(gradient.iter().sum::<f32>().abs() < 1e-5, "moving all logits changes nothing");
+    }
+
+    #[test]
+    fn scales(n in 0usize..70, factor in -3.0f32..3.0, seed: u64) {
+        let x = normals(seed, 1, n);
+        let mut y = x.clone();
+        scale(&mut y, factor);
+        prop_assert_eq!(y, x.iter().map(|x| x * factor).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn far_apart_logits() {
+    let row = [-1e30, 1e4, -1e4, f32::NEG_INFINITY];
+    assert_eq!(loss(&row, 1), 0.0);
+    assert_eq!(loss(&row, 2), 2e4);
+    let mut gradient = row;
+    assert_eq!(loss_and_gradient(&mut gradient, 2, 0.5), 2e4);
+    assert_eq!(gradient, [0.0, 0.5, -0.5, 0.0]);
+}

@@ -1,0 +1,13 @@
+//! Ring 1: each kernel against a naive twin in `f64`.
+
+mod activation;
+mod adamw;
+mod attention;
+mod cross_entropy;
+mod dropout;
+mod isa;
+mod layer_norm;
+mod matmul;
+mod rows;
+mod softmax;
+mod support;

@@ -1,0 +1,151 @@
+//! `POST /api/trace`: a text through the model, everything recorded.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::extract::rejection::JsonRejection;
+use glassformer_tokens::Tokenizer;
+use glassformer_trace::{Change, Edit, Selection, record};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::state::State;
+use crate::store::Trace;
+
+#[derive(Deserialize)]
+pub(crate) struct TraceRequest {
+    text: String,
+    #[serde(default)]
+    ablate: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Merge {
+    at: usize,
+    left: Vec<u8>,
+    right: Vec<u8>,
+    rank: usize,
+    merged: u32,
+}
+
+/// A text as the model reads it.
+pub(crate) struct Prompt {
+    /// At most a context of them.
+    pub(crate) ids: Vec<u32>,
+    /// Byte offsets of each in `text`.
+    offsets: Vec<std::ops::Range<usize>>,
+    /// The text that was kept.
+    text: String,
+    total: usize,
+}
+
+impl Prompt {
+    /// Tokenizes; keeps the last `n_ctx` tokens (the page says so).
+    pub(crate) fn read(tokenizer: &Tokenizer, text: &str, n_ctx: usize) -> Result<Self, ApiError> {
+        if text.is_empty() {
+            return Err(ApiError::bad("the text is empty; type a word or two"));
+        }
+        let encoding = tokenizer
+            .encode(text)
+            .map_err(|error| ApiError::bad(error.to_string()))?;
+        if encoding.ids.is_empty() {
+            return Err(ApiError::bad(
+                "this model knows none of these characters; try others",
+            ));
+        }
+        let total = encoding.ids.len();
+        let first = total.saturating_sub(n_ctx);
+        let start = encoding.offsets[first].start;
+        // A cut inside a character would show half of it: its bytes still come, the text begins after it.
+        let visible = (start..=text.len())
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(text.len());
+        let offsets = encoding.offsets[first..]
+            .iter()
+            .map(|range| range.start.saturating_sub(visible)..range.end.saturating_sub(visible))
+            .collect();
+        Ok(Self {
+            ids: encoding.ids[first..].to_vec(),
+            offsets,
+            text: text[visible..].to_owned(),
+            total,
+        })
+    }
+
+    fn tokens(&self, tokenizer: &Tokenizer) -> Vec<Value> {
+        let token = |(&id, range): (&u32, &std::ops::Range<usize>)| {
+            let merges: Vec<Merge> = tokenizer
+                .merges_of(id)
+                .into_iter()
+                .map(|step| Merge {
+                    at: step.at,
+                    left: step.left,
+                    right: step.right,
+                    rank: step.rank as usize,
+                    merged: step.merged,
+                })
+                .collect();
+            json!({
+                "id": id,
+                "text": tokenizer.token_text(id),
+                "bytes": tokenizer.token_bytes(id),
+                "start": range.start,
+                "end": range.end,
+                "merges": merges,
+            })
+        };
+        self.ids.iter().zip(&self.offsets).map(token).collect()
+    }
+
+    fn kept(&self) -> Option<Value> {
+        (self.total > self.ids.len()).then(|| {
+            json!({"tokens_total": self.total, "tokens_kept": self.ids.len(), "from": "end", "text": self.text})
+        })
+    }
+}
+
+/// A body that could not be read, as one line.
+pub(crate) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
+    body.map(|Json(value)| value)
+        .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))
+}
+
+pub(crate) async fn trace(
+    Shared(state): Shared<State>,
+    request: Result<Json<TraceRequest>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let request = body(request)?;
+    state
+        .compute(move |shared| run(shared, &request))
+        .await
+        .map(Json)
+}
+
+fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, ApiError> {
+    let (model, tokenizer) = (shared.model(), shared.tokenizer());
+    let dimensions = model.dimensions();
+    let prompt = Prompt::read(tokenizer, &request.text, dimensions.n_ctx)?;
+    let mut edits = Vec::new();
+    for text in &request.ablate {
+        let edit = Edit::parse(text, Change::Scale(0.0))?;
+        edit.check(dimensions.n_layers, dimensions.n_heads, prompt.ids.len())?;
+        edits.push(edit);
+    }
+    let recording = record(
+        model,
+        shared.pool(),
+        &prompt.ids,
+        &Selection::everything(),
+        &edits,
+    );
+    let sites: Vec<Value> = recording
+        .iter()
+        .map(|(site, r)| json!({"name": site.to_string(), "shape": r.shape}))
+        .collect();
+    let (tokens, kept) = (prompt.tokens(tokenizer), prompt.kept());
+    let id = shared.store.keep(Trace {
+        ids: prompt.ids,
+        recording,
+    });
+    Ok(json!({"id": id, "text": prompt.text, "tokens": tokens, "kept": kept, "sites": sites}))
+}

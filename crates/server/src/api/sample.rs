@@ -1,0 +1,150 @@
+//! The draw, and the loop around it.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::extract::rejection::JsonRejection;
+use glassformer_generate::{Candidate, Generation, Sampling, Step, TextStream, Work};
+use glassformer_model::Site;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Token;
+use super::run::{Prompt, body};
+use crate::error::ApiError;
+use crate::state::{self, State};
+
+#[derive(Deserialize)]
+pub(crate) struct SampleRequest {
+    trace: String,
+    #[serde(default)]
+    step: u64,
+    k: Option<usize>,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+pub(crate) async fn sample(
+    Shared(state): Shared<State>,
+    request: Result<Json<SampleRequest>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let request = body(request)?;
+    state
+        .compute(move |shared| draw(shared, &request))
+        .await
+        .map(Json)
+}
+
+fn draw(shared: &state::Shared, request: &SampleRequest) -> Result<Value, ApiError> {
+    request
+        .sampling
+        .check()
+        .map_err(|error| ApiError::bad(error.to_string()))?;
+    let trace = shared.store.get(&request.trace)?;
+    let logits = trace.recording.get(Site::Logits)?;
+    let vocab = shared.model().dimensions().vocab;
+    let last = &logits.data[logits.data.len() - vocab..];
+    let distribution = request.sampling.distribution(last, &trace.ids);
+    let u = request.sampling.draw_number(request.step);
+    let chosen = distribution.draw(u.unwrap_or(0.0));
+    let most = request.k.unwrap_or(200).min(vocab);
+    let mut cumulative = 0.0;
+    let candidates: Vec<Value> = distribution.candidates[..most]
+        .iter()
+        .enumerate()
+        .map(|(i, candidate)| {
+            cumulative += f64::from(candidate.final_prob);
+            to_json(shared, candidate, i < distribution.kept, cumulative)
+        })
+        .collect();
+    Ok(json!({
+        "candidates": candidates,
+        "total": vocab,
+        "kept": distribution.kept,
+        "u": u,
+        "chosen": Token::new(shared.tokenizer(), chosen.id),
+    }))
+}
+
+fn to_json(shared: &state::Shared, candidate: &Candidate, kept: bool, cumulative: f64) -> Value {
+    let Token { id, text, bytes } = Token::new(shared.tokenizer(), candidate.id);
+    json!({
+        "id": id, "text": text, "bytes": bytes,
+        "logit": candidate.logit, "scaled": candidate.scaled, "prob": candidate.prob,
+        "kept": kept, "final_prob": candidate.final_prob, "cumulative": cumulative,
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct GenerateRequest {
+    text: String,
+    #[serde(default = "sixteen")]
+    max_tokens: usize,
+    #[serde(default)]
+    stop: Vec<String>,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+fn sixteen() -> usize {
+    16
+}
+
+/// The longest loop of one request.
+const MAX_TOKENS: usize = 512;
+
+pub(crate) async fn generate(
+    Shared(state): Shared<State>,
+    request: Result<Json<GenerateRequest>, JsonRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let request = body(request)?;
+    state
+        .compute(move |shared| run_loop(shared, &request))
+        .await
+        .map(Json)
+}
+
+fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, ApiError> {
+    request
+        .sampling
+        .check()
+        .map_err(|error| ApiError::bad(error.to_string()))?;
+    let (model, tokenizer) = (shared.model(), shared.tokenizer());
+    let prompt = Prompt::read(tokenizer, &request.text, model.dimensions().n_ctx)?;
+    let mut generation = Generation::new(
+        model,
+        shared.pool(),
+        &prompt.ids,
+        request.sampling,
+        Work::Cached,
+    );
+    let mut stream = TextStream::new(tokenizer, &request.stop);
+    let (mut steps, mut text) = (Vec::new(), String::new());
+    for _ in 0..request.max_tokens.min(MAX_TOKENS) {
+        let step = generation.step();
+        steps.push(step_json(shared, &step));
+        if tokenizer.end_of_text() == Some(step.id) {
+            break;
+        }
+        text += &stream.push(step.id);
+        if stream.stopped() {
+            break;
+        }
+    }
+    text += &stream.finish();
+    Ok(json!({"prompt_tokens": prompt.ids.len(), "steps": steps, "text": text}))
+}
+
+fn step_json(shared: &state::Shared, step: &Step) -> Value {
+    let top: Vec<Value> = step.distribution.candidates[..step.distribution.kept.min(5)]
+        .iter()
+        .map(|candidate| {
+            let Token { id, text, bytes } = Token::new(shared.tokenizer(), candidate.id);
+            json!({"id": id, "text": text, "bytes": bytes, "prob": candidate.final_prob})
+        })
+        .collect();
+    let Token { id, text, bytes } = Token::new(shared.tokenizer(), step.id);
+    json!({
+        "id": id, "text": text, "bytes": bytes, "prob": step.prob, "position": step.position,
+        "cached": step.cached, "computed": step.computed, "top": top,
+    })
+}

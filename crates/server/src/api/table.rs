@@ -1,0 +1,125 @@
+//! What does not depend on a text: the model's facts, its vocabulary, its parameters.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Query, State as Shared};
+use axum::http::header;
+use axum::response::IntoResponse;
+use glassformer_model::{Dimensions, WeightName};
+use glassformer_trace::{neighbours, weight::Weight};
+use glassformer_weights::{FloatType, NamedTensor, safetensors};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Token;
+use crate::error::ApiError;
+use crate::state::State;
+
+/// Texts that the page begins with.
+const DEFAULT_EN: &str = "Once upon a time, there was a little";
+const DEFAULT_ZH: &str = "从前，有一只小";
+
+pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
+    let shared = state.shared();
+    let network = &shared.model().network;
+    let Dimensions {
+        n_layers,
+        n_heads,
+        n_kv_heads,
+        d_model,
+        d_head,
+        d_ff,
+        n_ctx,
+        vocab,
+    } = network.dimensions();
+    Json(json!({
+        "name": shared.served.explained.name,
+        "family": network.family(),
+        "n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads,
+        "d_model": d_model, "d_head": d_head, "d_ff": d_ff, "n_ctx": n_ctx, "vocab": vocab,
+        "activation": network.activation(),
+        "tied": network.unembed().is_tied_to(network.weight(WeightName::Embed)),
+        "norm_eps": network.norm_eps(),
+        "parameters": shared.model().parameters.arena().len(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "initial_text": shared.served.initial_text,
+        "default_text": {"en": DEFAULT_EN, "zh": DEFAULT_ZH},
+    }))
+}
+
+pub(crate) async fn vocab(Shared(state): Shared<State>) -> Json<Value> {
+    let tokenizer = state.shared().tokenizer();
+    let tokens: Vec<Token> = (0..tokenizer.vocab_size() as u32)
+        .map(|id| Token::new(tokenizer, id))
+        .collect();
+    Json(json!({ "tokens": tokens }))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Near {
+    id: u32,
+    #[serde(default = "eight")]
+    k: usize,
+}
+
+fn eight() -> usize {
+    8
+}
+
+pub(crate) async fn neighbours(
+    Shared(state): Shared<State>,
+    Query(Near { id, k }): Query<Near>,
+) -> Result<Json<Value>, ApiError> {
+    let near = state
+        .compute(move |shared| Ok(neighbours::nearest(shared.model(), id, k.min(64))?))
+        .await?;
+    let tokenizer = state.shared().tokenizer();
+    let near: Vec<Value> = near
+        .into_iter()
+        .map(|(id, cosine)| {
+            let Token { text, bytes, .. } = Token::new(tokenizer, id);
+            json!({"id": id, "text": text, "bytes": bytes, "cosine": cosine})
+        })
+        .collect();
+    Ok(Json(json!({ "id": id, "neighbours": near })))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Part {
+    name: String,
+    rows: Option<String>,
+    cols: Option<String>,
+}
+
+pub(crate) async fn weights(
+    Shared(state): Shared<State>,
+    Query(part): Query<Part>,
+) -> Result<impl IntoResponse, ApiError> {
+    let name: WeightName = part.name.parse().map_err(ApiError::bad)?;
+    let weight = Weight::of(state.shared().model(), name)?;
+    let [rows, cols] = weight.shape();
+    let part = weight.part(
+        range(part.rows.as_deref(), rows)?,
+        range(part.cols.as_deref(), cols)?,
+    );
+    let tensor = NamedTensor {
+        name: "weight".to_owned(),
+        shape: part.shape,
+        data: &part.data,
+    };
+    let bytes = safetensors::to_bytes(&[tensor], FloatType::F32, &BTreeMap::new())
+        .map_err(|error| ApiError::bad(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes))
+}
+
+/// `3..7`; everything when absent.
+pub(crate) fn range(text: Option<&str>, all: usize) -> Result<std::ops::Range<usize>, ApiError> {
+    let Some(text) = text else { return Ok(0..all) };
+    let parsed = text
+        .split_once("..")
+        .and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
+    parsed
+        .filter(|range: &std::ops::Range<usize>| range.start <= range.end)
+        .ok_or_else(|| ApiError::bad(format!("{text:?} is no range; ranges look like 3..7")))
+}

@@ -1,0 +1,244 @@
+//! Changes to values on their way through the model: ablation, scaling, patching.
+
+use glassformer_model::{BlockSite, Site, ViewMut};
+
+use crate::TraceError;
+
+/// Which part of a site's value is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// One head of `q`, `k`, `v`, `z`, `scores` or `pattern`.
+    Head(usize),
+    /// One position (the query's, for `scores` and `pattern`).
+    Position(usize),
+}
+
+/// What happens to the part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Multiplied by a factor; 0 is ablation.
+    Scale(f32),
+    /// Replaced by these values (of the part's size, row-major).
+    Replace(Vec<f32>),
+}
+
+/// A change of one value of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// Where.
+    pub site: Site,
+    /// Which part.
+    pub part: Part,
+    /// How.
+    pub change: Change,
+}
+
+const LOOKS: &str = "edits look like blocks.2.head.3, blocks.0.mlp, blocks.1.attn, blocks.4.z.head.0, ln_final or blocks.1.resid_post[5]";
+
+impl Edit {
+    /// Reads what `--ablate` takes and gives an edit with `change`.
+    ///
+    /// `blocks.2.head.3` is head 3's part of `z`; `blocks.2.attn` and `blocks.2.mlp` are what these parts add; any site,
+    /// alone, with `.head.3`, or with a position in brackets.
+    pub fn parse(text: &str, change: Change) -> Result<Self, TraceError> {
+        let error = |reason: String| TraceError::Edit {
+            edit: text.to_owned(),
+            reason,
+        };
+        let (rest, mut part) = match text.strip_suffix(']').and_then(|t| t.rsplit_once('[')) {
+            Some((rest, position)) => {
+                let position = position
+                    .parse()
+                    .map_err(|_| error(format!("{position:?} is no position; {LOOKS}")))?;
+                (rest, Part::Position(position))
+            }
+            None => (text, Part::All),
+        };
+        let mut name = rest.to_owned();
+        if let Some((before, head)) = rest.rsplit_once(".head.") {
+            if part != Part::All {
+                return Err(error(
+                    "a head and a position cannot be given together".to_owned(),
+                ));
+            }
+            part = Part::Head(
+                head.parse()
+                    .map_err(|_| error(format!("{head:?} is no head; {LOOKS}")))?,
+            );
+            before.clone_into(&mut name);
+            let is_bare = before
+                .strip_prefix("blocks.")
+                .is_some_and(|layer| !layer.contains('.'));
+            if is_bare {
+                name.push_str(".z");
+            }
+        } else if rest.starts_with("blocks.") && (rest.ends_with(".attn") || rest.ends_with(".mlp"))
+        {
+            name.push_str("_out");
+        }
+        let site: Site = name
+            .parse()
+            .map_err(|_| error(format!("there is no such site; {LOOKS}")))?;
+        if matches!(site, Site::Tokens | Site::Probs) {
+            return Err(error(format!(
+                "{site} is not used by the model afterwards, so a change would do nothing"
+            )));
+        }
+        if matches!(part, Part::Head(_)) && !has_heads(site) {
+            return Err(error(format!(
+                "{site} has no heads; q, k, v, z, scores and pattern have"
+            )));
+        }
+        Ok(Self { site, part, change })
+    }
+
+    /// Whether it fits a model of these sizes, for a text of `positions` tokens.
+    pub fn check(
+        &self,
+        n_layers: usize,
+        n_heads: usize,
+        positions: usize,
+    ) -> Result<(), TraceError> {
+        let error = |reason: String| TraceError::Edit {
+            edit: self.site.to_string(),
+            reason,
+        };
+        match (self.site, self.part) {
+            (Site::Block { layer, .. }, _) if layer >= n_layers => {
+                Err(error(format!("the model has blocks 0 to {}", n_layers - 1)))
+            }
+            (_, Part::Head(head)) if head >= n_heads => {
+                Err(error(format!("the model has heads 0 to {}", n_heads - 1)))
+            }
+            (_, Part::Position(position)) if position >= positions => Err(error(format!(
+                "the text has positions 0 to {}",
+                positions - 1
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes the value.
+    pub(crate) fn apply(&self, mut value: ViewMut<'_>) {
+        let shape = value.shape.clone();
+        let mut source = match &self.change {
+            Change::Replace(values) => values.as_slice(),
+            Change::Scale(_) => &[],
+        };
+        let keep_mask = is_masked(self.site);
+        for (row, values) in value.rows().enumerate() {
+            let Some(columns) = self.columns(&shape, row, values.len()) else {
+                continue;
+            };
+            for x in &mut values[columns] {
+                match self.change {
+                    // A masked score stays masked, whatever the factor.
+                    Change::Scale(_) if keep_mask && *x == f32::NEG_INFINITY => {}
+                    Change::Scale(factor) => *x *= factor,
+                    Change::Replace(_) => {
+                        // Values beyond those given stay as they are.
+                        if let Some((first, rest)) = source.split_first() {
+                            *x = *first;
+                            source = rest;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which columns of row `row` belong to the part.
+    fn columns(&self, shape: &[usize], row: usize, width: usize) -> Option<std::ops::Range<usize>> {
+        match self.part {
+            Part::All => Some(0..width),
+            // Scores and pattern are [H,T,S] in rows of S; the others [T,H,E] in rows of H·E.
+            Part::Head(head) if is_plane(self.site) => (row / shape[1] == head).then_some(0..width),
+            Part::Head(head) => {
+                let d_head = *shape.last()?;
+                Some(head * d_head..(head + 1) * d_head)
+            }
+            Part::Position(position) if is_plane(self.site) => {
+                (row % shape[1] == position).then_some(0..width)
+            }
+            Part::Position(position) => (row == position).then_some(0..width),
+        }
+    }
+}
+
+fn has_heads(site: Site) -> bool {
+    use BlockSite::{K, Pattern, Q, Scores, V, Z};
+    matches!(
+        site,
+        Site::Block {
+            site: Q | K | V | Z | Scores | Pattern,
+            ..
+        }
+    )
+}
+
+fn is_plane(site: Site) -> bool {
+    matches!(
+        site,
+        Site::Block {
+            site: BlockSite::Scores | BlockSite::Pattern,
+            ..
+        }
+    )
+}
+
+fn is_masked(site: Site) -> bool {
+    matches!(
+        site,
+        Site::Block {
+            site: BlockSite::Scores,
+            ..
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Edit, Part};
+
+    #[test]
+    fn reads_the_forms_of_the_command_line() {
+        let parse = |text: &str| {
+            Edit::parse(text, Change::Scale(0.0)).map(|e| (e.site.to_string(), e.part))
+        };
+        assert_eq!(
+            parse("blocks.2.head.3"),
+            Ok(("blocks.2.z".to_owned(), Part::Head(3)))
+        );
+        assert_eq!(
+            parse("blocks.0.mlp"),
+            Ok(("blocks.0.mlp_out".to_owned(), Part::All))
+        );
+        assert_eq!(
+            parse("blocks.1.attn"),
+            Ok(("blocks.1.attn_out".to_owned(), Part::All))
+        );
+        assert_eq!(
+            parse("blocks.1.pattern.head.2"),
+            Ok(("blocks.1.pattern".to_owned(), Part::Head(2)))
+        );
+        assert_eq!(parse("ln_final"), Ok(("ln_final".to_owned(), Part::All)));
+        assert_eq!(
+            parse("blocks.1.resid_post[5]"),
+            Ok(("blocks.1.resid_post".to_owned(), Part::Position(5)))
+        );
+        for wrong in [
+            "",
+            "blocks.2",
+            "blocks.2.head.x",
+            "blocks.0.ln1.head.1",
+            "probs",
+            "embed[",
+            "embed[x]",
+            "é",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The logit lens (nostalgebraist 2020): each layer's residual through the final norm and the unembedding, as if it
+//! were the last. One sees the guess take form.
+
+use glassformer_kernels::softmax::softmax;
+use glassformer_model::{BlockSite, Mode, Model, Pass, Site};
+use glassformer_tensor::{Buffers, Pool, Tensor};
+
+use crate::{Recording, TraceError};
+
+/// The residual streams that are read, in order: before the first block and after each.
+pub fn sites(n_layers: usize) -> Vec<Site> {
+    let first = Site::block(0, BlockSite::ResidPre);
+    std::iter::once(first)
+        .chain((0..n_layers).map(|l| Site::block(l, BlockSite::ResidPost)))
+        .collect()
+}
+
+/// For each of [`sites`] and each position the `k` most likely tokens: (id, probability).
+pub fn read(
+    model: &Model,
+    pool: &Pool,
+    recording: &Recording,
+    k: usize,
+) -> Result<Vec<Vec<Vec<(u32, f32)>>>, TraceError> {
+    let buffers = Buffers::new();
+    let mut out = Vec::new();
+    for site in sites(model.dimensions().n_layers) {
+        let residual = recording.get(site)?;
+        let x = Tensor::from_vec(&buffers, &residual.shape, residual.data.clone());
+        let mut pass = Pass::new(
+            model.run(pool, &buffers),
+            1,
+            residual.shape[0],
+            Mode::Inference,
+        );
+        let logits = model.unembed(&mut pass, x);
+        out.push(
+            logits
+                .data()
+                .chunks_exact(logits.width())
+                .map(|row| top(row, k))
+                .collect(),
+        );
+    }
+    Ok(out)
+}
+
+/// The `k` largest of softmax(logits).
+fn top(logits: &[f32], k: usize) -> Vec<(u32, f32)> {
+    let mut probs = logits.to_vec();
+    softmax(&mut probs, 1.0);
+    let mut ranked: Vec<(u32, f32)> = (0..).zip(probs).collect();
+    let k = k.min(ranked.len());
+    if k < ranked.len() {
+        ranked.select_nth_unstable_by(k, |a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(k);
+    }
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranked
+}

@@ -1,0 +1,80 @@
+import { tokenText } from '../i18n/format';
+import type { Draw } from '../marks/draw';
+import { textWidth } from '../marks/measure';
+import type { Paint } from '../marks/types';
+import { cellsThatFit, firstDims, fullScale, vectorBar, type VectorOptions } from '../marks/vector';
+import { row } from '../trace/bundle';
+import type { Token } from '../trace/wire';
+import type { Frame } from './types';
+
+/** How far a step has come: 0 before it, 1 after it. A scene asks by name, so that what was shown stays shown. */
+export function prog(f: Frame, id: string): number {
+  const i = f.steps.findIndex((s) => s.id === id);
+  if (i < 0) throw new Error(`no step ${id}`);
+  return f.step < i ? 0 : f.step > i ? 1 : f.p;
+}
+
+export const current = (f: Frame): string => (f.steps[f.step] as { id: string }).id;
+export const isOne = (f: Frame, ...ids: string[]): boolean => ids.includes(current(f));
+
+export const tokensOf = (f: Frame): Token[] => f.b.trace.tokens;
+export const tokenAt = (f: Frame, i: number): Token => f.b.trace.tokens[i] as Token;
+export const word = (f: Frame, i: number): string => tokenText(tokenAt(f, i));
+export const block = (f: Frame, part: string): string => `blocks.${f.view.layer}.${part}`;
+export const pad = (f: Frame): number => (f.narrow ? 10 : 26);
+
+/** A heading of a strip: what it is in words, and its name in the trace. */
+export function heading(d: Draw, x: number, y: number, text: string, tint: Paint, site = ''): void {
+  d.text(x, y, text, { size: 13, weight: 620, fill: tint });
+  if (site) d.text(x + textWidth(text, 13.6) + 10, y + 0.5, site, { size: 10.5, font: 'mono', fill: 'faint' });
+}
+
+export interface StripOptions {
+  x: number;
+  y: number;
+  w: number;
+  h?: number;
+  site: string;
+  at: number[];
+  title: string;
+  tint: Paint;
+  dims?: number[];
+  full?: number;
+  reveal?: (i: number) => number;
+  a?: number;
+  showSite?: boolean;
+}
+
+/** The shown part of a vector of the trace, with its heading above. Returns what was drawn, for things that fly from or to it. */
+export function strip(f: Frame, d: Draw, o: StripOptions): VectorOptions {
+  const values = row(f.b, o.site, o.at);
+  const dims = o.dims ?? firstDims(cellsThatFit(o.w, f.numbers, 16), values.length);
+  const v: VectorOptions = { x: o.x, y: o.y, w: o.w, h: o.h ?? 30, values, dims, site: o.site, at: o.at, full: o.full ?? fullScale(values), tint: o.tint, numbers: f.numbers, reveal: o.reveal, total: values.length };
+  d.fade(o.a ?? 1, () => {
+    if (o.title) heading(d, o.x + 2, o.y - 13, o.title, o.tint, o.showSite === false || f.narrow ? '' : o.site);
+    vectorBar(d, v);
+  });
+  if (values.length > dims.length) d.badge('badge.shown', { n: String(dims.length), total: String(values.length) });
+  return v;
+}
+
+export const norm = (v: ArrayLike<number>): number => {
+  let s = 0;
+  for (let i = 0; i < v.length; i++) s += (v[i] as number) ** 2;
+  return Math.sqrt(s);
+};
+
+export const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  let s = 0;
+  for (let i = 0; i < a.length; i++) s += (a[i] as number) * (b[i] as number);
+  return s;
+};
+
+export const argmax = (v: ArrayLike<number>, upTo = v.length): number => {
+  let best = 0;
+  for (let i = 1; i < upTo; i++) if ((v[i] as number) > (v[best] as number)) best = i;
+  return best;
+};
+
+/** A note that fits on the stage: a plus, an equals sign, a short remark. */
+export const note = (d: Draw, x: number, y: number, text: string, fill: Paint = 'muted', size = 12.5, anchor: 'start' | 'middle' | 'end' = 'start'): void => d.text(x, y, text, { size, fill, anchor });

@@ -1,0 +1,43 @@
+import type { Draw } from '../marks/draw';
+import type { Step } from '../timeline/timeline';
+import type { Bundle, Need } from '../trace/bundle';
+import type { SampleSettings } from '../trace/wire';
+
+export type Translate = (key: string, vars?: Record<string, string | number>) => string;
+
+/** What the visitor has chosen to look at. */
+export interface View {
+  layer: number;
+  head: number;
+  token: number;
+}
+
+/** All that a scene may know: the recorded run, the choice, the moment, the size of the stage. Nothing of the browser. */
+export interface Frame {
+  b: Bundle;
+  view: View;
+  settings: SampleSettings;
+  step: number;
+  steps: readonly Step[];
+  p: number;
+  W: number;
+  H: number;
+  narrow: boolean;
+  /** Are the numbers written into the cells (every depth but Story)? */
+  numbers: boolean;
+  lang: 'en' | 'zh';
+  t: Translate;
+}
+
+export interface Chapter {
+  /** The key of its texts and the name in the address. */
+  id: string;
+  steps: readonly Step[];
+  /** Its steps follow on by themselves: for the opening film. */
+  flow?: boolean;
+  picks: readonly ('layer' | 'head' | 'token' | 'sampling')[];
+  needs: (view: View, b: Bundle) => Need[];
+  scene: (f: Frame, d: Draw) => void;
+  /** The words and numbers of the run that its texts mention. */
+  vars: (f: Frame) => Record<string, string>;
+}

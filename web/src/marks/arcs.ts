@@ -1,0 +1,22 @@
+// Arcs of attention between places on a line: the width of an arc is its weight.
+import { n, type Draw } from './draw';
+import type { Datum, Paint } from './types';
+
+export interface Arc {
+  from: number;
+  to: number;
+  weight: number;
+  cell?: Datum;
+}
+
+export function arcs(d: Draw, list: readonly Arc[], y: number, height: number, tint: Paint, maxWidth: number, grow = 1): void {
+  for (const arc of list) {
+    if (arc.weight < 0.004) continue;
+    const span = Math.abs(arc.to - arc.from);
+    const top = y - Math.min(height, 14 + span * 0.42);
+    const loop = span < 1;
+    const spread = loop ? 9 : 0;
+    const path = `M${n(arc.from - spread)},${n(y)}C${n(arc.from - spread)},${n(top)} ${n(arc.to + spread)},${n(top)} ${n(arc.to + spread)},${n(y)}`;
+    d.path(path, { stroke: tint, sw: Math.max(0.6, arc.weight * maxWidth), a: (0.2 + 0.75 * arc.weight) * grow });
+  }
+}

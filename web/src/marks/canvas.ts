@@ -1,0 +1,65 @@
+import { colour, inkOn, type Theme } from './palette';
+import { MONO, SANS } from './svg';
+import type { DisplayList, Font, Label, Prim } from './types';
+
+const font = (size: number, family: Font | undefined, weight: number): string => `${weight} ${size}px ${family === 'mono' ? MONO : SANS}`;
+
+/** Draws a display list. The context comes scaled so that the list's units fit it. */
+export function paintCanvas(ctx: CanvasRenderingContext2D, list: DisplayList, theme: Theme): void {
+  ctx.textBaseline = 'middle';
+  ctx.lineCap = 'round';
+  ctx.lineJoin = 'round';
+  for (const p of list) {
+    ctx.globalAlpha = p.a;
+    one(ctx, p, theme);
+  }
+  ctx.globalAlpha = 1;
+}
+
+function one(ctx: CanvasRenderingContext2D, p: Prim, theme: Theme): void {
+  switch (p.k) {
+    case 'rect':
+      ctx.beginPath();
+      ctx.roundRect(p.x, p.y, p.w, p.h, Math.min(p.r, p.w / 2, p.h / 2));
+      fillAndStroke(ctx, p, theme);
+      label(ctx, p.label, p.x + p.w / 2, p.y + p.h / 2, p.fill, theme);
+      break;
+    case 'disc':
+      ctx.beginPath();
+      ctx.arc(p.x, p.y, p.r, 0, Math.PI * 2);
+      fillAndStroke(ctx, p, theme);
+      label(ctx, p.label, p.x, p.y, p.fill, theme);
+      break;
+    case 'path':
+      fillAndStroke(ctx, p, theme, new Path2D(p.d));
+      break;
+    case 'text':
+      ctx.font = font(p.size, p.font, p.weight);
+      ctx.textAlign = p.anchor === 'middle' ? 'center' : p.anchor;
+      ctx.fillStyle = colour(p.fill, theme);
+      ctx.fillText(p.text, p.x, p.y);
+  }
+}
+
+function fillAndStroke(ctx: CanvasRenderingContext2D, p: { fill?: string; stroke?: string; sw?: number; dash?: number[] }, theme: Theme, path?: Path2D): void {
+  if (p.fill) {
+    ctx.fillStyle = colour(p.fill, theme);
+    if (path) ctx.fill(path);
+    else ctx.fill();
+  }
+  if (p.stroke) {
+    ctx.strokeStyle = colour(p.stroke, theme);
+    ctx.lineWidth = p.sw ?? 1;
+    ctx.setLineDash(p.dash ?? []);
+    if (path) ctx.stroke(path);
+    else ctx.stroke();
+  }
+}
+
+function label(ctx: CanvasRenderingContext2D, l: Label | undefined, x: number, y: number, back: string | undefined, theme: Theme): void {
+  if (!l) return;
+  ctx.font = font(l.size, l.font, l.weight ?? 500);
+  ctx.textAlign = 'center';
+  ctx.fillStyle = l.fill ? colour(l.fill, theme) : inkOn(back, theme);
+  ctx.fillText(l.text, x, y + 0.5);
+}

@@ -1,0 +1,30 @@
+import type { Datum, DisplayList, Prim } from './types';
+
+function inside(p: Prim, x: number, y: number): boolean {
+  const slack = 1;
+  if (p.k === 'rect') return x >= p.x - slack && x <= p.x + p.w + slack && y >= p.y - slack && y <= p.y + p.h + slack;
+  if (p.k === 'disc') return Math.hypot(x - p.x, y - p.y) <= p.r + slack;
+  if (p.k !== 'text') return false;
+  const half = p.size * 0.7;
+  const w = p.text.length * p.size * 0.62;
+  const from = p.anchor === 'start' ? p.x : p.anchor === 'end' ? p.x - w : p.x - w / 2;
+  return x >= from && x <= from + w && Math.abs(y - p.y) <= half;
+}
+
+/** The cell under a point: the last drawn lies on top. Faded things are not there to be clicked. */
+export function cellAt(list: DisplayList, x: number, y: number): { datum: Datum; prim: Prim } | null {
+  for (let i = list.length - 1; i >= 0; i--) {
+    const p = list[i] as Prim;
+    if (p.cell && p.a > 0.25 && inside(p, x, y)) return { datum: p.cell, prim: p };
+  }
+  return null;
+}
+
+export const cellsOf = (list: DisplayList): Datum[] => list.flatMap((p) => (p.cell && p.a > 0.5 ? [p.cell] : []));
+export const isTraceSite = (site: string): boolean => !site.includes(':');
+
+/** Where a cell is drawn now, for the outline of the selected one. */
+export function primOf(list: DisplayList, site: string, index: readonly number[]): Prim | null {
+  const key = index.join(',');
+  return list.find((p) => p.cell?.site === site && p.cell.index.join(',') === key && p.a > 0.3) ?? null;
+}

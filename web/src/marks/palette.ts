@@ -1,0 +1,71 @@
+// Colours by meaning, for both themes. The same colour is the same thing on every picture; the page's CSS uses the same table.
+export type Theme = 'light' | 'dark';
+
+export interface Rgb {
+  r: number;
+  g: number;
+  b: number;
+}
+
+const LIGHT: Record<string, string> = {
+  stage: '#ffffff', surface: '#f4f6fa', raised: '#ffffff', ink: '#172033', muted: '#55617a', faint: '#8a94a8', line: '#d5dbe6', ghost: '#e9edf3',
+  accent: '#1f55d8', q: '#7047e0', k: '#0b7f78', v: '#c02a7c', attn: '#7047e0', resid: '#5b7493', mlp: '#96690a', weight: '#8a7a66',
+  pos: '#2a6fdb', neg: '#e2711d', token: '#eef2fb', good: '#0b7f78', white: '#ffffff', black: '#0c1220',
+};
+
+const DARK: Record<string, string> = {
+  stage: '#10162499', surface: '#182034', raised: '#1b2439', ink: '#eaf0fb', muted: '#a4b1c9', faint: '#74819b', line: '#2f3a53', ghost: '#212b42',
+  accent: '#7fa8ff', q: '#a78bff', k: '#3fc8bd', v: '#ff7cc0', attn: '#a78bff', resid: '#8aa4c8', mlp: '#e3b341', weight: '#b5a48c',
+  pos: '#4c93ff', neg: '#ff9340', token: '#222d46', good: '#3fc8bd', white: '#ffffff', black: '#0c1220',
+};
+DARK.stage = '#101624';
+
+export const TABLE: Record<Theme, Record<string, string>> = { light: LIGHT, dark: DARK };
+
+export function parse(hex: string): Rgb {
+  const v = Number.parseInt(hex.slice(1, 7), 16);
+  return { r: (v >> 16) & 255, g: (v >> 8) & 255, b: v & 255 };
+}
+
+const mix = (a: Rgb, b: Rgb, t: number): Rgb => ({ r: Math.round(a.r + (b.r - a.r) * t), g: Math.round(a.g + (b.g - a.g) * t), b: Math.round(a.b + (b.b - a.b) * t) });
+const css = (c: Rgb, a = 1): string => (a >= 1 ? `rgb(${c.r},${c.g},${c.b})` : `rgba(${c.r},${c.g},${c.b},${Math.round(a * 1000) / 1000})`);
+
+/** Signed values: blue above zero, orange below; the further from zero the stronger. */
+function signedColour(v: number, theme: Theme): Rgb {
+  const t = TABLE[theme];
+  const strength = Math.min(1, Math.abs(v)) ** 0.75 * 0.92 + 0.02;
+  return mix(parse(t.surface as string), parse((v >= 0 ? t.pos : t.neg) as string), strength);
+}
+
+export function colour(paint: string, theme: Theme): string {
+  if (paint.startsWith('s:')) return css(signedColour(Number(paint.slice(2)), theme));
+  const [name, alpha] = paint.split('/') as [string, string | undefined];
+  const rgb = parse(TABLE[theme][name] ?? '#ff00ff');
+  return css(rgb, alpha === undefined ? 1 : Number(alpha));
+}
+
+const channel = (c: number): number => {
+  const s = c / 255;
+  return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+};
+export const luminance = (c: Rgb): number => 0.2126 * channel(c.r) + 0.7152 * channel(c.g) + 0.0722 * channel(c.b);
+
+/** The ink that can be read on a paint. */
+export function inkOn(paint: string | undefined, theme: Theme): string {
+  const t = TABLE[theme];
+  if (paint === undefined) return colour('ink', theme);
+  let back: Rgb;
+  if (paint.startsWith('s:')) back = signedColour(Number(paint.slice(2)), theme);
+  else {
+    const [name, alpha] = paint.split('/') as [string, string | undefined];
+    back = mix(parse(t.stage as string), parse(t[name] ?? '#ff00ff'), alpha === undefined ? 1 : Number(alpha));
+  }
+  const l = luminance(back);
+  const onDark = 1.05 / (l + 0.05);
+  const onLight = (l + 0.05) / (luminance(parse(t.black as string)) + 0.05);
+  return onLight >= onDark ? (t.black as string) : (t.white as string);
+}
+
+const HUES = ['pos', 'mlp', 'k', 'v', 'q', 'resid', 'neg', 'accent'];
+/** A quiet colour per place, for neighbours that must be told apart and mean nothing by it. */
+export const hue = (i: number): string => HUES[i % HUES.length] as string;

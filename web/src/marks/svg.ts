@@ -1,0 +1,42 @@
+import { colour, inkOn, type Theme } from './palette';
+import type { DisplayList, Label, Prim } from './types';
+
+const esc = (s: string): string => s.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
+const r2 = (v: number): string => String(Math.round(v * 100) / 100);
+export const SANS = "'Inter Variable', system-ui, 'Noto Sans CJK SC', 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif";
+export const MONO = "'JetBrains Mono Variable', ui-monospace, 'Noto Sans Mono CJK SC', Menlo, monospace";
+
+/** The display list as an SVG document: for snapshots and export. */
+export function toSvg(list: DisplayList, width: number, height: number, theme: Theme): string {
+  const body = list.map((p) => one(p, theme)).join('\n');
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${r2(width)} ${r2(height)}" font-family="${esc(SANS)}">\n<rect width="100%" height="100%" fill="${colour('stage', theme)}"/>\n${body}\n</svg>\n`;
+}
+
+function paint(p: Prim & { fill?: string; stroke?: string; sw?: number; dash?: number[] }, theme: Theme): string {
+  const fill = p.fill ? colour(p.fill, theme) : 'none';
+  const stroke = p.stroke ? ` stroke="${colour(p.stroke, theme)}" stroke-width="${r2(p.sw ?? 1)}"` : '';
+  const dash = p.dash ? ` stroke-dasharray="${p.dash.join(' ')}"` : '';
+  return `fill="${fill}"${stroke}${dash}${opacity(p)}`;
+}
+
+const opacity = (p: Prim): string => (p.a < 1 ? ` opacity="${r2(p.a)}"` : '');
+
+function label(l: Label | undefined, x: number, y: number, p: Prim & { fill?: string }, theme: Theme): string {
+  if (!l) return '';
+  const fill = l.fill ? colour(l.fill, theme) : inkOn(p.fill, theme);
+  return `<text x="${r2(x)}" y="${r2(y)}" font-size="${r2(l.size)}" font-weight="${l.weight ?? 500}" text-anchor="middle" dominant-baseline="central"${l.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${fill}"${opacity(p)}>${esc(l.text)}</text>`;
+}
+
+function one(p: Prim, theme: Theme): string {
+  const data = p.cell ? ` data-cell="${esc(`${p.cell.site}[${p.cell.index.join(',')}]`)}"` : '';
+  switch (p.k) {
+    case 'rect':
+      return `<rect x="${r2(p.x)}" y="${r2(p.y)}" width="${r2(p.w)}" height="${r2(p.h)}" rx="${r2(p.r)}" ${paint(p, theme)}${data}/>${label(p.label, p.x + p.w / 2, p.y + p.h / 2, p, theme)}`;
+    case 'disc':
+      return `<circle cx="${r2(p.x)}" cy="${r2(p.y)}" r="${r2(p.r)}" ${paint(p, theme)}${data}/>${label(p.label, p.x, p.y, p, theme)}`;
+    case 'path':
+      return `<path d="${p.d}" ${paint(p, theme)} stroke-linecap="round" stroke-linejoin="round"${data}/>`;
+    case 'text':
+      return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}" dominant-baseline="central"${p.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
+  }
+}

@@ -1,0 +1,83 @@
+// The display list: what a scene is, before anything draws it. It is plain data, so the same list goes to the canvas,
+// to SVG (snapshots, export), to the hit test, to the text alternative and to the tests that compare it with the trace.
+
+/** A colour by its meaning ("q", "resid", "ink"), with an optional opacity ("q/0.3"), or a signed value in −1..1 ("s:-0.4"). */
+export type Paint = string;
+export type Font = 'sans' | 'mono';
+
+/** The number a thing on the stage stands for. `site` is the trace's name, or what made it when it is in no tensor ("derived:…"). */
+export interface Datum {
+  site: string;
+  index: number[];
+  value: number;
+  text: string;
+}
+
+interface Base {
+  a: number;
+  cell?: Datum;
+}
+
+export interface Label {
+  text: string;
+  size: number;
+  font?: Font;
+  weight?: number;
+  fill?: Paint;
+}
+
+export interface RectPrim extends Base {
+  k: 'rect';
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  r: number;
+  fill?: Paint;
+  stroke?: Paint;
+  sw?: number;
+  dash?: number[];
+  label?: Label;
+}
+
+export interface DiscPrim extends Base {
+  k: 'disc';
+  x: number;
+  y: number;
+  r: number;
+  fill?: Paint;
+  stroke?: Paint;
+  sw?: number;
+  label?: Label;
+}
+
+export interface TextPrim extends Base {
+  k: 'text';
+  x: number;
+  y: number;
+  text: string;
+  size: number;
+  font: Font;
+  weight: number;
+  anchor: 'start' | 'middle' | 'end';
+  fill: Paint;
+}
+
+export interface PathPrim extends Base {
+  k: 'path';
+  d: string;
+  fill?: Paint;
+  stroke?: Paint;
+  sw?: number;
+  dash?: number[];
+}
+
+export type Prim = RectPrim | DiscPrim | TextPrim | PathPrim;
+export type DisplayList = Prim[];
+
+export interface Box {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}

@@ -1,0 +1,32 @@
+// What the page asks of an engine. HTTP stands behind it today; a WebAssembly engine can stand in its place.
+import type { Tensor } from './safetensors';
+import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+
+export interface Engine {
+  model(): Promise<ModelInfo>;
+  trace(text: string): Promise<TraceMeta>;
+  tensors(trace: string, globs: string[]): Promise<Map<string, Tensor>>;
+  lens(trace: string, k: number): Promise<Lens>;
+  cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;
+  sample(trace: string, settings: SampleSettings): Promise<Sample>;
+  generate(text: string, maxTokens: number, settings: SampleSettings): Promise<Generated>;
+  neighbours(id: number, k: number): Promise<Neighbours>;
+  weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor>;
+}
+
+/** An answer that is an error: `status` is 0 where no answer came at all. */
+export class EngineError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+  get gone(): boolean {
+    return this.status === 404;
+  }
+  get unreachable(): boolean {
+    // A proxy in front of a stopped server answers 500, 502, 503 or 504 without our JSON.
+    return this.status === 0 || this.status >= 502;
+  }
+}

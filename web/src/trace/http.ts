@@ -1,0 +1,74 @@
+import { EngineError, type Engine } from './engine';
+import { parseSafetensors, type Tensor } from './safetensors';
+import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+
+const TIMEOUT_MS = 60_000;
+
+/** The engine behind docs/api.md. */
+export class HttpEngine implements Engine {
+  constructor(private readonly base = '') {}
+
+  model(): Promise<ModelInfo> {
+    return this.json('/api/model');
+  }
+  trace(text: string): Promise<TraceMeta> {
+    return this.json('/api/trace', { text });
+  }
+  async tensors(trace: string, globs: string[]): Promise<Map<string, Tensor>> {
+    return parseSafetensors(await this.bytes(`/api/trace/${trace}/tensors?sites=${encodeURIComponent(globs.join(','))}`));
+  }
+  lens(trace: string, k: number): Promise<Lens> {
+    return this.json(`/api/trace/${trace}/lens?k=${k}`);
+  }
+  cell(trace: string, site: string, index: number[], k = 64): Promise<Provenance> {
+    return this.json(`/api/trace/${trace}/cell?site=${encodeURIComponent(site)}&index=${index.join(',')}&k=${k}`);
+  }
+  sample(trace: string, s: SampleSettings): Promise<Sample> {
+    return this.json('/api/sample', { trace, ...s, min_p: 0, repetition_penalty: 1, step: 0 });
+  }
+  generate(text: string, maxTokens: number, s: SampleSettings): Promise<Generated> {
+    return this.json('/api/generate', { text, max_tokens: maxTokens, ...s });
+  }
+  neighbours(id: number, k: number): Promise<Neighbours> {
+    return this.json(`/api/neighbours?id=${id}&k=${k}`);
+  }
+  async weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor> {
+    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}`;
+    const file = parseSafetensors(await this.bytes(`/api/weights?name=${encodeURIComponent(name)}&${part}`));
+    const tensor = file.get('weight');
+    if (!tensor) throw new EngineError(200, `the server sent no weight for ${name}`);
+    return tensor;
+  }
+
+  private async json<T>(path: string, body?: unknown): Promise<T> {
+    const response = await this.ask(path, body);
+    return (await response.json()) as T;
+  }
+
+  private async bytes(path: string): Promise<ArrayBuffer> {
+    return (await this.ask(path)).arrayBuffer();
+  }
+
+  private async ask(path: string, body?: unknown): Promise<Response> {
+    let response: Response;
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    try {
+      response = await fetch(this.base + path, body === undefined ? { signal } : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal });
+    } catch (e) {
+      throw new EngineError(0, e instanceof Error ? e.message : String(e));
+    }
+    if (response.ok) return response;
+    throw await errorOf(response);
+  }
+}
+
+async function errorOf(response: Response): Promise<EngineError> {
+  const text = await response.text();
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    if (typeof error === 'string') return new EngineError(response.status, error);
+  } catch {
+    // Not our server's JSON: a proxy speaks. Treated as no answer.
+  }
+  return new EngineError(0, `HTTP ${response.status}`);
+}

@@ -1,0 +1,151 @@
+// The JSON of docs/api.md, field for field.
+
+export interface ModelInfo {
+  name: string;
+  family: string;
+  n_layers: number;
+  n_heads: number;
+  n_kv_heads: number;
+  d_model: number;
+  d_head: number;
+  d_ff: number;
+  n_ctx: number;
+  vocab: number;
+  activation: string;
+  tied: boolean;
+  norm_eps: number;
+  parameters: number;
+  version: string;
+  initial_text: string | null;
+  default_text: { en: string; zh: string };
+}
+
+export interface Merge {
+  at: number;
+  left: number[];
+  right: number[];
+  rank: number;
+  merged: number;
+}
+
+export interface Token {
+  id: number;
+  text: string | null;
+  bytes: number[];
+  start: number;
+  end: number;
+  merges: Merge[];
+}
+
+export interface Kept {
+  tokens_total: number;
+  tokens_kept: number;
+  from: string;
+  text: string;
+}
+
+export interface TraceMeta {
+  id: string;
+  text: string;
+  tokens: Token[];
+  kept: Kept | null;
+  sites: { name: string; shape: number[] }[];
+}
+
+export interface Guess {
+  id: number;
+  text: string | null;
+  bytes?: number[];
+  prob: number;
+}
+
+export interface Lens {
+  sites: string[];
+  top: Guess[][][];
+}
+
+export interface CellOf {
+  site: string;
+  index: number[];
+  value: number | null;
+}
+
+export interface WeightOf {
+  weight: string;
+  index: number[];
+  value: number | null;
+}
+
+export interface Term {
+  value: number | null;
+  left?: CellOf | WeightOf;
+  right?: CellOf | WeightOf;
+}
+
+export interface Provenance {
+  site: string;
+  index: number[];
+  value: number | null;
+  op: 'lookup' | 'sum' | 'linear' | 'dot' | 'masked' | 'softmax' | 'weighted_sum' | 'activation' | 'norm';
+  formula: string;
+  terms: Term[];
+  total_terms: number;
+  recomputed: number | null;
+  scale?: number;
+  max?: number;
+  sum?: number;
+  own?: number;
+  mean?: number;
+  std?: number;
+  gain?: number;
+  bias?: number;
+}
+
+export interface Candidate {
+  id: number;
+  text: string | null;
+  bytes: number[];
+  logit: number;
+  scaled: number;
+  prob: number;
+  kept: boolean;
+  final_prob: number;
+  cumulative: number;
+}
+
+export interface Sample {
+  candidates: Candidate[];
+  total: number;
+  kept: number;
+  u: number | null;
+  chosen: { id: number; text: string | null; bytes: number[] };
+}
+
+export interface GenerateStep {
+  id: number;
+  text: string | null;
+  bytes: number[];
+  prob: number;
+  position: number;
+  cached: number;
+  computed: number;
+  top: Guess[];
+}
+
+export interface Generated {
+  prompt_tokens: number;
+  steps: GenerateStep[];
+  text: string;
+}
+
+export interface Neighbours {
+  id: number;
+  neighbours: { id: number; text: string | null; bytes?: number[]; cosine: number }[];
+}
+
+export interface SampleSettings {
+  temperature: number;
+  top_k: number;
+  top_p: number;
+  seed: number;
+}
