@@ -47,7 +47,8 @@ multiversion! {
     pub fn relu(y: &mut [f32], x: &[f32]) {
         assert_eq!(y.len(), x.len());
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = if x > 0.0 { x } else { 0.0 };
+            // This way round NaN stays NaN.
+            *y = if x < 0.0 { 0.0 } else { x };
         }
     }
 }

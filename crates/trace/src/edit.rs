@@ -74,7 +74,8 @@ impl Edit {
             if is_bare {
                 name.push_str(".z");
             }
-        } else if rest.starts_with("blocks.") && (rest.ends_with(".attn") || rest.ends_with(".mlp"))
+        } else if let Some(("blocks", rest)) = rest.split_once('.')
+            && let Some((_, "attn" | "mlp")) = rest.split_once('.')
         {
             name.push_str("_out");
         }

@@ -15,13 +15,16 @@ pub fn sites(n_layers: usize) -> Vec<Site> {
         .collect()
 }
 
+/// For each position the most likely tokens, (id, probability), the likeliest first.
+pub type LayerGuesses = Vec<Vec<(u32, f32)>>;
+
 /// For each of [`sites`] and each position the `k` most likely tokens: (id, probability).
 pub fn read(
     model: &Model,
     pool: &Pool,
     recording: &Recording,
     k: usize,
-) -> Result<Vec<Vec<Vec<(u32, f32)>>>, TraceError> {
+) -> Result<Vec<LayerGuesses>, TraceError> {
     let buffers = Buffers::new();
     let mut out = Vec::new();
     for site in sites(model.dimensions().n_layers) {

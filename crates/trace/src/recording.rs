@@ -73,16 +73,15 @@ impl Recording {
     pub fn to_safetensors(
         &self,
         selection: &Selection,
-        rows: Option<std::ops::Range<usize>>,
+        rows: Option<&std::ops::Range<usize>>,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Vec<u8>, WeightsError> {
         let cut: Vec<(String, Recorded)> = self
             .iter()
             .filter(|&(site, _)| selection.has(site))
             .map(|(site, recorded)| {
-                let part = rows
-                    .clone()
-                    .map_or_else(|| recorded.clone(), |rows| positions(site, recorded, rows));
+                let part =
+                    rows.map_or_else(|| recorded.clone(), |rows| positions(site, recorded, rows));
                 (site.to_string(), part)
             })
             .collect();
@@ -99,7 +98,7 @@ impl Recording {
 }
 
 /// Only the positions `rows`: the first axis, or of scores and pattern the query axis.
-fn positions(site: Site, recorded: &Recorded, rows: std::ops::Range<usize>) -> Recorded {
+fn positions(site: Site, recorded: &Recorded, rows: &std::ops::Range<usize>) -> Recorded {
     let mut shape = recorded.shape.clone();
     let axis = usize::from(crate::cell::is_plane(site));
     let length = shape[axis];

@@ -115,6 +115,14 @@ impl Checkpoints {
         }
     }
 
+    /// Removes all checkpoints: what a start that did not come to its end left behind.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The newest checkpoint that can be read whole: model, optimiser, progress. `None` when there is none at all.
     ///
     /// A damaged one is passed over in favour of the one before it, and named in the returned list.

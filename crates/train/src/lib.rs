@@ -10,6 +10,7 @@ mod optimizer;
 mod options;
 pub mod schedule;
 pub mod setup;
+mod source;
 mod trainer;
 
 pub use error::TrainError;

@@ -1,7 +1,6 @@
 //! `train`: pre-trains a model on text, or fine-tunes one.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -256,8 +255,6 @@ impl Train {
     fn prepare(&self, pool: &Pool) -> Result<Ready> {
         let spinner = Preparation::new();
         let report = |stage: Stage| spinner.show(stage);
-        let stop = AtomicBool::new(false);
-        let _ = &stop;
         if self.resume {
             if !self.corpora.is_empty() {
                 bail!(
@@ -265,9 +262,8 @@ impl Train {
                     self.out.display()
                 );
             }
-            let init = || Ok(None);
             let change = |options: &mut Options| self.hyper.apply(options);
-            return Ok(setup::resume(&self.out, init, change, pool, &report)?);
+            return Ok(setup::resume(&self.out, change, pool, &report)?);
         }
         if self.corpora.is_empty() {
             bail!(

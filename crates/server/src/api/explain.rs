@@ -36,7 +36,7 @@ pub(crate) async fn tensors(
         .transpose()?;
     let bytes = trace
         .recording
-        .to_safetensors(&selection, rows, &BTreeMap::new())
+        .to_safetensors(&selection, rows.as_ref(), &BTreeMap::new())
         .map_err(|error| ApiError::bad(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes))
 }

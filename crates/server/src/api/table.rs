@@ -40,7 +40,7 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         "d_model": d_model, "d_head": d_head, "d_ff": d_ff, "n_ctx": n_ctx, "vocab": vocab,
         "activation": network.activation(),
         "tied": network.unembed().is_tied_to(network.weight(WeightName::Embed)),
-        "norm_eps": network.norm_eps(),
+        "norm_eps": shortest(network.norm_eps()),
         "parameters": shared.model().parameters.arena().len(),
         "version": env!("CARGO_PKG_VERSION"),
         "initial_text": shared.served.initial_text,
@@ -122,4 +122,9 @@ pub(crate) fn range(text: Option<&str>, all: usize) -> Result<std::ops::Range<us
     parsed
         .filter(|range: &std::ops::Range<usize>| range.start <= range.end)
         .ok_or_else(|| ApiError::bad(format!("{text:?} is no range; ranges look like 3..7")))
+}
+
+/// The shortest decimal number that is this f32: 1e-5, not 9.999999747378752e-6.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }

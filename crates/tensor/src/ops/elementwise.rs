@@ -16,7 +16,7 @@ pub fn map(pool: &Pool, y: &mut [f32], x: &[f32], f: fn(&mut [f32], &[f32])) {
 /// `y[i] = f(a[i], b[i])` through a kernel over slices.
 pub fn map2(pool: &Pool, y: &mut [f32], a: &[f32], b: &[f32], f: fn(&mut [f32], &[f32], &[f32])) {
     pool.rows(y, 1, MIN, |first, y| {
-        f(y, &a[first..first + y.len()], &b[first..first + y.len()])
+        f(y, &a[first..first + y.len()], &b[first..first + y.len()]);
     });
 }
 

@@ -1,136 +1,21 @@
-//! Where one number comes from: the terms it is the sum (or the formula) of, each naming the cells it was made of.
+//! The recipes carried out: each term with the cells it was made of.
 
-use glassformer_model::{BlockSite, BlockWeight, Dimensions, Model, Site, WeightName};
+use glassformer_model::{BlockSite, Dimensions, Model, Site, WeightName};
 
+use super::recipe::Recipe;
+use super::{Cell, Source, Term};
 use crate::weight::Weight;
 use crate::{Recording, TraceError};
 
-/// A factor of a term: a recorded value, or a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// A cell that can be opened in turn.
-    Site {
-        /// Where.
-        site: Site,
-        /// Which element.
-        index: Vec<usize>,
-        /// Its value.
-        value: f32,
-    },
-    /// A parameter.
-    Weight {
-        /// Which.
-        weight: WeightName,
-        /// Which element: [row, column], or [i] of a vector.
-        index: Vec<usize>,
-        /// Its value.
-        value: f32,
-    },
+/// One element of a recording, to be explained.
+pub(super) struct Explainer<'a> {
+    pub(super) model: &'a Model,
+    pub(super) recording: &'a Recording,
+    pub(super) dimensions: Dimensions,
+    pub(super) index: &'a [usize],
 }
 
-impl Source {
-    /// Its value.
-    pub fn value(&self) -> f32 {
-        match self {
-            Self::Site { value, .. } | Self::Weight { value, .. } => *value,
-        }
-    }
-}
-
-/// One addend.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Term {
-    /// What it adds.
-    pub value: f64,
-    /// First factor.
-    pub left: Source,
-    /// Second factor; none where the term is the first alone.
-    pub right: Option<Source>,
-}
-
-/// How a number was made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
-    /// Where it is.
-    pub site: Site,
-    /// Which element.
-    pub index: Vec<usize>,
-    /// As the engine computed it.
-    pub value: f32,
-    /// The kind of operation, as in the API's documentation.
-    pub op: &'static str,
-    /// The equation, in the page's notation.
-    pub formula: &'static str,
-    /// All terms, the largest in absolute value first.
-    pub terms: Vec<Term>,
-    /// Further numbers of the formula, by name: scale, max, sum, mean, std, gain, bias.
-    pub extra: Vec<(&'static str, f64)>,
-    /// The value put together again from the terms, in f64.
-    pub recomputed: f64,
-}
-
-pub(crate) fn is_plane(site: Site) -> bool {
-    matches!(
-        site,
-        Site::Block {
-            site: BlockSite::Scores | BlockSite::Pattern,
-            ..
-        }
-    )
-}
-
-/// Explains element `index` of `site` in a recording of every site.
-pub fn explain(
-    model: &Model,
-    recording: &Recording,
-    site: Site,
-    index: &[usize],
-) -> Result<Cell, TraceError> {
-    let value = recording.at(site, index)?;
-    let at = Explainer {
-        model,
-        recording,
-        dimensions: model.dimensions(),
-        index,
-    };
-    let mut cell = match site {
-        Site::Tokens => at.lookup_token()?,
-        Site::Embed => at.row_of(WeightName::Embed, at.token(index[0])?)?,
-        Site::PosEmbed => at.row_of(WeightName::PosEmbed, index[0])?,
-        Site::Block { layer, site } => at.block(layer, site)?,
-        Site::LnFinal => {
-            let last = Site::block(at.dimensions.n_layers - 1, BlockSite::ResidPost);
-            at.norm(last, WeightName::LnFinalGain, WeightName::LnFinalBias)?
-        }
-        Site::Logits => at.linear(
-            "Σᵢ ln_final[t,i] · W_U[i,v]",
-            Site::LnFinal,
-            WeightName::Unembed,
-            None,
-        )?,
-        Site::Probs => at.softmax(
-            Site::Logits,
-            "exp(logits[t,v] − max) / Σ exp(logits[t,·] − max)",
-        )?,
-    };
-    cell.terms
-        .sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
-    Ok(Cell {
-        site,
-        index: index.to_vec(),
-        value,
-        ..cell
-    })
-}
-
-struct Explainer<'a> {
-    model: &'a Model,
-    recording: &'a Recording,
-    dimensions: Dimensions,
-    index: &'a [usize],
-}
-
-/// A cell whose place and value are filled in by [`explain`].
+/// A cell whose place and value are filled in by [`super::explain`].
 fn cell(op: &'static str, formula: &'static str, terms: Vec<Term>, recomputed: f64) -> Cell {
     Cell {
         site: Site::Tokens,
@@ -145,88 +30,23 @@ fn cell(op: &'static str, formula: &'static str, terms: Vec<Term>, recomputed: f
 }
 
 impl Explainer<'_> {
-    fn block(&self, layer: usize, site: BlockSite) -> Result<Cell, TraceError> {
-        let at = |site| Site::block(layer, site);
-        let weight = |weight| WeightName::block(layer, weight);
-        match site {
-            BlockSite::ResidPre if layer == 0 => self.sum(
-                "embed[t,i] + pos_embed[t,i]",
-                &[Site::Embed, Site::PosEmbed],
-            ),
-            BlockSite::ResidPre => self.sum(
-                "the stream as the block before left it",
-                &[Site::block(layer - 1, BlockSite::ResidPost)],
-            ),
-            BlockSite::Ln1 => self.norm(
-                at(BlockSite::ResidPre),
-                weight(BlockWeight::Ln1Gain),
-                weight(BlockWeight::Ln1Bias),
-            ),
-            BlockSite::Q => self.projection(
-                layer,
-                "Σᵢ ln1[t,i] · W_Q[i,j] + b_Q[j]",
-                BlockWeight::Query,
-                BlockWeight::QueryBias,
-            ),
-            BlockSite::K => self.projection(
-                layer,
-                "Σᵢ ln1[t,i] · W_K[i,j] + b_K[j]",
-                BlockWeight::Key,
-                BlockWeight::KeyBias,
-            ),
-            BlockSite::V => self.projection(
-                layer,
-                "Σᵢ ln1[t,i] · W_V[i,j] + b_V[j]",
-                BlockWeight::Value,
-                BlockWeight::ValueBias,
-            ),
-            BlockSite::Scores => self.score(layer),
-            BlockSite::Pattern => self.softmax(
-                at(BlockSite::Scores),
-                "exp(scores[t,s] − max) / Σ exp(scores[t,·] − max)",
-            ),
-            BlockSite::Z => self.weighted_sum(layer),
-            BlockSite::AttnOut => {
-                let bias = Some(weight(BlockWeight::OutBias));
-                self.linear(
-                    "Σⱼ z[t,j] · W_O[j,i] + b_O[i]",
-                    at(BlockSite::Z),
-                    weight(BlockWeight::Out),
-                    bias,
-                )
+    /// The cell, made as the recipe says.
+    pub(super) fn make(&self, recipe: &Recipe) -> Result<Cell, TraceError> {
+        match *recipe {
+            Recipe::Token => self.lookup_token(),
+            Recipe::Row(WeightName::Embed) => {
+                self.row_of(WeightName::Embed, self.token(self.index[0])?)
             }
-            BlockSite::ResidMid => self.sum(
-                "resid_pre[t,i] + attn_out[t,i]",
-                &[at(BlockSite::ResidPre), at(BlockSite::AttnOut)],
-            ),
-            BlockSite::Ln2 => self.norm(
-                at(BlockSite::ResidMid),
-                weight(BlockWeight::Ln2Gain),
-                weight(BlockWeight::Ln2Bias),
-            ),
-            BlockSite::MlpPre => {
-                let bias = Some(weight(BlockWeight::UpBias));
-                self.linear(
-                    "Σᵢ ln2[t,i] · W_up[i,n] + b_up[n]",
-                    at(BlockSite::Ln2),
-                    weight(BlockWeight::Up),
-                    bias,
-                )
+            Recipe::Row(table) => self.row_of(table, self.index[0]),
+            Recipe::Sum(formula, ref sites) => self.sum(formula, sites),
+            Recipe::Norm(input, gain, bias) => self.norm(input, gain, bias),
+            Recipe::Linear(formula, input, matrix, bias) => {
+                self.linear(formula, input, matrix, bias)
             }
-            BlockSite::MlpPost => self.activation(at(BlockSite::MlpPre)),
-            BlockSite::MlpOut => {
-                let bias = Some(weight(BlockWeight::DownBias));
-                self.linear(
-                    "Σₙ mlp_post[t,n] · W_down[n,i] + b_down[i]",
-                    at(BlockSite::MlpPost),
-                    weight(BlockWeight::Down),
-                    bias,
-                )
-            }
-            BlockSite::ResidPost => self.sum(
-                "resid_mid[t,i] + mlp_out[t,i]",
-                &[at(BlockSite::ResidMid), at(BlockSite::MlpOut)],
-            ),
+            Recipe::Score(layer) => self.score(layer),
+            Recipe::Softmax(formula, input) => self.softmax(input, formula),
+            Recipe::WeightedSum(layer) => self.weighted_sum(layer),
+            Recipe::Activation(input) => self.activation(input),
         }
     }
 
@@ -289,25 +109,7 @@ impl Explainer<'_> {
         Ok(cell("sum", formula, terms, total))
     }
 
-    /// Element (t, h, e) of q, k or v.
-    fn projection(
-        &self,
-        layer: usize,
-        formula: &'static str,
-        matrix: BlockWeight,
-        bias: BlockWeight,
-    ) -> Result<Cell, TraceError> {
-        let column = self.index[1] * self.dimensions.d_head + self.index[2];
-        let [matrix, bias] = [matrix, bias].map(|weight| WeightName::block(layer, weight));
-        self.products(
-            formula,
-            Site::block(layer, BlockSite::Ln1),
-            matrix,
-            Some(bias),
-            column,
-        )
-    }
-
+    /// Σ input[t,·]·matrix[·,column] + bias[column].
     fn linear(
         &self,
         formula: &'static str,
@@ -315,18 +117,12 @@ impl Explainer<'_> {
         matrix: WeightName,
         bias: Option<WeightName>,
     ) -> Result<Cell, TraceError> {
-        self.products(formula, input, matrix, bias, self.index[1])
-    }
-
-    /// Σ input[t,·]·matrix[·,column] + bias[column].
-    fn products(
-        &self,
-        formula: &'static str,
-        input: Site,
-        matrix: WeightName,
-        bias: Option<WeightName>,
-        column: usize,
-    ) -> Result<Cell, TraceError> {
+        // Element (t, h, e) of a site of heads is column h·E + e of the matrix.
+        let column = match *self.index {
+            [_, head, e] => head * self.dimensions.d_head + e,
+            [_, column] => column,
+            _ => unreachable!("sites made by a matrix have two or three axes"),
+        };
         let weights = Weight::of(self.model, matrix)?;
         let inner = self.recording.get(input)?.shape[1..].to_vec();
         let mut terms = Vec::new();
@@ -490,15 +286,14 @@ impl Explainer<'_> {
     fn activation(&self, input: Site) -> Result<Cell, TraceError> {
         let left = self.site(input, self.index)?;
         let x = f64::from(left.value());
-        let (formula, value) = match self.model.network.activation() {
-            "relu" => ("max(0, x)", x.max(0.0)),
-            _ => {
-                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
-                (
-                    "gelu(x) = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))",
-                    0.5 * x * (1.0 + u.tanh()),
-                )
-            }
+        let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+        let (formula, value) = if self.model.network.activation() == "relu" {
+            ("max(0, x)", x.max(0.0))
+        } else {
+            (
+                "½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))",
+                0.5 * x * (1.0 + u.tanh()),
+            )
         };
         Ok(cell(
             "activation",

@@ -1,0 +1,134 @@
+//! The one test that every layer must pass: its backward pass is the derivative of its forward pass, for any number
+//! of threads.
+
+use glassformer_kernels::random;
+use glassformer_model::{Backward, Gradients, Layer, Layout, Parameters, Run};
+use glassformer_tensor::{Buffers, Pool, Tensor};
+
+use crate::support::{distance, normals};
+
+/// Step of the differences: a power of two, so that adding it loses nothing.
+const H: f32 = 1.0 / 64.0;
+
+/// Allowed |numeric − analytic|, relative to 1 + |numeric|: f32 noise over `H`, and `H`⁴.
+const TOLERANCE: f64 = 5e-4;
+
+/// Coordinates that are tried of each array.
+const TRIED: u64 = 25;
+
+/// A layer with parameters and inputs to try it on.
+pub(crate) struct Subject<L> {
+    pub(crate) layer: L,
+    pub(crate) parameters: Parameters,
+    /// Shape and values of each input.
+    pub(crate) inputs: Vec<(Vec<usize>, Vec<f32>)>,
+}
+
+/// Random parameters for a layout.
+pub(crate) fn random_parameters(layout: Layout, seed: u64) -> Parameters {
+    let mut parameters = Parameters::new(layout, seed);
+    let values = normals(seed, parameters.arena().len());
+    parameters.arena_mut().copy_from_slice(&values);
+    parameters
+}
+
+impl<L: Layer> Subject<L> {
+    fn tensors(&self, buffers: &Buffers) -> Vec<Tensor> {
+        self.inputs.iter().map(|(shape, data)| Tensor::from_vec(buffers, shape, data.clone())).collect()
+    }
+
+    fn forward(&self, pool: &Pool) -> Vec<f32> {
+        let buffers = Buffers::new();
+        let run = Run { parameters: &self.parameters, pool, buffers: &buffers };
+        let inputs = self.tensors(&buffers);
+        self.layer.forward(run, &inputs.iter().collect::<Vec<_>>()).0.data().to_vec()
+    }
+
+    /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`.
+    fn backward(&self, pool: &Pool, c: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
+        let buffers = Buffers::new();
+        let run = Run { parameters: &self.parameters, pool, buffers: &buffers };
+        let tensors = self.tensors(&buffers);
+        let inputs: Vec<&Tensor> = tensors.iter().collect();
+        let (y, saved) = self.layer.forward(run, &inputs);
+        let d_output = Tensor::from_vec(&buffers, y.shape(), c.to_vec());
+        let mut gradients = Gradients::zeros(self.parameters.layout());
+        // Gradients of parameters are added to what is there.
+        gradients.arena_mut().fill(1.0);
+        let call = Backward { saved: &saved, inputs: &inputs, d_output: &d_output };
+        let d_inputs = self.layer.backward(run, &call, &mut gradients);
+        let d_inputs = d_inputs.iter().map(|d| d.data().to_vec()).collect();
+        (y.data().to_vec(), d_inputs, gradients.arena().iter().map(|g| g - 1.0).collect())
+    }
+
+    /// d Σ c·y along the number that `place` finds, from four points: (8·D(h) − D(2h))/6 without the h² term.
+    fn slope(&mut self, c: &[f32], place: impl Fn(&mut Self) -> &mut f32) -> f64 {
+        let pool = Pool::single();
+        let was = *place(self);
+        let mut at = |x: f32| {
+            *place(self) = x;
+            self.forward(&pool)
+        };
+        let mut central = |h: f32| {
+            let (up, down) = (at(was + h), at(was - h));
+            let both = up.iter().zip(&down).zip(c);
+            both.map(|((up, down), c)| (f64::from(*up) - f64::from(*down)) * f64::from(*c)).sum::<f64>()
+                / (2.0 * f64::from(h))
+        };
+        let slope = (4.0 * central(H) - central(2.0 * H)) / 3.0;
+        *place(self) = was;
+        slope
+    }
+
+    fn check_threads(&self, what: &str, c: &[f32]) {
+        let (y, d_inputs, gradients) = self.backward(&Pool::single(), c);
+        for threads in [2, 3] {
+            let other = self.backward(&Pool::new(threads), c);
+            let size = gradients.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+            assert!(distance(&y, &other.0) <= 1e-5, "{what}: output with {threads} threads");
+            assert!(distance(&gradients, &other.2) <= 1e-5 * f64::from(size), "{what}: parameters, {threads} threads");
+            for (a, b) in d_inputs.iter().zip(&other.1) {
+                assert!(distance(a, b) <= 1e-5, "{what}: inputs with {threads} threads");
+            }
+        }
+    }
+
+    /// Compares `backward` with differences of `forward`, for every input and parameter, and for several threads.
+    pub(crate) fn check(mut self, what: &str) {
+        let y = self.forward(&Pool::single());
+        let c = normals(99, y.len());
+        self.check_threads(what, &c);
+        let (_, d_inputs, gradients) = self.backward(&Pool::single(), &c);
+        assert_eq!(d_inputs.len(), self.inputs.len(), "{what}: a gradient for each input");
+        let mut worst = 0.0f64;
+        let mut compare = |name: &str, i: usize, numeric: f64, analytic: f32| {
+            let error = (numeric - f64::from(analytic)).abs() / (1.0 + numeric.abs());
+            assert!(error <= TOLERANCE, "{what}: {name}[{i}] has slope {numeric}, backward says {analytic}");
+            worst = worst.max(error);
+        };
+        for (n, d_input) in d_inputs.iter().enumerate() {
+            assert_eq!(d_input.len(), self.inputs[n].1.len());
+            for i in places(d_input.len()) {
+                let numeric = self.slope(&c, |subject| &mut subject.inputs[n].1[i]);
+                compare(&format!("input {n}"), i, numeric, d_input[i]);
+            }
+        }
+        for spec in self.parameters.layout().specs().to_vec() {
+            for i in places(spec.shape.iter().product()) {
+                let i = spec.id.offset() + i;
+                let numeric = self.slope(&c, |subject| &mut subject.parameters.arena_mut()[i]);
+                compare(&spec.name, i, numeric, gradients[i]);
+            }
+        }
+        println!("{what}: worst difference {worst:.1e}");
+    }
+}
+
+/// All places of a short array, some of a long one.
+fn places(len: usize) -> Vec<usize> {
+    if len as u64 <= 2 * TRIED {
+        (0..len).collect()
+    } else {
+        (0..TRIED).map(|i| (random::bits(3, i) % len as u64) as usize).collect()
+    }
+}

@@ -1,0 +1,145 @@
+//! Every layer, on odd sizes.
+
+use glassformer_kernels::dropout::Mask;
+use glassformer_model::block::attention::{CausalHeads, Heads};
+use glassformer_model::block::mlp::Activation;
+use glassformer_model::block::{Dropout, LayerNorm, Linear, Storage};
+use glassformer_model::embed::EmbedRows;
+use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run};
+use glassformer_tensor::{Buffers, Pool, Tensor};
+
+use crate::layer_check::{Subject, random_parameters};
+use crate::support::{normals, random_ids};
+
+fn input(seed: u64, shape: &[usize]) -> (Vec<usize>, Vec<f32>) {
+    (shape.to_vec(), normals(seed, shape.iter().product()))
+}
+
+#[test]
+fn linear() {
+    for (n, d_in, d_out) in [(1, 3, 5), (7, 5, 3), (1, 7, 601), (83, 13, 11), (131, 17, 1)] {
+        for storage in [Storage::InOut, Storage::OutIn] {
+            for with_bias in [false, true] {
+                let mut layout = Layout::default();
+                let shape = if storage == Storage::InOut { [d_in, d_out] } else { [d_out, d_in] };
+                let weight = layout.add("W", &shape, Init::Zeros);
+                let bias = with_bias.then(|| layout.add("b", &[d_out], Init::Zeros));
+                let layer = Linear { weight, bias, d_in, d_out, storage };
+                let parameters = random_parameters(layout, 1);
+                let subject = Subject { layer, parameters, inputs: vec![input(2, &[n, d_in])] };
+                subject.check(&format!("linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm() {
+    for (n, d) in [(1, 5), (3, 17), (149, 7)] {
+        let mut layout = Layout::default();
+        let gain = layout.add("w", &[d], Init::Ones);
+        let between = layout.add("something else", &[3], Init::Ones);
+        let bias = layout.add("b", &[d], Init::Zeros);
+        assert_eq!(between.offset(), d);
+        let layer = LayerNorm { gain, bias, eps: 1e-2 };
+        let subject = Subject { layer, parameters: random_parameters(layout, 1), inputs: vec![input(2, &[n, d])] };
+        subject.check(&format!("layer norm {n}×{d}"));
+    }
+}
+
+#[test]
+fn activation() {
+    for (n, d) in [(3, 7), (131, 257)] {
+        for layer in [Activation::GeluTanh, Activation::Relu] {
+            let mut x = input(4, &[n, d]);
+            for x in &mut x.1 {
+                // Differences must not reach over ReLU's kink.
+                *x += 0.1f32.copysign(*x);
+            }
+            let parameters = random_parameters(Layout::default(), 0);
+            Subject { layer, parameters, inputs: vec![x] }.check(&format!("{} {n}×{d}", layer.name()));
+        }
+    }
+}
+
+#[test]
+fn causal_heads() {
+    for (batch, positions) in [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)] {
+        for (heads, kv_heads, d_head) in [(1, 1, 3), (3, 3, 5), (4, 2, 3), (3, 1, 2)] {
+            for dropout in [None, Some(Mask::new(5, 0.3))] {
+                let layer = CausalHeads { heads: Heads { heads, kv_heads, d_head }, batch, dropout };
+                let qkv = input(6, &[batch * positions, (heads + 2 * kv_heads) * d_head]);
+                let parameters = random_parameters(Layout::default(), 0);
+                let subject = Subject { layer, parameters, inputs: vec![qkv] };
+                subject.check(&format!("heads {batch}×{positions}, {heads}/{kv_heads}·{d_head}, {}", dropout.is_some()));
+            }
+        }
+    }
+}
+
+#[test]
+fn embed_rows() {
+    // Few rows, many ids: some rows are picked several times, some never.
+    for (vocab, width, n) in [(5, 3, 11), (61, 7, 13), (1, 2, 3)] {
+        let mut layout = Layout::default();
+        let table = layout.add("W", &[vocab, width], Init::Zeros);
+        let layer = EmbedRows::new(table, width, random_ids(7, n, vocab).into());
+        let subject = Subject { layer, parameters: random_parameters(layout, 1), inputs: Vec::new() };
+        subject.check(&format!("{n} rows of {vocab}×{width}"));
+    }
+}
+
+/// y and d table for y = dropout(table), dy = `c`: the layer can only be called through a pass.
+fn dropped(parameters: &Parameters, pool: &Pool, mode: Mode<'_>, c: Option<&[f32]>) -> (Vec<f32>, Vec<f32>) {
+    let buffers = Buffers::new();
+    let spec = &parameters.layout().specs()[0];
+    let [rows, width] = [spec.shape[0], spec.shape[1]];
+    let mut pass = Pass::new(Run { parameters, pool, buffers: &buffers }, 1, rows, mode);
+    let all = EmbedRows::new(spec.id, width, (0..rows as u32).collect());
+    let x = pass.apply(all, &[]);
+    let y = Dropout::forward(&mut pass, x);
+    let mut gradients = Gradients::zeros(parameters.layout());
+    let values = y.tensor().data().to_vec();
+    if let Some(c) = c {
+        let d_output = Tensor::from_vec(&buffers, y.tensor().shape(), c.to_vec());
+        pass.backward(&y, d_output, &mut gradients);
+    }
+    (values, gradients.arena().to_vec())
+}
+
+#[test]
+fn dropout() {
+    for (rows, width) in [(3, 7), (131, 257)] {
+        let mut layout = Layout::default();
+        layout.add("x", &[rows, width], Init::Zeros);
+        let parameters = random_parameters(layout, 1);
+        let x = parameters.arena();
+        let c = normals(8, x.len());
+        let training = |key| Mode::Training { dropout: 0.4, key };
+        let (y, dx) = dropped(&parameters, &Pool::single(), training(3), Some(&c));
+        // y is linear in x, so dx is c times the factor y/x.
+        for i in 0..x.len() {
+            let factor = if y[i] == 0.0 { 0.0 } else { 1.0 / 0.6 };
+            assert!((y[i] - x[i] * factor).abs() < 1e-6 && (dx[i] - c[i] * factor).abs() < 1e-6, "element {i}");
+        }
+        assert_eq!((&y, &dx), (&dropped(&parameters, &Pool::new(2), training(3), Some(&c)).0, &dx));
+        assert_ne!(y, dropped(&parameters, &Pool::single(), training(4), Some(&c)).0, "another key, another mask");
+        let off = Mode::Training { dropout: 0.0, key: 3 };
+        assert_eq!(dropped(&parameters, &Pool::single(), off, Some(&c)), (x.to_vec(), c));
+        assert_eq!(dropped(&parameters, &Pool::single(), Mode::Inference, None).0, x);
+    }
+}
+
+/// Two calls in one pass draw two masks.
+#[test]
+fn each_call_of_dropout_has_its_own_mask() {
+    let mut layout = Layout::default();
+    let table = layout.add("x", &[5, 31], Init::Ones);
+    let (parameters, pool, buffers) = (Parameters::new(layout, 0), Pool::single(), Buffers::new());
+    let run = Run { parameters: &parameters, pool: &pool, buffers: &buffers };
+    let mut pass = Pass::new(run, 1, 5, Mode::Training { dropout: 0.5, key: 1 });
+    let x = pass.apply(EmbedRows::new(table, 31, (0..5).collect()), &[]);
+    let masks = [x.clone(), x].map(|x| Dropout::forward(&mut pass, x).tensor().data().to_vec());
+    assert_ne!(masks[0], masks[1]);
+    let _: <Dropout as Layer>::Saved = ();
+}

@@ -1,0 +1,110 @@
+//! Where one number comes from: the terms it is the sum (or the formula) of, each naming the cells it was made of.
+
+mod recipe;
+mod terms;
+
+use glassformer_model::{BlockSite, Model, Site, WeightName};
+
+use crate::{Recording, TraceError};
+use recipe::recipe;
+use terms::Explainer;
+
+/// A factor of a term: a recorded value, or a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A cell that can be opened in turn.
+    Site {
+        /// Where.
+        site: Site,
+        /// Which element.
+        index: Vec<usize>,
+        /// Its value.
+        value: f32,
+    },
+    /// A parameter.
+    Weight {
+        /// Which.
+        weight: WeightName,
+        /// Which element: [row, column], or [i] of a vector.
+        index: Vec<usize>,
+        /// Its value.
+        value: f32,
+    },
+}
+
+impl Source {
+    /// Its value.
+    pub fn value(&self) -> f32 {
+        match self {
+            Self::Site { value, .. } | Self::Weight { value, .. } => *value,
+        }
+    }
+}
+
+/// One addend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// What it adds.
+    pub value: f64,
+    /// First factor.
+    pub left: Source,
+    /// Second factor; none where the term is the first alone.
+    pub right: Option<Source>,
+}
+
+/// How a number was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Where it is.
+    pub site: Site,
+    /// Which element.
+    pub index: Vec<usize>,
+    /// As the engine computed it.
+    pub value: f32,
+    /// The kind of operation, as in the API's documentation.
+    pub op: &'static str,
+    /// The equation, in the page's notation.
+    pub formula: &'static str,
+    /// All terms, the largest in absolute value first.
+    pub terms: Vec<Term>,
+    /// Further numbers of the formula, by name: scale, max, sum, mean, std, gain, bias.
+    pub extra: Vec<(&'static str, f64)>,
+    /// The value put together again from the terms, in f64.
+    pub recomputed: f64,
+}
+
+pub(crate) fn is_plane(site: Site) -> bool {
+    matches!(
+        site,
+        Site::Block {
+            site: BlockSite::Scores | BlockSite::Pattern,
+            ..
+        }
+    )
+}
+
+/// Explains element `index` of `site` in a recording of every site.
+pub fn explain(
+    model: &Model,
+    recording: &Recording,
+    site: Site,
+    index: &[usize],
+) -> Result<Cell, TraceError> {
+    let value = recording.at(site, index)?;
+    let dimensions = model.dimensions();
+    let explainer = Explainer {
+        model,
+        recording,
+        dimensions,
+        index,
+    };
+    let mut cell = explainer.make(&recipe(site, dimensions.n_layers))?;
+    cell.terms
+        .sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+    Ok(Cell {
+        site,
+        index: index.to_vec(),
+        value,
+        ..cell
+    })
+}

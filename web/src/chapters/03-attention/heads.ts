@@ -1,0 +1,89 @@
+// All heads: their outputs joined by W_O, and the wall of all patterns.
+import { percent } from '../../i18n/format';
+import type { Draw } from '../../marks/draw';
+import { headWall } from '../../marks/headwall';
+import { windowOf } from '../../marks/tokens';
+import { cellsThatFit, firstDims, fullScale, vectorBar } from '../../marks/vector';
+import { land, lerp, part, stagger } from '../../timeline/ease';
+import { row, valueAt, weightKey } from '../../trace/bundle';
+import { block, heading, pad, prog, strip, tokensOf } from '../common';
+import { headName } from '../heads';
+import type { Frame } from '../types';
+
+/** What one head adds through its rows of W_O, for the first few entries of the stream. */
+function contribution(f: Frame, head: number): Float32Array {
+  const { d_head: E, n_heads: H, d_model: D } = f.b.model;
+  const cols = Math.min(16, D);
+  const w = f.b.weights.get(weightKey(block(f, 'attn.W_O'), [0, H * E], [0, cols]));
+  const out = new Float32Array(cols);
+  if (!w) return out;
+  const z = row(f.b, block(f, 'z'), [f.view.token, head]);
+  for (let j = 0; j < cols; j++) {
+    let s = 0;
+    for (let e = 0; e < E; e++) s += (z[e] as number) * (w.data[(head * E + e) * cols + j] as number);
+    out[j] = s;
+  }
+  return out;
+}
+
+export function headsJoin(f: Frame, d: Draw): void {
+  const g = prog(f, 'heads');
+  const m = pad(f);
+  const { n_heads: H, d_model: D, d_head: E } = f.b.model;
+  const shownHeads = firstDims(f.narrow ? 6 : 8, H);
+  const labelW = f.narrow ? 26 : 66;
+  const zW = f.narrow ? 92 : (f.W - 2 * m - labelW) * 0.34;
+  const woW = f.narrow ? 26 : 64;
+  const cX = m + labelW + zW + woW;
+  const cW = f.W - m - cX;
+  const dims = firstDims(Math.min(16, cellsThatFit(cW, f.numbers, 16)), D);
+  const top = f.narrow ? 50 : 72;
+  const rowH = Math.min(52, (f.H - top - 96) / shownHeads.length);
+  const adds = shownHeads.map((h) => contribution(f, h));
+  const full = fullScale(...adds);
+  const zs = shownHeads.map((h) => row(f.b, block(f, 'z'), [f.view.token, h]));
+  const zFull = fullScale(...zs);
+  const zDims = firstDims(f.narrow ? 3 : cellsThatFit(zW, f.numbers, 8), E);
+  const yOut = f.H - 54;
+  heading(d, m + labelW, top - 18, f.t('scene.zHeads'), 'v');
+  heading(d, cX, top - 18, f.t(f.narrow ? 'scene.headAddsShort' : 'scene.headAdds'), 'attn');
+  d.badge('badge.shown', { n: String(dims.length), total: String(D) });
+  if (shownHeads.length < H) d.badge('badge.heads', { n: String(shownHeads.length), total: String(H) });
+  shownHeads.forEach((h, i) => {
+    const y = top + rowH * i;
+    const mine = h === f.view.head;
+    const hh = Math.min(32, rowH - 6);
+    d.text(m, y + hh / 2, f.narrow ? `h${h}` : `${f.t('scene.head')} ${h}`, { size: 12.5, weight: mine ? 700 : 480, fill: mine ? 'v' : 'muted' });
+    vectorBar(d, { x: m + labelW, y, w: zW - 8, h: hh, values: zs[i] as Float32Array, dims: zDims, site: block(f, 'z'), at: [f.view.token, h], full: zFull, tint: 'v', numbers: f.numbers, total: E, reveal: () => stagger(g, i, shownHeads.length, 0.12, 0.3, 0.5) });
+    const a = stagger(g, i, shownHeads.length, 0.25, 0.55, 0.4);
+    d.disc(m + labelW + zW + woW / 2 - 4, y + hh / 2, f.narrow ? 10 : 17, { stroke: 'weight', fill: 'surface', sw: 1.6, a, label: { text: f.narrow ? '×' : 'W_O', size: 11, font: 'mono', fill: 'weight' } });
+    const fall = land(g, 0.58 + 0.02 * i, 0.76 + 0.02 * i);
+    const bar = { x: cX, w: cW, h: hh, values: adds[i] as Float32Array, dims, full, tint: 'attn', site: 'derived:head adds', at: [f.view.token, h], total: D };
+    vectorBar(d, { ...bar, y, numbers: f.numbers, reveal: () => a });
+    if (fall > 0 && fall < 1) vectorBar(d, { ...bar, site: 'derived:moving', y: lerp(y, yOut, fall), numbers: false, reveal: () => 0.5 * (1 - part(fall, 0.8, 1)) });
+  });
+  strip(f, d, { x: cX, y: yOut, w: cW, h: 36, site: block(f, 'attn_out'), at: [f.view.token], title: f.t(f.narrow ? 'scene.attnOutShort' : 'scene.attnOut'), tint: 'attn', dims, full, reveal: (j) => stagger(g, j, dims.length, 0.76, 1, 0.4), a: part(g, 0.7, 0.78), showSite: false });
+  d.text(cX - 14, yOut + 18, 'Σ + b_O', { size: 12.5, font: 'mono', anchor: 'end', fill: 'muted', a: part(g, 0.7, 0.8) });
+}
+
+export function wall(f: Frame, d: Draw): void {
+  const g = prog(f, 'wall');
+  const m = pad(f);
+  const T = tokensOf(f).length;
+  const { n_layers: L, n_heads: H } = f.b.model;
+  const rows = windowOf(T, T - 1, 24);
+  if (rows.length < T) d.badge('badge.tokens', { n: String(rows.length), total: String(T) });
+  const top = f.narrow ? 34 : 56;
+  d.text(m, top - 20, f.t('scene.wall', { n: L * H }), { size: 13, fill: 'muted' });
+  headWall(d, {
+    x: m, y: top, w: f.W - 2 * m, h: f.H - top - 8, layers: L, heads: H, rows, labelW: 26,
+    weight: (l, h, q, k) => valueAt(f.b, `blocks.${l}.pattern`, [h, q, k]),
+    name: (l, h) => {
+      const { name, score } = headName(f.b, l, h);
+      if (name === 'broad') return f.narrow ? '·' : f.t('head.broad');
+      return f.narrow ? f.t(`head.${name}.short`) : `${f.t(`head.${name}`)} ${percent(score)}`;
+    },
+    selected: f.view,
+    reveal: (l, h) => stagger(g, l * H + h, L * H, 0.1, 1, 0.25),
+  });
+}

@@ -1,0 +1,34 @@
+import { percent, tokenText } from '../../i18n/format';
+import { word } from '../common';
+import type { Chapter, Frame } from '../types';
+import { scene } from './scene';
+
+/** The first layer from which on the guess stays what it is at the end. */
+function settles(f: Frame): number {
+  const top = f.b.lens?.top.map((s) => s[f.view.token]?.[0]?.id);
+  if (!top?.length) return 0;
+  const last = top[top.length - 1];
+  let i = top.length - 1;
+  while (i > 0 && top[i - 1] === last) i--;
+  return i;
+}
+
+export const layers: Chapter = {
+  id: 'layers',
+  picks: ['token'],
+  steps: [
+    { id: 'river', seconds: 3, formula: 'x^{(l+1)} = x^{(l)} + \\mathrm{attn\\_out}^{(l)} + \\mathrm{mlp\\_out}^{(l)}' },
+    { id: 'changes', seconds: 2 },
+    { id: 'lens', seconds: 2.6, formula: '\\mathrm{softmax}(\\mathrm{LN}_f(x^{(l)})\\, W_U)' },
+    { id: 'last', seconds: 2.2 },
+  ],
+  needs: () => [{ kind: 'sites', globs: ['blocks.*.resid_pre', 'blocks.*.resid_mid', 'blocks.*.resid_post', 'blocks.*.attn_out', 'blocks.*.mlp_out'] }, { kind: 'lens' }],
+  scene,
+  vars: (f) => {
+    const top = f.b.lens?.top ?? [];
+    const first = top[0]?.[f.view.token]?.[0];
+    const last = top[top.length - 1]?.[f.view.token]?.[0];
+    const at = settles(f);
+    return { word: word(f, f.view.token), layers: String(f.b.model.n_layers), first: first ? tokenText(first) : '…', last: last ? tokenText(last) : '…', lastProb: last ? percent(last.prob) : '…', settles: at === 0 ? f.t('scene.entry') : f.t('scene.afterBlock', { l: at - 1 }) };
+  },
+};

@@ -1,0 +1,141 @@
+import { num, percent, tokenText } from '../../i18n/format';
+import type { Draw } from '../../marks/draw';
+import { fit } from '../../marks/measure';
+import { ribbon } from '../../marks/river';
+import { tokenChip, windowOf } from '../../marks/tokens';
+import { part, stagger } from '../../timeline/ease';
+import { row } from '../../trace/bundle';
+import type { Guess } from '../../trace/wire';
+import { norm, pad, prog, tokenAt, tokensOf } from '../common';
+import type { Frame } from '../types';
+
+interface Plan {
+  shown: number[];
+  x: (i: number) => number;
+  step: number;
+  top: number;
+  bottom: number;
+  /** Heights: the entry, then the middle and end of each block, upwards. */
+  ys: number[];
+  left: number;
+  stages: string[];
+}
+
+function plan(f: Frame): Plan {
+  const m = pad(f);
+  const T = tokensOf(f).length;
+  const L = f.b.model.n_layers;
+  const left = m + (f.narrow ? 24 : 70);
+  const shown = windowOf(T, f.view.token, f.narrow ? 4 : Math.max(5, Math.floor((f.W - left - m) / 92)));
+  const step = (f.W - left - m) / shown.length;
+  const [top, bottom] = [f.narrow ? 26 : 44, f.H - (f.narrow ? 50 : 64)];
+  const ys = Array.from({ length: 2 * L + 1 }, (_, i) => bottom - ((bottom - top - 16) * i) / (2 * L) - 16);
+  const stages = ['blocks.0.resid_pre', ...Array.from({ length: L }, (_, l) => [`blocks.${l}.resid_mid`, `blocks.${l}.resid_post`]).flat()];
+  return { shown, x: (i) => left + step * (i + 0.5), step, top, bottom, ys, left, stages };
+}
+
+export function scene(f: Frame, d: Draw): void {
+  const p = plan(f);
+  const T = tokensOf(f).length;
+  if (p.shown.length < T) d.badge('badge.tokens', { n: String(p.shown.length), total: String(T) });
+  const focus = part(prog(f, 'last'), 0, 0.25);
+  d.fade(1 - focus, () => {
+    frames(f, d, p);
+    rivers(f, d, p);
+    words(f, d, p);
+  });
+  if (focus > 0) d.fade(focus, () => guesses(f, d));
+}
+
+function frames(f: Frame, d: Draw, p: Plan): void {
+  for (let l = 0; l < f.b.model.n_layers; l++) {
+    const [y1, y0] = [p.ys[2 * l + 2] as number, p.ys[2 * l] as number];
+    d.rect(p.left - 2, y1 + 3, p.step * p.shown.length + 4, y0 - y1 - 6, { r: 8, fill: 'surface/0.7', stroke: 'line' });
+    d.text(p.left - 10, (y0 + y1) / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
+  }
+  p.shown.forEach((t, i) => {
+    const w = Math.min(p.step - 6, 110);
+    tokenChip(d, { x: p.x(i) - w / 2, y: p.bottom + 8, w, h: 32 }, tokenAt(f, t), { active: t === f.view.token });
+  });
+}
+
+/** Ribbons as wide as the vectors are long; attention and MLP flow in from the side, as strongly as what they add. */
+function rivers(f: Frame, d: Draw, p: Plan): void {
+  const g = part(prog(f, 'river'), 0.05, 0.95);
+  const ch = part(prog(f, 'changes'), 0, 0.6);
+  const lens = part(prog(f, 'lens'), 0, 0.3);
+  const lengths = p.shown.map((t) => p.stages.map((s) => norm(row(f.b, s, [t]))));
+  const adds = p.shown.map((t) => p.stages.slice(1).map((_, i) => norm(row(f.b, `blocks.${Math.floor(i / 2)}.${i % 2 ? 'mlp_out' : 'attn_out'}`, [t]))));
+  const longest = Math.max(...lengths.flat(), 1e-9);
+  const wide = Math.min(38, p.step * 0.5);
+  d.fade(1 - 0.72 * lens, () => {
+    p.shown.forEach((t, i) => {
+      const mine = t === f.view.token;
+      ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest)), g, 'resid', mine ? 0.9 : 0.5);
+      (adds[i] as number[]).forEach((v, s) => {
+        const a = part(g * (p.ys.length - 1), s + 0.2, s + 1);
+        const y = ((p.ys[s] as number) + (p.ys[s + 1] as number)) / 2;
+        const w = Math.max(1.5, wide * (v / longest));
+        const tint = s % 2 ? 'mlp' : 'attn';
+        const from = p.x(i) - Math.min(p.step * 0.44, wide + 8);
+        d.path(`M${from},${y + 9}C${from + 10},${y + 9} ${p.x(i) - 8},${y + 6} ${p.x(i)},${y - 4}`, { stroke: `${tint}/0.85`, sw: w, a });
+        if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, num(v, 1), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: num(v, 1) } });
+      });
+    });
+  });
+}
+
+/** What each state would say if it were the last: a word per token and layer. */
+function words(f: Frame, d: Draw, p: Plan): void {
+  const g = prog(f, 'lens');
+  const lens = f.b.lens;
+  if (!lens || g === 0) return;
+  lens.sites.forEach((_, s) => {
+    const y = p.ys[Math.min(p.ys.length - 1, 2 * s)] as number;
+    p.shown.forEach((t, i) => {
+      const guess = lens.top[s]?.[t]?.[0];
+      if (!guess) return;
+      const a = stagger(g, s, lens.sites.length, 0.1, 1, 0.3);
+      const w = p.step - 8;
+      const text = tokenText(guess);
+      const room = w > 74 ? w - 42 : w - 8;
+      d.rect(p.x(i) - w / 2, y - 13, w, 26, { r: 7, fill: 'raised', stroke: `accent/${(0.2 + 0.8 * guess.prob).toFixed(2)}`, sw: 1 + guess.prob * 1.5, a });
+      d.text(w > 74 ? p.x(i) - w / 2 + 7 : p.x(i), y, fit(text, room, 13), { size: 13, anchor: w > 74 ? 'start' : 'middle', weight: guess.prob > 0.3 ? 650 : 480, font: guess.text === null ? 'mono' : 'sans', a });
+      if (w > 74) d.text(p.x(i) + w / 2 - 6, y, percent(guess.prob), { size: 11, font: 'mono', anchor: 'end', fill: 'muted', a, cell: { site: 'lens:prob', index: [s, t], value: guess.prob, text: percent(guess.prob) } });
+    });
+  });
+}
+
+/** The chosen token: its five best guesses after each layer. */
+function guesses(f: Frame, d: Draw): void {
+  const lens = f.b.lens;
+  if (!lens) return;
+  const m = pad(f);
+  const count = f.narrow ? 3 : 5;
+  const labelW = f.narrow ? 54 : 110;
+  const top = f.narrow ? 52 : 86;
+  const rowH = Math.min(64, (f.H - top - 16) / lens.sites.length);
+  const colW = (f.W - 2 * m - labelW) / count;
+  const final = lens.top[lens.top.length - 1]?.[f.view.token]?.[0]?.id;
+  tokenChip(d, { x: m, y: f.narrow ? 10 : 30, w: Math.min(130, f.W * 0.3), h: 32 }, tokenAt(f, f.view.token), { active: true });
+  d.text(m + Math.min(130, f.W * 0.3) + 12, f.narrow ? 26 : 46, f.t('scene.lensHint'), { size: 13, fill: 'muted' });
+  lens.sites.forEach((_, s) => {
+    // The last layer stands at the bottom: the guess is read downwards, as it forms.
+    const y = top + rowH * s + rowH / 2;
+    const a = stagger(prog(f, 'last'), s, lens.sites.length, 0.15, 1, 0.3);
+    d.text(m + labelW - 12, y, s === 0 ? f.t('scene.entryShort') : f.narrow ? `${f.t('scene.blockShort')}${s - 1}` : `${f.t('scene.block')} ${s - 1}`, { size: 12.5, anchor: 'end', fill: 'muted', a });
+    (lens.top[s]?.[f.view.token] ?? []).slice(0, count).forEach((g, r) => guessCell(f, d, { g, x: m + labelW + colW * r, y, w: colW - 8, h: Math.min(36, rowH - 6), a, final: g.id === final, at: [s, f.view.token, r] }));
+  });
+}
+
+function guessCell(f: Frame, d: Draw, o: { g: Guess; x: number; y: number; w: number; h: number; a: number; final: boolean; at: number[] }): void {
+  const tint = o.final ? 'accent' : 'resid';
+  d.fade(o.a, () => {
+    d.rect(o.x, o.y - o.h / 2, o.w, o.h, { r: 7, fill: 'token', stroke: o.final ? 'accent' : 'line', sw: o.final ? 1.8 : 1 });
+    d.rect(o.x, o.y - o.h / 2, o.w * o.g.prob, o.h, { r: 7, fill: `${tint}/0.28` });
+    const text = percent(o.g.prob);
+    const room = o.w - 8 - text.length * 6.9 - 8;
+    d.text(o.x + 8, o.y, fit(tokenText(o.g), room, f.narrow ? 12.5 : 13.5), { size: f.narrow ? 12.5 : 13.5, weight: o.final ? 680 : 500, font: o.g.text === null ? 'mono' : 'sans' });
+    d.text(o.x + o.w - 7, o.y, text, { size: 11, font: 'mono', anchor: 'end', fill: 'muted', cell: { site: 'lens:prob', index: o.at, value: o.g.prob, text } });
+  });
+}
