@@ -88,9 +88,7 @@ impl Edit {
             )));
         }
         if matches!(part, Part::Head(_)) && !has_heads(site) {
-            return Err(error(format!(
-                "{site} has no heads; q, k, v, z, scores and pattern have"
-            )));
+            return Err(error(no_heads(site)));
         }
         Ok(Self { site, part, change })
     }
@@ -110,6 +108,7 @@ impl Edit {
             (Site::Block { layer, .. }, _) if layer >= n_layers => {
                 Err(error(format!("the model has blocks 0 to {}", n_layers - 1)))
             }
+            (site, Part::Head(_)) if !has_heads(site) => Err(error(no_heads(site))),
             (_, Part::Head(head)) if head >= n_heads => {
                 Err(error(format!("the model has heads 0 to {}", n_heads - 1)))
             }
@@ -177,6 +176,10 @@ fn has_heads(site: Site) -> bool {
             ..
         }
     )
+}
+
+fn no_heads(site: Site) -> String {
+    format!("{site} has no heads; q, k, v, z, scores and pattern have")
 }
 
 fn is_plane(site: Site) -> bool {

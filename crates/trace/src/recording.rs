@@ -102,7 +102,8 @@ fn positions(site: Site, recorded: &Recorded, rows: &std::ops::Range<usize>) -> 
     let mut shape = recorded.shape.clone();
     let axis = usize::from(crate::cell::is_plane(site));
     let length = shape[axis];
-    let rows = rows.start.min(length)..rows.end.min(length);
+    let end = rows.end.min(length);
+    let rows = rows.start.min(end)..end;
     let inner: usize = shape[axis + 1..].iter().product();
     shape[axis] = rows.len();
     let data = recorded

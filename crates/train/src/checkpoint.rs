@@ -88,8 +88,12 @@ impl Checkpoints {
         };
         fs::create_dir_all(&self.folder).map_err(error)?;
         if path.exists() {
-            // Saved at this very step already (a stop right after an evaluation): the contents are the same.
-            return Ok(path);
+            // Saved at this very step already (a stop right after an evaluation): the contents are the same, …
+            if read(&path).is_ok() {
+                return Ok(path);
+            }
+            // … unless it is the damaged one that this run was resumed from before.
+            fs::remove_dir_all(&path).map_err(error)?;
         }
         atomic::write_folder(&path, |folder| {
             write_model(folder, model, tokenizer, FloatType::F32)?;
@@ -115,9 +119,10 @@ impl Checkpoints {
         }
     }
 
-    /// Removes all checkpoints: what a start that did not come to its end left behind.
-    pub(crate) fn clear(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.folder) {
+    /// Removes the checkpoint of step 0: what a start that did not come to its end left behind. Nothing else: the
+    /// folder may hold another run's work, or another program's.
+    pub(crate) fn clear_beginning(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.path(0)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

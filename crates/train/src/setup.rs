@@ -62,7 +62,8 @@ pub fn start(
     report: &dyn Fn(Stage),
 ) -> Result<Ready, TrainError> {
     request.options.check().map_err(TrainError::Options)?;
-    if is_run(folder) {
+    let checkpoints = Checkpoints::of(folder);
+    if is_run(folder) || checkpoints.list().iter().any(|(step, _)| *step > 0) {
         return Err(TrainError::RunExists {
             path: folder.to_owned(),
         });
@@ -74,11 +75,12 @@ pub fn start(
         None => fresh(&source, &request.options, pool, report)?,
     };
     adopt_sizes(&mut request.options, &model);
-    let checkpoints = Checkpoints::of(folder);
-    checkpoints.clear().map_err(|source| TrainError::Write {
-        path: folder.to_owned(),
-        source,
-    })?;
+    checkpoints
+        .clear_beginning()
+        .map_err(|source| TrainError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
     let optimizer = Optimizer::new(model.parameters.arena().len());
     let begin = Beginning {
         model,

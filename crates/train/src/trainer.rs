@@ -103,7 +103,12 @@ impl Trainer {
             }
             let mut metrics = window.metrics(step, &report);
             if evaluate {
-                metrics.val_loss = Some(self.evaluate(pool, &buffers));
+                let loss = self.evaluate(pool, &buffers);
+                if !loss.is_finite() {
+                    // Before it is saved: the checkpoint before must stay the one to go back to.
+                    return Err(TrainError::Diverged { step, loss });
+                }
+                metrics.val_loss = Some(loss);
                 let is_best = self.note(&metrics);
                 observer.evaluated(&metrics, is_best);
                 self.sample(pool, observer);
@@ -144,15 +149,10 @@ impl Trainer {
                 dropout: self.options.dropout,
                 key,
             };
-            total += gradient(
-                &self.model,
-                pool,
-                buffers,
-                mode,
-                [&x, &y],
-                accumulate,
-                gradients,
-            );
+            // Windows of the run's context, which a fine-tuned model's own may exceed.
+            let run = self.model.run(pool, buffers);
+            let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
+            total += gradient_of(&self.model, pass, [&x, &y], accumulate, gradients);
         }
         let loss = total / (accumulate * size) as f64;
         let step = self.progress.step + 1;
@@ -167,6 +167,13 @@ impl Trainer {
             &self.options,
             rate,
         );
+        if !norm.is_finite() {
+            // The parameters are lost; the loss would tell only at the next step, after this one may be saved.
+            return Err(TrainError::Diverged {
+                step,
+                loss: f64::NAN,
+            });
+        }
         self.progress.step = step;
         Ok(StepReport {
             loss,

@@ -44,3 +44,22 @@ function sumWhere(q: number, when: (k: number) => boolean, at: (q: number, k: nu
   }
   return any ? sum : null;
 }
+
+/** The head whose look from one token is the most worth seeing: at several others, not only at itself or at the start. */
+export function headInterest(b: Bundle, token: number): { layer: number; head: number } | null {
+  let best: { layer: number; head: number } | null = null;
+  let top = -1;
+  for (let layer = 0; layer < b.model.n_layers; layer++) {
+    const site = b.sites.get(`blocks.${layer}.pattern`);
+    const T = b.trace.tokens.length;
+    if (!site) continue;
+    for (let head = 0; head < b.model.n_heads; head++) {
+      const p = site.data.subarray((head * T + token) * T, (head * T + token) * T + token + 1);
+      const away = 1 - (p[0] as number) - (token > 0 ? (p[token] as number) : 0);
+      const sharp = Math.max(...p);
+      const worth = away * (1 - Math.abs(sharp - 0.45));
+      if (worth > top) [top, best] = [worth, { layer, head }];
+    }
+  }
+  return best;
+}

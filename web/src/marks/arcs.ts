@@ -10,10 +10,12 @@ export interface Arc {
 }
 
 export function arcs(d: Draw, list: readonly Arc[], y: number, height: number, tint: Paint, maxWidth: number, grow = 1): void {
+  const widest = Math.max(1, ...list.map((a) => Math.abs(a.to - a.from)));
   for (const arc of list) {
     if (arc.weight < 0.004) continue;
     const span = Math.abs(arc.to - arc.from);
-    const top = y - Math.min(height, 14 + span * 0.42);
+    // The control points lie a third above the arc's own height.
+    const top = y - Math.min(height, 12 + height * (span / widest) ** 0.6) * 1.3;
     const loop = span < 1;
     const spread = loop ? 9 : 0;
     const path = `M${n(arc.from - spread)},${n(y)}C${n(arc.from - spread)},${n(top)} ${n(arc.to + spread)},${n(top)} ${n(arc.to + spread)},${n(y)}`;

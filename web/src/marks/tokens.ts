@@ -20,8 +20,10 @@ export interface ChipOptions {
 export function tokenChip(d: Draw, box: Box, token: TokenLike, o: ChipOptions = {}): void {
   const text = tokenText(token);
   const bytes = token.text === null;
-  const size = Math.min(o.size ?? 13.5, box.h * 0.58);
   const font = bytes ? 'mono' : 'sans';
+  const full = Math.min(o.size ?? 13.5, box.h * 0.58) * (bytes ? 0.85 : 1);
+  // A word that is a little too long is written smaller before it is cut.
+  const size = Math.max(Math.min(full, 10.5), Math.min(full, (full * (box.w - 7)) / textWidth(text, full, font)));
   const tint = o.tint ?? 'accent';
   d.rect(box.x, box.y, box.w, box.h, {
     r: Math.min(8, box.h * 0.3),
@@ -29,38 +31,12 @@ export function tokenChip(d: Draw, box: Box, token: TokenLike, o: ChipOptions = 
     stroke: o.active ? tint : bytes ? 'faint' : 'line',
     sw: o.active ? 2 : 1,
     dash: bytes && !o.active ? [3, 3] : undefined,
-    label: { text: fit(text, box.w - 8, bytes ? size * 0.85 : size, font), size: bytes ? size * 0.85 : size, font, weight: o.active ? 650 : 520, fill: o.dim ? 'muted' : 'ink' },
+    label: { text: fit(text, box.w - 5, size, font), size, font, weight: o.active ? 650 : 520, fill: o.dim ? 'muted' : 'ink' },
     a: o.a,
   });
 }
 
 export const chipWidth = (token: TokenLike, size = 13.5, max = 160): number => Math.min(max, Math.max(26, textWidth(tokenText(token), size, token.text === null ? 'mono' : 'sans') + 18));
-
-/** Chips of their natural width in lines, centred; breaks into several lines where needed. */
-export function flowChips(tokens: readonly TokenLike[], area: Box, h: number, size: number, gap = 6, lineGap = 12): Box[] {
-  const widths = tokens.map((t) => chipWidth(t, size, area.w));
-  const lines: number[][] = [[]];
-  let used = 0;
-  widths.forEach((w, i) => {
-    if (used + w > area.w && used > 0) {
-      lines.push([]);
-      used = 0;
-    }
-    (lines[lines.length - 1] as number[]).push(i);
-    used += w + gap;
-  });
-  const height = lines.length * (h + lineGap) - lineGap;
-  const boxes: Box[] = [];
-  lines.forEach((line, row) => {
-    const lineW = line.reduce((s, i) => s + (widths[i] as number) + gap, -gap);
-    let x = area.x + (area.w - lineW) / 2;
-    for (const i of line) {
-      boxes[i] = { x, y: area.y + (area.h - height) / 2 + row * (h + lineGap), w: widths[i] as number, h };
-      x += (widths[i] as number) + gap;
-    }
-  });
-  return boxes;
-}
 
 /** Which of `total` tokens are shown when only `max` fit: the ones up to the focus, for attention looks back. */
 export function windowOf(total: number, focus: number, max: number): number[] {

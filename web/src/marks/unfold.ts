@@ -28,17 +28,18 @@ const datum = (c: Cellish | undefined, text: string): Datum | undefined => (c &&
 
 export function unfold(d: Draw, o: UnfoldOptions): void {
   const room = o.w - 62;
-  const count = Math.max(3, Math.min(o.of.terms.length, Math.floor(room / 56), 12));
+  const count = Math.max(3, Math.min(o.of.terms.length, Math.floor(room / (room < 420 ? 48 : 56)), 12));
   const terms = o.of.terms.slice(0, count).filter((t) => t.left && t.right);
   const cw = Math.min(64, room / Math.max(1, terms.length));
-  const rowH = Math.min(34, o.h / 5.2);
-  const ys = [0, 1, 2].map((i) => o.y + i * (rowH + 12));
+  const rowH = Math.min(46, o.h / 5.6);
+  const gap = Math.min(30, rowH * 0.55);
+  const ys = [0, 1, 2].map((i) => o.y + i * (rowH + gap));
   const scale = (pick: (t: Term) => number | null | undefined): number => fullScale(terms.map((t) => pick(t) ?? 0));
   const fulls = [scale((t) => t.left?.value), scale((t) => t.right?.value), scale((t) => t.value)] as const;
-  [o.leftName, o.rightName, ''].forEach((name, i) => d.text(o.x, (ys[i] as number) + rowH / 2, name || '=', { size: 12.5, weight: 600, fill: i === 1 ? 'weight' : o.leftTint }));
-  d.text(o.x, (ys[1] as number) - 7, '×', { size: 13, fill: 'muted' });
+  [o.leftName, o.rightName, ''].forEach((name, i) => d.text(o.x, (ys[i] as number) + rowH / 2, name || ' =', { size: 13.5, weight: 600, fill: i === 1 ? 'weight' : o.leftTint }));
+  d.text(o.x + 4, (ys[1] as number) - gap / 2, '×', { size: 14, fill: 'muted' });
   const x0 = o.x + 62;
-  const target = { x: x0 + Math.min(room - 130, cw * terms.length * 0.5), y: (ys[2] as number) + rowH + 38 };
+  const target = { x: x0 + Math.min(room - 130, cw * terms.length * 0.5), y: (ys[2] as number) + rowH + gap + 18 };
   terms.forEach((t, i) => {
     const x = x0 + cw * i;
     const a = stagger(o.p, i, terms.length, 0, 0.55, 0.35);
@@ -50,7 +51,7 @@ export function unfold(d: Draw, o: UnfoldOptions): void {
 }
 
 function term(d: Draw, o: { t: Term; x: number; cw: number; ys: number[]; rowH: number; a: number; fulls: readonly [number, number, number]; tint: Paint; leftTint: Paint }): void {
-  const size = Math.min(12, o.cw / 4.4);
+  const size = Math.min(13, o.cw / 4.2);
   const rows: [Cellish | undefined, number][] = [[o.t.left as Cellish, o.fulls[0]], [o.t.right as Cellish, o.fulls[1]], [{ value: o.t.value, index: [] }, o.fulls[2]]];
   rows.forEach(([c, full], i) => {
     const v = c?.value ?? 0;
@@ -74,6 +75,10 @@ function result(d: Draw, o: UnfoldOptions, terms: Term[], target: { x: number; y
     const text = num(value);
     d.rect(target.x, target.y, 78, 36, { r: 7, fill: `${o.tint}/0.18`, stroke: o.tint, sw: 2, label: { text, size: 15, font: 'mono', weight: 650, fill: 'ink' }, cell: { site: o.of.site, index: o.of.index, value, text } });
     d.text(target.x - 10, target.y + 18, `${o.resultName} =`, { anchor: 'end', size: 13.5, weight: 600, fill: o.tint });
-    if (o.of.total_terms > terms.length) d.text(target.x + 90, target.y + 18, o.restText(o.of.total_terms - terms.length, signed(rest)), { size: 11.5, fill: 'muted' });
+    if (o.of.total_terms > terms.length) {
+      const below = target.x + 92 + 150 > o.x + o.w;
+      if (below) d.text(o.x + o.w, target.y + 50, o.restText(o.of.total_terms - terms.length, signed(rest)), { size: 11.5, fill: 'muted', anchor: 'end' });
+      else d.text(target.x + 90, target.y + 18, o.restText(o.of.total_terms - terms.length, signed(rest)), { size: 11.5, fill: 'muted' });
+    }
   });
 }

@@ -22,12 +22,15 @@ use crate::{interrupt, source};
 /// or a folder with nanoGPT's train.bin and val.bin. The run lives in --out: checkpoints, metrics.jsonl, tokenizer.
 /// Ctrl-C saves it; --resume goes on as if it had never stopped.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Examples:
   glassformer train shakespeare.txt --preset nano --out runs/nano
   glassformer train stories/ --preset tiny-story --out runs/stories --split-documents blank-line
   glassformer train --resume --out runs/nano
-  glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500")]
+  glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500"
+)]
 pub(crate) struct Train {
     /// Text to learn from.
     corpora: Vec<PathBuf>,

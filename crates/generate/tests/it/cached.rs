@@ -55,7 +55,11 @@ fn is_on_the_edge(step: &Step, sampling: &Sampling, number: u64) -> bool {
         sum += f64::from(candidate.final_prob);
         (sum - u).abs() < 1e-4
     });
-    near_draw || near_cut && kept > 1 || candidates.windows(2).any(|pair| (pair[0].scaled - pair[1].scaled).abs() < 1e-4)
+    near_draw
+        || near_cut && kept > 1
+        || candidates
+            .windows(2)
+            .any(|pair| (pair[0].scaled - pair[1].scaled).abs() < 1e-4)
 }
 
 /// Fixed seeds, where the ids must be the same without any excuse.
@@ -63,11 +67,17 @@ fn is_on_the_edge(step: &Step, sampling: &Sampling, number: u64) -> bool {
 fn the_same_ids_for_many_seeds() {
     let model = random_model(19, 1);
     for seed in 0..60 {
-        let prompt: Vec<u32> = (0..1 + seed % 9).map(|i| (random::bits(seed, i) % 37) as u32).collect();
+        let prompt: Vec<u32> = (0..=seed % 9)
+            .map(|i| (random::bits(seed, i) % 37) as u32)
+            .collect();
         let temperature = [0.0, 0.3, 0.8, 1.0, 1.5][seed as usize % 5];
-        let sampling = Sampling { temperature, seed, ..Sampling::default() };
-        let [cached, simple] =
-            [Work::Cached, Work::FromScratch].map(|work| generate(&model, &prompt, sampling, work, 40));
+        let sampling = Sampling {
+            temperature,
+            seed,
+            ..Sampling::default()
+        };
+        let [cached, simple] = [Work::Cached, Work::FromScratch]
+            .map(|work| generate(&model, &prompt, sampling, work, 40));
         assert_eq!(cached, simple, "seed {seed}, temperature {temperature}");
     }
 }
@@ -75,7 +85,18 @@ fn the_same_ids_for_many_seeds() {
 #[test]
 fn a_seed_is_a_text() {
     let model = random_model(16, 2);
-    let text = |seed| generate(&model, &[3], Sampling { seed, ..Sampling::default() }, Work::Cached, 30);
+    let text = |seed| {
+        generate(
+            &model,
+            &[3],
+            Sampling {
+                seed,
+                ..Sampling::default()
+            },
+            Work::Cached,
+            30,
+        )
+    };
     assert_eq!(text(5), text(5));
     assert_ne!(text(5), text(6));
 }
@@ -84,7 +105,13 @@ fn a_seed_is_a_text() {
 #[test]
 fn slides_beyond_the_context() {
     let (model, pool) = (random_model(8, 3), Pool::single());
-    let mut generation = Generation::new(&model, &pool, &[1, 2, 3, 4, 5, 6], Sampling::default(), Work::Cached);
+    let mut generation = Generation::new(
+        &model,
+        &pool,
+        &[1, 2, 3, 4, 5, 6],
+        Sampling::default(),
+        Work::Cached,
+    );
     let work: Vec<[usize; 3]> = (0..12)
         .map(|_| {
             let step = generation.step();

@@ -11,7 +11,14 @@ use glassformer_tensor::Pool;
 use glassformer_weights::TensorFile;
 
 pub(crate) fn golden(model: &str, file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../parity/golden", model, file].iter().collect()
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../parity/golden",
+        model,
+        file,
+    ]
+    .iter()
+    .collect()
 }
 
 pub(crate) fn golden_model(model: &str) -> Model {
@@ -22,8 +29,16 @@ pub(crate) fn golden_model(model: &str) -> Model {
 
 /// 2 blocks, 2 heads of 7; parameters large enough that the text matters for what comes next.
 pub(crate) fn random_model(n_ctx: usize, seed: u64) -> Model {
-    let dimensions =
-        Dimensions { n_layers: 2, n_heads: 2, n_kv_heads: 2, d_model: 14, d_head: 7, d_ff: 31, n_ctx, vocab: 37 };
+    let dimensions = Dimensions {
+        n_layers: 2,
+        n_heads: 2,
+        n_kv_heads: 2,
+        d_model: 14,
+        d_head: 7,
+        d_ff: 31,
+        n_ctx,
+        vocab: 37,
+    };
     let mut model = gpt2::new(&gpt2::Config::new(&dimensions, Activation::GeluTanh), seed);
     for (i, x) in model.parameters.arena_mut().iter_mut().enumerate() {
         *x += 0.3 * random::normal(seed, i as u64) as f32;
@@ -32,7 +47,13 @@ pub(crate) fn random_model(n_ctx: usize, seed: u64) -> Model {
 }
 
 /// The next `n` ids.
-pub(crate) fn generate(model: &Model, prompt: &[u32], sampling: Sampling, work: Work, n: usize) -> Vec<u32> {
+pub(crate) fn generate(
+    model: &Model,
+    prompt: &[u32],
+    sampling: Sampling,
+    work: Work,
+    n: usize,
+) -> Vec<u32> {
     let pool = Pool::single();
     let mut generation = Generation::new(model, &pool, prompt, sampling, work);
     (0..n).map(|_| generation.step().id).collect()

@@ -14,7 +14,13 @@ fn tokenizer() -> Tokenizer {
 fn stream(text: &str, stops: &[String]) -> (Vec<String>, bool) {
     let tokenizer = tokenizer();
     let mut stream = TextStream::new(&tokenizer, stops);
-    let mut pieces: Vec<String> = tokenizer.encode(text).unwrap().ids.iter().map(|&id| stream.push(id)).collect();
+    let mut pieces: Vec<String> = tokenizer
+        .encode(text)
+        .unwrap()
+        .ids
+        .iter()
+        .map(|&id| stream.push(id))
+        .collect();
     pieces.push(stream.finish());
     (pieces, stream.stopped())
 }
@@ -29,7 +35,8 @@ proptest! {
         let ends = stops.iter().filter(|stop| !stop.is_empty());
         let complete = ends.filter_map(|stop| text.find(stop.as_str()).map(|at| (at + stop.len(), at))).min();
         let expected = complete.map_or(text.as_str(), |(_, at)| &text[..at]);
-        prop_assert_eq!((pieces.concat().as_str(), stopped), (expected, complete.is_some()));
+        let told = pieces.concat();
+        prop_assert_eq!((told.as_str(), stopped), (expected, complete.is_some()));
     }
 }
 

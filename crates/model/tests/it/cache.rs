@@ -9,7 +9,13 @@ use proptest::prelude::*;
 use crate::support::{Recorder, distance, logits, odd_model, random_ids};
 
 /// Logits of all positions, fed in chunks that end at `cuts`.
-fn in_chunks(model: &Model, pool: &Pool, cache: &mut KvCache, ids: &[u32], chunk: &mut dyn FnMut() -> usize) -> Vec<f32> {
+fn in_chunks(
+    model: &Model,
+    pool: &Pool,
+    cache: &mut KvCache,
+    ids: &[u32],
+    chunk: &mut dyn FnMut() -> usize,
+) -> Vec<f32> {
     let buffers = Buffers::new();
     let mut out = Vec::new();
     let mut rest = ids;
@@ -56,12 +62,17 @@ proptest! {
 /// A watched cached pass shows the new queries against all keys.
 #[test]
 fn scores_of_a_cached_pass_reach_back() {
-    let (model, pool, buffers) = (odd_model(Activation::Relu, 5), Pool::single(), Buffers::new());
+    let (model, pool, buffers) = (
+        odd_model(Activation::Relu, 5),
+        Pool::single(),
+        Buffers::new(),
+    );
     let ids = random_ids(5, 13, 31);
     let watch = |cache: Option<&mut KvCache>, ids: &[u32]| {
         let mut recorder = Recorder::default();
         let mode = cache.map_or(Mode::Inference, Mode::Cached);
-        let mut pass = Pass::new(model.run(&pool, &buffers), 1, ids.len(), mode).with_hook(&mut recorder);
+        let mut pass =
+            Pass::new(model.run(&pool, &buffers), 1, ids.len(), mode).with_hook(&mut recorder);
         model.logits(&mut pass, ids);
         pass.finish();
         recorder.sites
@@ -84,7 +95,11 @@ fn scores_of_a_cached_pass_reach_back() {
 #[test]
 #[should_panic(expected = "one sequence that fits the cache")]
 fn more_than_the_context_is_refused() {
-    let (model, pool, buffers) = (odd_model(Activation::Relu, 5), Pool::single(), Buffers::new());
+    let (model, pool, buffers) = (
+        odd_model(Activation::Relu, 5),
+        Pool::single(),
+        Buffers::new(),
+    );
     let mut cache = KvCache::new(&model.dimensions());
     let _ = Pass::new(model.run(&pool, &buffers), 1, 30, Mode::Cached(&mut cache));
 }

@@ -34,20 +34,35 @@ pub(crate) fn random_parameters(layout: Layout, seed: u64) -> Parameters {
 
 impl<L: Layer> Subject<L> {
     fn tensors(&self, buffers: &Buffers) -> Vec<Tensor> {
-        self.inputs.iter().map(|(shape, data)| Tensor::from_vec(buffers, shape, data.clone())).collect()
+        self.inputs
+            .iter()
+            .map(|(shape, data)| Tensor::from_vec(buffers, shape, data.clone()))
+            .collect()
     }
 
     fn forward(&self, pool: &Pool) -> Vec<f32> {
         let buffers = Buffers::new();
-        let run = Run { parameters: &self.parameters, pool, buffers: &buffers };
+        let run = Run {
+            parameters: &self.parameters,
+            pool,
+            buffers: &buffers,
+        };
         let inputs = self.tensors(&buffers);
-        self.layer.forward(run, &inputs.iter().collect::<Vec<_>>()).0.data().to_vec()
+        self.layer
+            .forward(run, &inputs.iter().collect::<Vec<_>>())
+            .0
+            .data()
+            .to_vec()
     }
 
     /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`.
     fn backward(&self, pool: &Pool, c: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
         let buffers = Buffers::new();
-        let run = Run { parameters: &self.parameters, pool, buffers: &buffers };
+        let run = Run {
+            parameters: &self.parameters,
+            pool,
+            buffers: &buffers,
+        };
         let tensors = self.tensors(&buffers);
         let inputs: Vec<&Tensor> = tensors.iter().collect();
         let (y, saved) = self.layer.forward(run, &inputs);
@@ -55,10 +70,18 @@ impl<L: Layer> Subject<L> {
         let mut gradients = Gradients::zeros(self.parameters.layout());
         // Gradients of parameters are added to what is there.
         gradients.arena_mut().fill(1.0);
-        let call = Backward { saved: &saved, inputs: &inputs, d_output: &d_output };
+        let call = Backward {
+            saved: &saved,
+            inputs: &inputs,
+            d_output: &d_output,
+        };
         let d_inputs = self.layer.backward(run, &call, &mut gradients);
         let d_inputs = d_inputs.iter().map(|d| d.data().to_vec()).collect();
-        (y.data().to_vec(), d_inputs, gradients.arena().iter().map(|g| g - 1.0).collect())
+        (
+            y.data().to_vec(),
+            d_inputs,
+            gradients.arena().iter().map(|g| g - 1.0).collect(),
+        )
     }
 
     /// d Σ c·y along the number that `place` finds, from four points: (8·D(h) − D(2h))/6 without the h² term.
@@ -72,7 +95,8 @@ impl<L: Layer> Subject<L> {
         let mut central = |h: f32| {
             let (up, down) = (at(was + h), at(was - h));
             let both = up.iter().zip(&down).zip(c);
-            both.map(|((up, down), c)| (f64::from(*up) - f64::from(*down)) * f64::from(*c)).sum::<f64>()
+            both.map(|((up, down), c)| (f64::from(*up) - f64::from(*down)) * f64::from(*c))
+                .sum::<f64>()
                 / (2.0 * f64::from(h))
         };
         let slope = (4.0 * central(H) - central(2.0 * H)) / 3.0;
@@ -85,10 +109,19 @@ impl<L: Layer> Subject<L> {
         for threads in [2, 3] {
             let other = self.backward(&Pool::new(threads), c);
             let size = gradients.iter().fold(1.0f32, |a, b| a.max(b.abs()));
-            assert!(distance(&y, &other.0) <= 1e-5, "{what}: output with {threads} threads");
-            assert!(distance(&gradients, &other.2) <= 1e-5 * f64::from(size), "{what}: parameters, {threads} threads");
+            assert!(
+                distance(&y, &other.0) <= 1e-5,
+                "{what}: output with {threads} threads"
+            );
+            assert!(
+                distance(&gradients, &other.2) <= 1e-5 * f64::from(size),
+                "{what}: parameters, {threads} threads"
+            );
             for (a, b) in d_inputs.iter().zip(&other.1) {
-                assert!(distance(a, b) <= 1e-5, "{what}: inputs with {threads} threads");
+                assert!(
+                    distance(a, b) <= 1e-5,
+                    "{what}: inputs with {threads} threads"
+                );
             }
         }
     }
@@ -99,11 +132,18 @@ impl<L: Layer> Subject<L> {
         let c = normals(99, y.len());
         self.check_threads(what, &c);
         let (_, d_inputs, gradients) = self.backward(&Pool::single(), &c);
-        assert_eq!(d_inputs.len(), self.inputs.len(), "{what}: a gradient for each input");
+        assert_eq!(
+            d_inputs.len(),
+            self.inputs.len(),
+            "{what}: a gradient for each input"
+        );
         let mut worst = 0.0f64;
         let mut compare = |name: &str, i: usize, numeric: f64, analytic: f32| {
             let error = (numeric - f64::from(analytic)).abs() / (1.0 + numeric.abs());
-            assert!(error <= TOLERANCE, "{what}: {name}[{i}] has slope {numeric}, backward says {analytic}");
+            assert!(
+                error <= TOLERANCE,
+                "{what}: {name}[{i}] has slope {numeric}, backward says {analytic}"
+            );
             worst = worst.max(error);
         };
         for (n, d_input) in d_inputs.iter().enumerate() {
@@ -129,6 +169,8 @@ fn places(len: usize) -> Vec<usize> {
     if len as u64 <= 2 * TRIED {
         (0..len).collect()
     } else {
-        (0..TRIED).map(|i| (random::bits(3, i) % len as u64) as usize).collect()
+        (0..TRIED)
+            .map(|i| (random::bits(3, i) % len as u64) as usize)
+            .collect()
     }
 }

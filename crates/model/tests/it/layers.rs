@@ -17,17 +17,39 @@ fn input(seed: u64, shape: &[usize]) -> (Vec<usize>, Vec<f32>) {
 
 #[test]
 fn linear() {
-    for (n, d_in, d_out) in [(1, 3, 5), (7, 5, 3), (1, 7, 601), (83, 13, 11), (131, 17, 1)] {
+    for (n, d_in, d_out) in [
+        (1, 3, 5),
+        (7, 5, 3),
+        (1, 7, 601),
+        (83, 13, 11),
+        (131, 17, 1),
+    ] {
         for storage in [Storage::InOut, Storage::OutIn] {
             for with_bias in [false, true] {
                 let mut layout = Layout::default();
-                let shape = if storage == Storage::InOut { [d_in, d_out] } else { [d_out, d_in] };
+                let shape = if storage == Storage::InOut {
+                    [d_in, d_out]
+                } else {
+                    [d_out, d_in]
+                };
                 let weight = layout.add("W", &shape, Init::Zeros);
                 let bias = with_bias.then(|| layout.add("b", &[d_out], Init::Zeros));
-                let layer = Linear { weight, bias, d_in, d_out, storage };
+                let layer = Linear {
+                    weight,
+                    bias,
+                    d_in,
+                    d_out,
+                    storage,
+                };
                 let parameters = random_parameters(layout, 1);
-                let subject = Subject { layer, parameters, inputs: vec![input(2, &[n, d_in])] };
-                subject.check(&format!("linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"));
+                let subject = Subject {
+                    layer,
+                    parameters,
+                    inputs: vec![input(2, &[n, d_in])],
+                };
+                subject.check(&format!(
+                    "linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
+                ));
             }
         }
     }
@@ -41,8 +63,16 @@ fn layer_norm() {
         let between = layout.add("something else", &[3], Init::Ones);
         let bias = layout.add("b", &[d], Init::Zeros);
         assert_eq!(between.offset(), d);
-        let layer = LayerNorm { gain, bias, eps: 1e-2 };
-        let subject = Subject { layer, parameters: random_parameters(layout, 1), inputs: vec![input(2, &[n, d])] };
+        let layer = LayerNorm {
+            gain,
+            bias,
+            eps: 1e-2,
+        };
+        let subject = Subject {
+            layer,
+            parameters: random_parameters(layout, 1),
+            inputs: vec![input(2, &[n, d])],
+        };
         subject.check(&format!("layer norm {n}×{d}"));
     }
 }
@@ -57,7 +87,12 @@ fn activation() {
                 *x += 0.1f32.copysign(*x);
             }
             let parameters = random_parameters(Layout::default(), 0);
-            Subject { layer, parameters, inputs: vec![x] }.check(&format!("{} {n}×{d}", layer.name()));
+            Subject {
+                layer,
+                parameters,
+                inputs: vec![x],
+            }
+            .check(&format!("{} {n}×{d}", layer.name()));
         }
     }
 }
@@ -67,11 +102,26 @@ fn causal_heads() {
     for (batch, positions) in [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)] {
         for (heads, kv_heads, d_head) in [(1, 1, 3), (3, 3, 5), (4, 2, 3), (3, 1, 2)] {
             for dropout in [None, Some(Mask::new(5, 0.3))] {
-                let layer = CausalHeads { heads: Heads { heads, kv_heads, d_head }, batch, dropout };
+                let layer = CausalHeads {
+                    heads: Heads {
+                        heads,
+                        kv_heads,
+                        d_head,
+                    },
+                    batch,
+                    dropout,
+                };
                 let qkv = input(6, &[batch * positions, (heads + 2 * kv_heads) * d_head]);
                 let parameters = random_parameters(Layout::default(), 0);
-                let subject = Subject { layer, parameters, inputs: vec![qkv] };
-                subject.check(&format!("heads {batch}×{positions}, {heads}/{kv_heads}·{d_head}, {}", dropout.is_some()));
+                let subject = Subject {
+                    layer,
+                    parameters,
+                    inputs: vec![qkv],
+                };
+                subject.check(&format!(
+                    "heads {batch}×{positions}, {heads}/{kv_heads}·{d_head}, {}",
+                    dropout.is_some()
+                ));
             }
         }
     }
@@ -84,17 +134,35 @@ fn embed_rows() {
         let mut layout = Layout::default();
         let table = layout.add("W", &[vocab, width], Init::Zeros);
         let layer = EmbedRows::new(table, width, random_ids(7, n, vocab).into());
-        let subject = Subject { layer, parameters: random_parameters(layout, 1), inputs: Vec::new() };
+        let subject = Subject {
+            layer,
+            parameters: random_parameters(layout, 1),
+            inputs: Vec::new(),
+        };
         subject.check(&format!("{n} rows of {vocab}×{width}"));
     }
 }
 
 /// y and d table for y = dropout(table), dy = `c`: the layer can only be called through a pass.
-fn dropped(parameters: &Parameters, pool: &Pool, mode: Mode<'_>, c: Option<&[f32]>) -> (Vec<f32>, Vec<f32>) {
+fn dropped(
+    parameters: &Parameters,
+    pool: &Pool,
+    mode: Mode<'_>,
+    c: Option<&[f32]>,
+) -> (Vec<f32>, Vec<f32>) {
     let buffers = Buffers::new();
     let spec = &parameters.layout().specs()[0];
     let [rows, width] = [spec.shape[0], spec.shape[1]];
-    let mut pass = Pass::new(Run { parameters, pool, buffers: &buffers }, 1, rows, mode);
+    let mut pass = Pass::new(
+        Run {
+            parameters,
+            pool,
+            buffers: &buffers,
+        },
+        1,
+        rows,
+        mode,
+    );
     let all = EmbedRows::new(spec.id, width, (0..rows as u32).collect());
     let x = pass.apply(all, &[]);
     let y = Dropout::forward(&mut pass, x);
@@ -120,13 +188,35 @@ fn dropout() {
         // y is linear in x, so dx is c times the factor y/x.
         for i in 0..x.len() {
             let factor = if y[i] == 0.0 { 0.0 } else { 1.0 / 0.6 };
-            assert!((y[i] - x[i] * factor).abs() < 1e-6 && (dx[i] - c[i] * factor).abs() < 1e-6, "element {i}");
+            assert!(
+                (y[i] - x[i] * factor).abs() < 1e-6 && (dx[i] - c[i] * factor).abs() < 1e-6,
+                "element {i}"
+            );
         }
-        assert_eq!((&y, &dx), (&dropped(&parameters, &Pool::new(2), training(3), Some(&c)).0, &dx));
-        assert_ne!(y, dropped(&parameters, &Pool::single(), training(4), Some(&c)).0, "another key, another mask");
-        let off = Mode::Training { dropout: 0.0, key: 3 };
-        assert_eq!(dropped(&parameters, &Pool::single(), off, Some(&c)), (x.to_vec(), c));
-        assert_eq!(dropped(&parameters, &Pool::single(), Mode::Inference, None).0, x);
+        assert_eq!(
+            (&y, &dx),
+            (
+                &dropped(&parameters, &Pool::new(2), training(3), Some(&c)).0,
+                &dx
+            )
+        );
+        assert_ne!(
+            y,
+            dropped(&parameters, &Pool::single(), training(4), Some(&c)).0,
+            "another key, another mask"
+        );
+        let off = Mode::Training {
+            dropout: 0.0,
+            key: 3,
+        };
+        assert_eq!(
+            dropped(&parameters, &Pool::single(), off, Some(&c)),
+            (x.to_vec(), c)
+        );
+        assert_eq!(
+            dropped(&parameters, &Pool::single(), Mode::Inference, None).0,
+            x
+        );
     }
 }
 
@@ -136,10 +226,65 @@ fn each_call_of_dropout_has_its_own_mask() {
     let mut layout = Layout::default();
     let table = layout.add("x", &[5, 31], Init::Ones);
     let (parameters, pool, buffers) = (Parameters::new(layout, 0), Pool::single(), Buffers::new());
-    let run = Run { parameters: &parameters, pool: &pool, buffers: &buffers };
-    let mut pass = Pass::new(run, 1, 5, Mode::Training { dropout: 0.5, key: 1 });
+    let run = Run {
+        parameters: &parameters,
+        pool: &pool,
+        buffers: &buffers,
+    };
+    let mut pass = Pass::new(
+        run,
+        1,
+        5,
+        Mode::Training {
+            dropout: 0.5,
+            key: 1,
+        },
+    );
     let x = pass.apply(EmbedRows::new(table, 31, (0..5).collect()), &[]);
     let masks = [x.clone(), x].map(|x| Dropout::forward(&mut pass, x).tensor().data().to_vec());
     assert_ne!(masks[0], masks[1]);
     let _: <Dropout as Layer>::Saved = ();
+}
+
+/// The mask runs over the pattern `[B,H,T,S]`: equal heads of equal sequences drop different weights.
+#[test]
+fn each_head_and_sequence_drops_its_own_weights() {
+    let (batch, positions, d_head, heads) = (3, 5, 2, 4);
+    let one = normals(9, d_head);
+    let rows = batch * positions;
+    let fused: Vec<f32> = (0..rows * 3 * heads).flat_map(|_| one.clone()).collect();
+    let layer = CausalHeads {
+        heads: Heads {
+            heads,
+            kv_heads: heads,
+            d_head,
+        },
+        batch,
+        dropout: Some(Mask::new(5, 0.5)),
+    };
+    let parameters = random_parameters(Layout::default(), 0);
+    let (pool, buffers) = (Pool::single(), Buffers::new());
+    let run = Run {
+        parameters: &parameters,
+        pool: &pool,
+        buffers: &buffers,
+    };
+    let qkv = Tensor::from_vec(&buffers, &[rows, 3 * heads * d_head], fused);
+    let (z, _) = layer.forward(run, &[&qkv]);
+    // All scores are equal, so each weight is 1/(t+1), and z is v times the mean of the mask's factors.
+    let mut mask = vec![1.0; batch * heads * positions * positions];
+    glassformer_kernels::dropout::apply(&mut mask, Mask::new(5, 0.5), 0);
+    for (plane, factors) in mask.chunks(positions * positions).enumerate() {
+        let (b, h) = (plane / heads, plane % heads);
+        for t in 0..positions {
+            let kept = factors[t * positions..=t * positions + t]
+                .iter()
+                .sum::<f32>()
+                / (t + 1) as f32;
+            for e in 0..d_head {
+                let actual = z.row(b * positions + t)[h * d_head + e];
+                assert!((actual - kept * one[e]).abs() < 1e-6, "b {b}, h {h}, t {t}");
+            }
+        }
+    }
 }

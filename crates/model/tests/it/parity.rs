@@ -17,7 +17,10 @@ const RELATIVE: f64 = 1e-3;
 #[test]
 fn every_site() {
     for name in GOLDEN {
-        let (model, golden) = (golden_model(name), golden_tensors(name, "sites.safetensors"));
+        let (model, golden) = (
+            golden_model(name),
+            golden_tensors(name, "sites.safetensors"),
+        );
         let (_, tokens) = ids(&golden, "tokens");
         let (pool, buffers) = (Pool::single(), Buffers::new());
         let mut recorder = Recorder::default();
@@ -26,26 +29,39 @@ fn every_site() {
         model.logits(&mut pass, &tokens);
         drop(pass);
         let sites = Site::all(model.dimensions().n_layers);
-        assert_eq!(golden.names().len(), sites.len(), "{name}: the golden file holds every site");
+        assert_eq!(
+            golden.names().len(),
+            sites.len(),
+            "{name}: the golden file holds every site"
+        );
         let mut worst = (0.0, Site::Tokens);
         for site in sites {
             let (shape, expected) = golden.load_f32(&site.to_string()).unwrap();
             let (actual_shape, actual) = &recorder.sites[&site];
             assert_eq!(actual_shape, &shape, "{name}: shape of {site}");
             let difference = distance(actual, &expected);
-            assert!(difference <= ABSOLUTE, "{name}: {site} is the first site that differs, by {difference:e}");
+            assert!(
+                difference <= ABSOLUTE,
+                "{name}: {site} is the first site that differs, by {difference:e}"
+            );
             if difference > worst.0 {
                 worst = (difference, site);
             }
         }
-        println!("{name}: sites differ by at most {:.1e} ({})", worst.0, worst.1);
+        println!(
+            "{name}: sites differ by at most {:.1e} ({})",
+            worst.0, worst.1
+        );
     }
 }
 
 #[test]
 fn logits_loss_and_every_gradient() {
     for name in GOLDEN {
-        let (model, golden) = (golden_model(name), golden_tensors(name, "train.safetensors"));
+        let (model, golden) = (
+            golden_model(name),
+            golden_tensors(name, "train.safetensors"),
+        );
         let (shape, x) = ids(&golden, "x");
         let (_, y) = ids(&golden, "y");
         let (batch, size) = (shape[1], shape[1] * shape[2]);
@@ -53,12 +69,22 @@ fn logits_loss_and_every_gradient() {
             let pool = Pool::new(threads);
             let (_, expected) = golden.load_f32("logits").unwrap();
             let difference = distance(&logits(&model, &pool, batch, &x[..size]), &expected);
-            assert!(difference <= ABSOLUTE, "{name}: logits differ by {difference:e}");
+            assert!(
+                difference <= ABSOLUTE,
+                "{name}: logits differ by {difference:e}"
+            );
 
-            let (loss, gradients) = loss_and_gradient(&model, &pool, batch, [&x[..size], &y[..size]], 0.0);
+            let (loss, gradients) =
+                loss_and_gradient(&model, &pool, batch, [&x[..size], &y[..size]], 0.0);
             let expected = f64::from(golden.load_f32("loss").unwrap().1[0]);
-            assert!((loss - expected).abs() <= ABSOLUTE, "{name}: loss {loss}, expected {expected}");
-            println!("{name}: logits {difference:.1e}, loss {:.1e}", (loss - expected).abs());
+            assert!(
+                (loss - expected).abs() <= ABSOLUTE,
+                "{name}: loss {loss}, expected {expected}"
+            );
+            println!(
+                "{name}: logits {difference:.1e}, loss {:.1e}",
+                (loss - expected).abs()
+            );
 
             let mut worst = (0.0f64, "");
             for spec in model.parameters.layout().specs() {
@@ -70,12 +96,18 @@ fn logits_loss_and_every_gradient() {
                 let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
                 let most = distance(actual, &expected) / f64::from(largest);
                 let parameter = &spec.name;
-                assert!(off <= RELATIVE && most <= RELATIVE, "{name}: d {parameter} is off by {off:e}, {most:e}");
+                assert!(
+                    off <= RELATIVE && most <= RELATIVE,
+                    "{name}: d {parameter} is off by {off:e}, {most:e}"
+                );
                 if off.max(most) > worst.0 {
                     worst = (off.max(most), parameter);
                 }
             }
-            println!("{name}: gradients differ by at most {:.1e} ({})", worst.0, worst.1);
+            println!(
+                "{name}: gradients differ by at most {:.1e} ({})",
+                worst.0, worst.1
+            );
         }
     }
 }
@@ -83,15 +115,37 @@ fn logits_loss_and_every_gradient() {
 #[test]
 fn parameters_are_called_as_in_the_checkpoint() {
     for name in GOLDEN {
-        let (model, file) = (golden_model(name), golden_tensors(name, "model.safetensors"));
-        let mut names: Vec<&str> = model.parameters.layout().specs().iter().map(|spec| spec.name.as_str()).collect();
+        let (model, file) = (
+            golden_model(name),
+            golden_tensors(name, "model.safetensors"),
+        );
+        let mut names: Vec<&str> = model
+            .parameters
+            .layout()
+            .specs()
+            .iter()
+            .map(|spec| spec.name.as_str())
+            .collect();
         names.sort_unstable();
         assert_eq!(names, file.names());
         for spec in model.parameters.layout().specs() {
             let (shape, values) = file.load_f32(&spec.name).unwrap();
-            assert_eq!((&shape, values.as_slice()), (&spec.shape, model.parameters.get(spec.id)));
+            assert_eq!(
+                (&shape, values.as_slice()),
+                (&spec.shape, model.parameters.get(spec.id))
+            );
         }
-        let ends: usize = model.parameters.layout().specs().iter().map(|s| s.shape.iter().product::<usize>()).sum();
-        assert_eq!(ends, model.parameters.arena().len(), "the arena has no gaps");
+        let ends: usize = model
+            .parameters
+            .layout()
+            .specs()
+            .iter()
+            .map(|s| s.shape.iter().product::<usize>())
+            .sum();
+        assert_eq!(
+            ends,
+            model.parameters.arena().len(),
+            "the arena has no gaps"
+        );
     }
 }

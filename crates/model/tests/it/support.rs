@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::{self, gpt2};
-use glassformer_model::{Dimensions, Gradients, Hook, Mode, Model, Pass, Site, View, ViewMut, loss};
+use glassformer_model::{
+    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, View, ViewMut, loss,
+};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::TensorFile;
 
@@ -14,7 +16,14 @@ use glassformer_weights::TensorFile;
 pub(crate) const GOLDEN: [&str; 2] = ["gpt2-tiny", "gpt2-relu-odd"];
 
 pub(crate) fn golden(model: &str, file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../parity/golden", model, file].iter().collect()
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../parity/golden",
+        model,
+        file,
+    ]
+    .iter()
+    .collect()
 }
 
 pub(crate) fn golden_tensors(model: &str, file: &str) -> TensorFile {
@@ -34,11 +43,15 @@ pub(crate) fn ids(file: &TensorFile, name: &str) -> (Vec<usize>, Vec<u32>) {
 
 /// `n` normally distributed numbers that depend on the seed.
 pub(crate) fn normals(seed: u64, n: usize) -> Vec<f32> {
-    (0..n as u64).map(|i| random::normal(seed, i) as f32).collect()
+    (0..n as u64)
+        .map(|i| random::normal(seed, i) as f32)
+        .collect()
 }
 
 pub(crate) fn random_ids(seed: u64, n: usize, vocab: usize) -> Vec<u32> {
-    (0..n as u64).map(|i| (random::bits(seed, i) % vocab as u64) as u32).collect()
+    (0..n as u64)
+        .map(|i| (random::bits(seed, i) % vocab as u64) as u32)
+        .collect()
 }
 
 /// 2 blocks, 3 heads of 5, everything odd; every parameter has a value that matters.
@@ -72,11 +85,17 @@ pub(crate) fn loss_and_gradient(
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
     let mut gradients = Gradients::zeros(model.parameters.layout());
-    let mut pass = Pass::new(run, batch, x.len() / batch, Mode::Training { dropout, key: 77 });
+    let mut pass = Pass::new(
+        run,
+        batch,
+        x.len() / batch,
+        Mode::Training { dropout, key: 77 },
+    );
     let last = model.network.residual(&mut pass, x);
     let normed = model.network.unembed().normed(&mut pass, &last);
     let linear = &model.network.unembed().linear;
-    let (sum, d_normed) = loss::sum_and_gradient(run, linear, normed.tensor(), y, 1.0, &mut gradients);
+    let (sum, d_normed) =
+        loss::sum_and_gradient(run, linear, normed.tensor(), y, 1.0, &mut gradients);
     pass.backward(&normed, d_normed, &mut gradients);
     (sum / y.len() as f64, gradients)
 }
@@ -84,7 +103,12 @@ pub(crate) fn loss_and_gradient(
 /// All logits of one inference pass.
 pub(crate) fn logits(model: &Model, pool: &Pool, batch: usize, ids: &[u32]) -> Vec<f32> {
     let buffers = Buffers::new();
-    let mut pass = Pass::new(model.run(pool, &buffers), batch, ids.len() / batch, Mode::Inference);
+    let mut pass = Pass::new(
+        model.run(pool, &buffers),
+        batch,
+        ids.len() / batch,
+        Mode::Inference,
+    );
     model.logits(&mut pass, ids).tensor().data().to_vec()
 }
 
@@ -104,7 +128,8 @@ impl Hook for Recorder {
     }
 
     fn record(&mut self, site: Site, value: View<'_>) {
-        self.sites.insert(site, (value.shape.clone(), value.to_vec()));
+        self.sites
+            .insert(site, (value.shape.clone(), value.to_vec()));
     }
 
     fn edit(&mut self, _site: Site, _value: ViewMut<'_>) {
@@ -116,13 +141,24 @@ impl Hook for Recorder {
 pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let one = |(&a, &b): (&f32, &f32)| {
-        let difference = if a == b { 0.0 } else { (f64::from(a) - f64::from(b)).abs() };
-        if difference.is_nan() { f64::INFINITY } else { difference }
+        let difference = if a == b {
+            0.0
+        } else {
+            (f64::from(a) - f64::from(b)).abs()
+        };
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        }
     };
     a.iter().zip(b).map(one).fold(0.0, f64::max)
 }
 
 /// √Σ x².
 pub(crate) fn norm(x: impl IntoIterator<Item = f32>) -> f64 {
-    x.into_iter().map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+    x.into_iter()
+        .map(|x| f64::from(x).powi(2))
+        .sum::<f64>()
+        .sqrt()
 }

@@ -1,3 +1,7 @@
 //! One binary for all integration tests of this crate.
 
 mod data;
+mod parity;
+mod resume;
+mod runs;
+mod steps;

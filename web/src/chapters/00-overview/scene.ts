@@ -1,10 +1,10 @@
-import { joined, percent, tokenText } from '../../i18n/format';
+import { joined, percent } from '../../i18n/format';
 import { arcs, type Arc } from '../../marks/arcs';
 import { barList } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
-import { fit, textWidth } from '../../marks/measure';
+import { textWidth } from '../../marks/measure';
 import { ribbon } from '../../marks/river';
-import { chipWidth, flowChips, tokenChip, windowOf } from '../../marks/tokens';
+import { chipWidth, tokenChip, windowOf } from '../../marks/tokens';
 import type { Box } from '../../marks/types';
 import { land, lerp, part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
@@ -27,7 +27,9 @@ function plan(f: Frame): Plan {
   const shown = windowOf(T, T - 1, f.narrow ? 6 : 10);
   const guess: Box = f.narrow ? { x: m, y: 44, w: f.W - 2 * m, h: 128 } : { x: f.W * 0.69, y: 76, w: f.W * 0.31 - m, h: f.H - 210 };
   const labels = f.narrow ? 20 : 64;
-  const river: Box = f.narrow ? { x: m + labels, y: 188, w: f.W - 2 * m - labels, h: f.H - 188 - 58 } : { x: m + labels, y: 76, w: f.W * 0.655 - m - labels, h: f.H - 76 - 92 };
+  // The river has the whole stage until the guesses need their part of it.
+  const open = 1 - part(prog(f, 'predict'), 0, 0.3);
+  const river: Box = f.narrow ? { x: m + labels, y: 188, w: f.W - 2 * m - labels, h: f.H - 188 - 58 } : { x: m + labels, y: 76, w: lerp(f.W * 0.655, f.W - m, open) - m - labels, h: f.H - 76 - 92 };
   const L = f.b.model.n_layers;
   const ys = Array.from({ length: 2 * L + 1 }, (_, i) => river.y + river.h - (river.h * i) / (2 * L));
   // One more column is kept free on the right: the place of the token to come.
@@ -53,18 +55,46 @@ export function scene(f: Frame, d: Draw): void {
 
 /** The visitor's text: whole and large at first, then falling apart into tokens that take their places. */
 function words(f: Frame, d: Draw, p: Plan): void {
-  const go = part(prog(f, 'text'), 0.35, 1);
+  const go = part(prog(f, 'text'), 0.35, 0.95);
+  const down = part(prog(f, 'columns'), 0, 0.4);
   const size = f.narrow ? 20 : 30;
-  const start = flowChips(p.shown.map((t) => ({ ...tokenAt(f, t), text: tokenAt(f, t).text?.trim() ?? null })), { x: pad(f), y: f.H * 0.3, w: f.W - pad(f) * 2, h: 120 }, size * 1.5, size, 0, 4);
+  const start = sentence(f, p, size);
   p.shown.forEach((t, i) => {
     const from = start[i] as Box;
-    const to = p.chips[i] as Box;
+    const rest = p.chips[i] as Box;
+    // First the pieces part where they stand, then they take their places under the river.
+    const to = { ...rest, y: lerp(f.H * 0.4 - rest.h, rest.y, down) };
     const g = stagger(go, i, p.shown.length, 0, 1, 0.6);
     const token = tokenAt(f, t);
     const box = { x: lerp(from.x, to.x, g), y: lerp(from.y, to.y, g), w: lerp(from.w, to.w, g), h: lerp(from.h, to.h, g) };
-    d.fade(1 - part(g, 0, 0.25), () => d.text(box.x + box.w / 2, box.y + box.h / 2, fit(tokenText(token).replace(/^␣/, ''), box.w + 8, size), { size: lerp(size, 14, g), anchor: 'middle', weight: 560 }));
+    d.fade(1 - part(g, 0, 0.25), () => d.text(box.x, box.y + box.h / 2, token.text ?? '', { size: lerp(size, 14, g), weight: 560 }));
     d.fade(part(g, 0.05, 0.4), () => tokenChip(d, box, token, { active: t === tokensOf(f).length - 1 && prog(f, 'predict') > 0 && prog(f, 'draw') < 1 }));
   });
+}
+
+/** The text as one writes it, in lines: where each token stands in it. */
+function sentence(f: Frame, p: Plan, size: number): Box[] {
+  const room = f.W - pad(f) * 4;
+  const widths = p.shown.map((t) => textWidth(tokenAt(f, t).text ?? '', size) * 1.01);
+  const lines: number[][] = [[]];
+  let used = 0;
+  widths.forEach((w, i) => {
+    if (used + w > room && used > 0) {
+      lines.push([]);
+      used = 0;
+    }
+    lines[lines.length - 1]?.push(i);
+    used += w;
+  });
+  const boxes: Box[] = [];
+  lines.forEach((line, r) => {
+    let x = (f.W - line.reduce((s, i) => s + (widths[i] as number), 0)) / 2;
+    for (const i of line) {
+      boxes[i] = { x, y: f.H * 0.4 + (r - lines.length / 2) * size * 1.6, w: widths[i] as number, h: size * 1.5 };
+      x += widths[i] as number;
+    }
+  });
+  return boxes;
 }
 
 /** Frames of the blocks, from the entry up. */
@@ -126,7 +156,7 @@ function attention(f: Frame, d: Draw, p: Plan, up: number): void {
         if (k >= q) return;
         let w = 0;
         for (let h = 0; h < H; h++) w += valueAt(f.b, `blocks.${l}.pattern`, [h, q, k]) / H;
-        if (w > 0.06) list.push({ from: p.colX(ki), to: p.colX(qi), weight: w * (q === tokensOf(f).length - 1 ? 1 : 0.55) });
+        if (w > 0.06) list.push({ from: p.colX(ki), to: p.colX(qi), weight: w * (q === tokensOf(f).length - 1 ? 1.5 : 0.5) });
       });
     });
     arcs(d, list, p.ys[2 * l] as number, (p.river.h / (2 * L)) * 0.95, 'attn', 7, a);
@@ -146,7 +176,7 @@ function guesses(f: Frame, d: Draw, p: Plan): void {
   const last = p.shown.length - 1;
   d.fade(show, () => {
     if (!f.narrow) d.path(`M${p.colX(last)},${p.ys[p.ys.length - 1]}C${p.colX(last)},${p.guess.y - 34} ${p.guess.x - 30},${p.guess.y - 34} ${p.guess.x - 2},${p.guess.y - 14}`, { stroke: 'resid', sw: 3 });
-    d.text(p.guess.x, p.guess.y - 14, f.t('scene.next'), { size: 13, weight: 620, fill: 'muted' });
+    d.text(p.guess.x, p.guess.y - 14, f.t('scene.next'), { a: f.narrow ? 1 - part(prog(f, 'again'), 0, 0.06) : 1, size: 13, weight: 620, fill: 'muted' });
     barList(d, {
       ...p.guess, labelW: f.narrow ? 84 : Math.min(104, p.guess.w * 0.42), tint: 'resid', full: Math.max(...items.map((c) => c.prob), 1e-9),
       items: items.map((c) => ({ token: c, value: c.prob, text: percent(c.prob), active: c.id === s.chosen.id && pick > 0.5, dim: c.id !== s.chosen.id && pick > 0.5, tint: c.id === s.chosen.id && pick > 0.5 ? 'accent' : 'resid', cell: { site: 'probs', index: [tokensOf(f).length - 1, c.id], value: c.prob, text: percent(c.prob) } })),

@@ -47,22 +47,50 @@ interface CharPlace extends Char {
   row: number;
 }
 
-const BYTE_W = 25;
+interface Spelling {
+  places: CharPlace[];
+  left: number;
+  /** Width of a byte: large for a short text. */
+  byteW: number;
+  rows: number;
+}
 
-/** Characters in lines, each as wide as its bytes need. What does not fit in the stage is left out and said. */
-function layout(f: Frame, area: Box, rowH: number): { places: CharPlace[]; left: number } {
+const GAP = 5;
+
+/** Characters in centred lines, each as wide as its bytes need; lines break between tokens. What does not fit is left out and said. */
+function layout(f: Frame, area: Box, rowH: number): Spelling {
   const chars = characters(f);
-  const rows = Math.max(1, Math.floor(area.h / rowH));
-  const places: CharPlace[] = [];
-  let [x, row] = [0, 0];
-  for (const c of chars) {
-    const w = c.bytes.length * BYTE_W + 5;
-    if (x + w > area.w) [x, row] = [0, row + 1];
-    if (row >= rows) break;
-    places.push({ ...c, x: area.x + x, w, row });
+  const bytes = chars.reduce((n, c) => n + c.bytes.length, 0);
+  const most = Math.max(1, Math.floor(area.h / rowH));
+  const byteW = Math.max(f.narrow ? 23 : 25, Math.min(40, (area.w * Math.min(2, most)) / (bytes + 6) - 4));
+  const lines: CharPlace[][] = [[]];
+  let x = 0;
+  chars.forEach((c, i) => {
+    const w = c.bytes.length * byteW + GAP;
+    const fresh = i === 0 || c.tokens[0] !== chars[i - 1]?.tokens.at(-1);
+    const room = fresh ? tokenRest(chars, i) * byteW : w;
+    if (x > 0 && (x + w > area.w || (fresh && x + Math.min(room, area.w * 0.5) > area.w))) {
+      lines.push([]);
+      x = 0;
+    }
+    lines[lines.length - 1]?.push({ ...c, x, w, row: lines.length - 1 });
     x += w;
-  }
-  return { places, left: chars.length - places.length };
+  });
+  const shown = lines.slice(0, most);
+  const places = shown.flatMap((line) => {
+    const last = line[line.length - 1];
+    const shift = area.x + (area.w - (last ? last.x + last.w : 0)) / 2;
+    return line.map((c) => ({ ...c, x: c.x + shift }));
+  });
+  return { places, left: chars.length - places.length, byteW, rows: shown.length };
+}
+
+/** Bytes from here to the end of the token that begins here. */
+function tokenRest(chars: Char[], from: number): number {
+  const token = chars[from]?.tokens[0];
+  let n = 0;
+  for (let i = from; i < chars.length && chars[i]?.tokens[0] === token; i++) n += chars[i]?.bytes.length ?? 0;
+  return n;
 }
 
 export function scene(f: Frame, d: Draw): void {
@@ -81,11 +109,10 @@ export function scene(f: Frame, d: Draw): void {
 /** Characters above, their bytes below; later bytes of one token share its colour and frame. */
 function spelled(f: Frame, d: Draw, area: Box, grouped: number): void {
   const rowH = f.narrow ? 74 : 92;
-  const { places, left } = layout(f, area, rowH);
-  const rows = Math.max(...places.map((q) => q.row)) + 1;
+  const { places, left, byteW, rows } = layout(f, area, rowH);
   const top = area.y + Math.max(0, (area.h - rows * rowH) / 2);
   if (left > 0) d.badge('badge.chars', { n: String(places.length), total: String(places.length + left) });
-  const size = f.narrow ? 20 : 26;
+  const size = Math.min(f.narrow ? 22 : 34, byteW * 0.95);
   places.forEach((c, i) => {
     const y = top + c.row * rowH;
     const seen = stagger(prog(f, 'chars'), i, places.length, 0, 0.8, 0.2);
@@ -93,22 +120,22 @@ function spelled(f: Frame, d: Draw, area: Box, grouped: number): void {
     c.bytes.forEach((b, j) => {
       const a = stagger(prog(f, 'bytes'), i, places.length, 0, 0.9, 0.25);
       const token = c.tokens[j] as number;
-      const x = c.x + 2.5 + BYTE_W * j;
+      const x = c.x + 2.5 + byteW * j;
       const tint = hue(token);
-      d.rect(x + 1, lerp(y + 18, y + 42, a), BYTE_W - 2, 22, { r: 4, a, fill: grouped > 0 ? `${tint}/${0.22 * grouped + 0.02}` : 'token', stroke: grouped > 0.5 ? tint : 'line', label: { text: hex(b), size: 11.5, font: 'mono' } });
+      d.rect(x + 1, lerp(y + 18, y + 42, a), byteW - 2, 24, { r: 4, a, fill: grouped > 0 ? `${tint}/${0.22 * grouped + 0.02}` : 'token', stroke: grouped > 0.5 ? tint : 'line', label: { text: hex(b), size: Math.min(13.5, byteW * 0.45), font: 'mono' } });
     });
   });
-  if (grouped > 0) brackets(f, d, places, top, rowH, grouped);
+  if (grouped > 0) brackets(f, d, { places, byteW }, top, rowH, grouped);
 }
 
 /** A line under the bytes of each token: where it is one piece, where a character is cut. */
-function brackets(f: Frame, d: Draw, places: CharPlace[], top: number, rowH: number, a: number): void {
+function brackets(f: Frame, d: Draw, { places, byteW }: Pick<Spelling, 'places' | 'byteW'>, top: number, rowH: number, a: number): void {
   tokensOf(f).forEach((_, i) => {
     for (const row of new Set(places.filter((c) => c.tokens.includes(i)).map((c) => c.row))) {
-      const xs = places.filter((c) => c.row === row).flatMap((c) => c.tokens.flatMap((t, j) => (t === i ? [c.x + 2.5 + BYTE_W * j] : [])));
+      const xs = places.filter((c) => c.row === row).flatMap((c) => c.tokens.flatMap((t, j) => (t === i ? [c.x + 2.5 + byteW * j] : [])));
       if (!xs.length) continue;
-      const [from, to] = [Math.min(...xs) + 2, Math.max(...xs) + BYTE_W - 2];
-      d.fade(a, () => d.line(from, top + row * rowH + 70, to, top + row * rowH + 70, hue(i), 3));
+      const [from, to] = [Math.min(...xs) + 2, Math.max(...xs) + byteW - 2];
+      d.fade(a, () => d.line(from, top + row * rowH + 72, to, top + row * rowH + 72, hue(i), 3));
     }
   });
 }
@@ -171,7 +198,7 @@ function tree(f: Frame, d: Draw, area: Box): void {
     const w = Math.min(gap * (v.to - v.from) - 6, Math.max(34, chipWidth(piece, 15, 220)));
     d.fade(when(i), () => {
       tokenChip(d, { x: c.x - w / 2, y: c.y - 16, w, h: 32 }, piece, { size: 16, active: i === all.length - 1 });
-      if (v.rank >= 0) d.text(c.x, c.y - 26, `#${v.rank}`, { size: 11, font: 'mono', fill: 'muted', anchor: 'middle' });
+      if (v.rank >= 0) d.text(c.x - w / 2 - 7, c.y, `#${v.rank}`, { size: 12, font: 'mono', fill: 'muted', anchor: 'end' });
       else d.text(c.x, c.y + 27, hex(v.bytes[0] as number), { size: 11, font: 'mono', fill: 'muted', anchor: 'middle' });
     });
   });

@@ -29,20 +29,20 @@ function mini(d: Draw, f: Frame, box: Box, part_: string, tokens: readonly numbe
 export function assembled(f: Frame, d: Draw): void {
   const g = prog(f, 'formula');
   const shown = windowOf(tokensOf(f).length, f.view.token, f.narrow ? 6 : 8).filter((k) => k <= f.view.token);
-  const unit = f.narrow ? 74 : Math.min(118, f.W / 7.4);
+  const unit = f.narrow ? 70 : Math.min(118, f.W / 7.4);
   const rowsH = Math.min(unit, shown.length * 16);
   const cy = f.narrow ? 92 : f.H * 0.3;
   const m = pad(f);
   const at = (i: number): number => stagger(g, i, 6, 0.05, 0.75, 0.4);
   const gap = f.narrow ? 14 : 34;
-  const xs = { soft: f.narrow ? m : (f.W - (unit * 3.2 + gap * 4 + 130)) / 2, q: 0, k: 0, div: 0, close: 0, v: 0 };
-  xs.q = xs.soft + (f.narrow ? 60 : 92);
+  const xs = { soft: f.narrow ? m : (f.W - (unit * 2 + rowsH + gap * 2 + 34 + 108)) / 2, q: 0, k: 0, div: 0, close: 0, v: 0 };
+  xs.q = xs.soft + (f.narrow ? 72 : 108);
   xs.k = xs.q + unit + gap;
   xs.div = xs.k + rowsH;
   const kBox = { x: xs.k, y: cy - unit / 2, w: rowsH, h: unit };
   const big = f.narrow ? 17 : 25;
-  d.text(xs.soft, cy + 14, 'softmax', { size: f.narrow ? 14 : 20, weight: 600, a: at(3) });
-  d.text(xs.q - 12, cy + 14, '(', { size: big * 2.6, anchor: 'middle', fill: 'muted', weight: 300, a: at(3) });
+  d.text(xs.q - (f.narrow ? 18 : 26), cy + 14, 'softmax', { size: f.narrow ? 13.5 : 20, weight: 600, anchor: 'end', a: at(3) });
+  d.text(xs.q - (f.narrow ? 10 : 16), cy + 14, '(', { size: big * 2.6, anchor: 'middle', fill: 'muted', weight: 300, a: at(3) });
   d.fade(at(0), () => {
     mini(d, f, { x: xs.q, y: cy - 8, w: unit, h: 16 }, 'q', [f.view.token], 'q', false);
     d.text(xs.q + unit / 2, cy - 28, 'q', { size: big, weight: 700, fill: 'q', anchor: 'middle' });

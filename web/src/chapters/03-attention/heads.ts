@@ -38,7 +38,7 @@ export function headsJoin(f: Frame, d: Draw): void {
   const cW = f.W - m - cX;
   const dims = firstDims(Math.min(16, cellsThatFit(cW, f.numbers, 16)), D);
   const top = f.narrow ? 50 : 72;
-  const rowH = Math.min(52, (f.H - top - 96) / shownHeads.length);
+  const rowH = Math.min(64, (f.H - top - 96) / shownHeads.length);
   const adds = shownHeads.map((h) => contribution(f, h));
   const full = fullScale(...adds);
   const zs = shownHeads.map((h) => row(f.b, block(f, 'z'), [f.view.token, h]));

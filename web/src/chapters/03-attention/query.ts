@@ -19,7 +19,7 @@ export function query(f: Frame, d: Draw): void {
   const top = y + h + (f.narrow ? 30 : 54);
   if (of) {
     unfold(d, {
-      x: m, y: top, w: f.W - 2 * m, h: f.H - top - 150, of, p: part(g, 0, 0.7) === 1 ? 1 : g / 0.7, tint: 'q', leftTint: 'resid', leftName: 'ln1', rightName: '  W_Q', resultName: `q[0]`,
+      x: m, y: top, w: f.W - 2 * m, h: f.H - top - 110, of, p: part(g, 0, 0.7) === 1 ? 1 : g / 0.7, tint: 'q', leftTint: 'resid', leftName: 'ln1', rightName: '  W_Q', resultName: `q[0]`,
       restText: (n, v) => f.t(f.narrow ? 'scene.restShort' : 'scene.rest', { n, v }),
     });
   }

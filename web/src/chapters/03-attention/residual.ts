@@ -24,12 +24,12 @@ export function tokenRow(f: Frame, d: Draw, y: number, max: number, show = 1): {
 
 export function goal(f: Frame, d: Draw): void {
   const g = prog(f, 'goal');
-  const y = f.narrow ? 104 : f.H * 0.3;
+  const y = f.narrow ? 78 : f.H * 0.3;
   const { shown, x } = tokenRow(f, d, y, f.narrow ? 6 : 10);
   const { head, token } = f.view;
   const mine = shown.indexOf(token);
-  arcs(d, shown.flatMap((k, i) => (k <= token ? [{ from: x(i), to: x(mine), weight: valueAt(f.b, block(f, 'pattern'), [head, token, k]) }] : [])), y - 4, f.narrow ? 90 : f.H * 0.24, 'attn', 14, part(g, 0.05, 0.45));
-  const top = y + (f.narrow ? 64 : 86);
+  arcs(d, shown.flatMap((k, i) => (k <= token ? [{ from: x(i), to: x(mine), weight: valueAt(f.b, block(f, 'pattern'), [head, token, k]) }] : [])), y - 4, f.narrow ? 64 : f.H * 0.24, 'attn', 14, part(g, 0.05, 0.45));
+  const top = y + (f.narrow ? 58 : 86);
   change(f, d, top, (f.H - top - 12) / 3, { pre: part(g, 0.25, 0.45), out: part(g, 0.4, 0.65), mid: (i, n) => stagger(g, i, n, 0.6, 1, 0.4) });
 }
 
@@ -54,8 +54,8 @@ function change(f: Frame, d: Draw, top: number, gap: number, a: Shown): void {
   const shows = [a.pre, a.out, 1];
   sites.forEach((site, i) => {
     const y = top + gap * i;
-    const o = strip(f, d, { x: m, y, w, h: Math.min(36, gap - 28), site, at: [t], title: i < 2 || a.mid(0, dims.length) > 0 ? titles[i] as string : '', tint: tints[i] as string, dims, full, a: shows[i], reveal: i === 2 ? (j) => a.mid(j, dims.length) : undefined });
-    if (!f.narrow) d.text(m + w + 10, y + o.h / 2, `‖·‖ ${num(norm(rows[i] as Float32Array))}`, { size: 12, font: 'mono', fill: 'muted', a: i === 2 ? a.mid(dims.length - 1, dims.length) : shows[i] });
+    const o = strip(f, d, { x: m, y, w, h: Math.min(36, gap - 36), site, at: [t], title: i < 2 || a.mid(0, dims.length) > 0 ? titles[i] as string : '', tint: tints[i] as string, dims, full, a: shows[i], reveal: i === 2 ? (j) => a.mid(j, dims.length) : undefined });
+    if (!f.narrow) d.text(m + w + 10, y + o.h / 2, f.t('scene.length', { v: num(norm(rows[i] as Float32Array)) }), { size: 12, fill: 'muted', a: i === 2 ? a.mid(dims.length - 1, dims.length) : shows[i] });
     if (i < 2) dims.forEach((_, j) => d.text(cellX(o, j), y + o.h + 9, i === 0 ? '+' : '↓', { size: 12, anchor: 'middle', fill: 'faint', a: a.mid(j, dims.length) }));
   });
 }
@@ -73,7 +73,7 @@ export function normed(f: Frame, d: Draw): void {
   const { h } = tokenRow(f, d, f.narrow ? 14 : 40, f.narrow ? 6 : 10);
   const top = (f.narrow ? 14 : 40) + h + (f.narrow ? 60 : 90);
   strip(f, d, { x: m, y: top, w, h: 36, site: block(f, 'resid_pre'), at: [t], title: f.t('scene.before'), tint: 'resid', dims, full: fullScale(pre) });
-  const mid = (top + f.H - 60) / 2;
+  const mid = (top + 36 + f.H - 96 - 26) / 2 - 10;
   d.fade(part(g, 0.1, 0.35), () => {
     const text = `x − ${num(mean, 3)}`.replace('− −', '+ ');
     d.text(f.W / 2, mid, f.narrow ? `(${text}) ÷ ${num(std, 3)} · γ + β` : `(${text})  ÷  ${num(std, 3)}   ·  γ  +  β`, { size: f.narrow ? 15 : 19, font: 'mono', anchor: 'middle', weight: 560 });

@@ -37,21 +37,22 @@ function plan(f: Frame): Plan {
   const shown = all.filter((k) => k <= token);
   const pattern = row(f.b, block(f, 'pattern'), [head, token]);
   const focus = shown[argmax(shown.map((k) => pattern[k] as number))] as number;
+  // Before softmax the keys have the room, after it the values.
   const late = isOne(f, 'softmax', 'values');
   const top = f.narrow ? 92 : 118;
   const rowH = Math.min(46, (f.H - top - (f.narrow ? 92 : 104)) / shown.length);
   const chipW = f.narrow ? 60 : Math.min(92, f.W * 0.11);
   const inner = f.W - 2 * m - chipW - 10;
   const kX = m + chipW + 10;
-  // On a phone the key leaves when the value comes: there is room for one of them.
-  const [kW, sW, bW, vW] = f.narrow ? (late ? [0, 0, isOne(f, 'softmax') ? inner : 92, inner - 100] : [inner - 66, 60, 0, 0]) : [inner * 0.37, 66, inner * 0.17, inner * 0.46 - 66 - 30];
+  // On a phone the key leaves altogether when the value comes.
+  const [kW, sW, bW, vW] = f.narrow ? (late ? [0, 0, isOne(f, 'softmax') ? inner : 92, inner - 100] : [inner - 66, 60, 0, 0]) : late ? [inner * 0.26, 64, inner * 0.21, inner * 0.53 - 64 - 32] : [inner - 104, 94, 0, 0];
   const sX = kX + kW + (kW ? 10 : 0);
   const bX = sX + sW + (sW ? 10 : 0);
   const vX = bX + bW + (bW ? 12 : 0);
   const q = row(f.b, block(f, 'q'), [token, head]);
   const kf = row(f.b, block(f, 'k'), [focus, head]);
   const products = Array.from(q, (v, e) => v * (kf[e] as number));
-  const fitK = cellsThatFit(Math.max(kW, 150), f.numbers, 10);
+  const fitK = cellsThatFit(Math.max(kW, 120), f.numbers, 14);
   const vTop = row(f.b, block(f, 'z'), [token, head]);
   return { shown, focus, top, rowH, chipX: m, chipW, kX, kW, sX, sW, bX, bW, vX, vW, kDims: topDims(products, fitK), vDims: topDims(vTop, cellsThatFit(Math.max(vW, 150), f.numbers, 10)) };
 }
@@ -83,10 +84,12 @@ function answering(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'keys');
   if (p.kW > 0) heading(d, p.kX + 2, p.top - 10, f.t('scene.k'), 'k');
   const late = prog(f, 'softmax');
+  const aside = isOne(f, 'dot') ? part(f.p, 0, 0.08) * (1 - part(f.p, 0.54, 0.64)) : 0;
   p.shown.forEach((k, i) => {
-    const a = stagger(g, i, p.shown.length, 0, 0.8, 0.35);
+    // While one key is multiplied the others step back.
+    const a = stagger(g, i, p.shown.length, 0, 0.8, 0.35) * (k === p.focus ? 1 : 1 - 0.88 * aside);
     const y = rowY(p, i) + 2;
-    tokenChip(d, { x: p.chipX, y, w: p.chipW, h: p.rowH - 5 }, tokenAt(f, k), { tint: 'k', active: k === p.focus && isOne(f, 'dot') });
+    tokenChip(d, { x: p.chipX, y, w: p.chipW, h: p.rowH - 5 }, tokenAt(f, k), { tint: 'k', active: k === p.focus && isOne(f, 'dot'), a: k === p.focus ? 1 : 1 - 0.7 * aside });
     if (p.kW > 0) vectorBar(d, { x: p.kX, y, w: p.kW, h: p.rowH - 5, values: keys[i] as Float32Array, dims: p.kDims, site: block(f, 'k'), at: [k, head], full, tint: 'k', numbers: f.numbers, reveal: (j) => a * stagger(a, j, p.kDims.length, 0, 1, 0.5) * (1 - 0.45 * part(late, 0, 0.3)), total: f.b.model.d_head });
   });
 }
@@ -105,7 +108,7 @@ function scores(f: Frame, d: Draw, p: Plan): void {
   const arriving = part(g, 0.5, 0.6);
   d.text(p.sX + p.sW / 2, p.top - 10, scaled > 0.5 ? f.t('scene.score') : 'q·k', { size: 13, weight: 620, anchor: 'middle', fill: 'attn', a: arriving });
   const showDiv = part(prog(f, 'scale'), 0, 0.25);
-  if (showDiv > 0 && isOne(f, 'scale')) d.text(p.sX + p.sW / 2, p.top - 34, `÷ √${f.b.model.d_head} = ÷ ${num(root)}`, { size: f.narrow ? 11.5 : 14, font: 'mono', weight: 600, anchor: f.narrow ? 'end' : 'middle', a: showDiv });
+  if (showDiv > 0 && isOne(f, 'scale')) d.text(p.sX + p.sW, rowY(p, p.shown.length) + 18, `÷ √${f.b.model.d_head} = ÷ ${num(root)}`, { size: f.narrow ? 14 : 17, font: 'mono', weight: 600, anchor: 'end', fill: 'attn', a: showDiv });
   p.shown.forEach((k, i) => {
     const mine = k === p.focus;
     const others = p.shown.filter((s) => s !== p.focus);
@@ -133,7 +136,7 @@ function products(f: Frame, d: Draw, p: Plan): void {
   const cw = cellWidth(v);
   const qy = f.narrow ? 34 : 46;
   const ky = rowY(p, i) + 2;
-  const mid = (qy + 32 + ky) / 2 - 13;
+  const mid = Math.max((qy + 32 + ky) / 2 - 13, ky - 74);
   const terms = p.kDims.map((e) => (q[e] as number) * (k[e] as number));
   const full = fullScale(terms);
   d.rect(p.chipX - 4, ky - 3, p.sX + p.sW - p.chipX + 8, p.rowH + 1, { r: 8, stroke: 'attn', sw: 2, a: part(f.p, 0, 0.06) });

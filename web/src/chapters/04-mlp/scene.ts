@@ -62,7 +62,7 @@ function ask(f: Frame, d: Draw): void {
   const of = f.b.cells.get(cellKey(block(f, 'mlp_pre'), [f.view.token, best]));
   const y = f.narrow ? 36 : 62;
   heading(d, m, y - 22, f.t('scene.neuron', { n: best }), 'mlp');
-  if (of) unfold(d, { x: m, y, w: f.W - 2 * m, h: f.H - y - 150, of, p: Math.min(1, g / 0.7), tint: 'mlp', leftTint: 'resid', leftName: 'ln2', rightName: '  W_up', resultName: f.narrow ? 'pre' : `mlp_pre[${best}]`, restText: (n, v) => f.t(f.narrow ? 'scene.restShort' : 'scene.rest', { n, v }) });
+  if (of) unfold(d, { x: m, y, w: f.W - 2 * m, h: f.H - y - 110, of, p: Math.min(1, g / 0.7), tint: 'mlp', leftTint: 'resid', leftName: 'ln2', rightName: '  W_up', resultName: f.narrow ? 'pre' : `mlp_pre[${best}]`, restText: (n, v) => f.t(f.narrow ? 'scene.restShort' : 'scene.rest', { n, v }) });
   const w = f.W - 2 * m;
   const first = firstDims(cellsThatFit(w, f.numbers, 16), pre.length);
   const dims = first.includes(best) ? first : [...first.slice(0, -1), best];
@@ -91,10 +91,13 @@ function neurons(f: Frame, d: Draw): void {
   });
   const named = part(g, 0.85, 1);
   let lastY = -Infinity;
+  const column = Math.min(...[...strongest].map((j) => c.x(pre[j] as number))) - 44;
   [...strongest].sort((a, b) => (post[b] as number) - (post[a] as number)).forEach((j) => {
-    const y = Math.max(c.y(post[j] as number), lastY + 17);
+    const y = Math.max(c.y(post[j] as number), lastY + 18);
     lastY = y;
-    d.text(c.x(pre[j] as number) - 12, y, `#${j}  ${num(post[j] as number)}`, { size: 11.5, font: 'mono', anchor: 'end', a: named, cell: { site: block(f, 'mlp_post'), index: [f.view.token, j], value: post[j] as number, text: num(post[j] as number) } });
+    const x = column - 8;
+    d.line(x + 4, y, c.x(pre[j] as number) - 7, c.y(post[j] as number), 'faint', 1, { a: named });
+    d.text(x, y, `#${j}  ${num(post[j] as number)}`, { size: 11.5, font: 'mono', anchor: 'end', a: named, cell: { site: block(f, 'mlp_post'), index: [f.view.token, j], value: post[j] as number, text: num(post[j] as number) } });
   });
 }
 
@@ -184,7 +187,7 @@ function add(f: Frame, d: Draw): void {
     const y = top + gap * i;
     const seen = i === 0 ? 1 : i === 1 ? part(g, 0, 0.3) : part(g, 0.25, 0.35);
     const o = strip(f, d, { x: m, y, w, h: 38, site, at: [t], title: titles[i] as string, tint: i === 1 ? 'mlp' : 'resid', dims, full, a: seen, reveal: i === 2 ? (j) => stagger(g, j, dims.length, 0.35, 1, 0.4) : undefined });
-    if (!f.narrow) d.text(m + w + 10, y + 19, `‖·‖ ${num(norm(rows[i] as Float32Array))}`, { size: 12, font: 'mono', fill: 'muted', a: i === 2 ? part(g, 0.8, 1) : seen });
+    if (!f.narrow) d.text(m + w + 10, y + 19, f.t('scene.length', { v: num(norm(rows[i] as Float32Array)) }), { size: 12, fill: 'muted', a: i === 2 ? part(g, 0.8, 1) : seen });
     if (i < 2) dims.forEach((_, j) => d.text(cellX(o, j), y + 38 + (gap - 60) / 2, i === 0 ? '+' : '↓', { size: 14, anchor: 'middle', fill: 'muted', a: stagger(g, j, dims.length, 0.35, 1, 0.4) }));
   });
 }

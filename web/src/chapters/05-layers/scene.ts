@@ -77,12 +77,20 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
         const y = ((p.ys[s] as number) + (p.ys[s + 1] as number)) / 2;
         const w = Math.max(1.5, wide * (v / longest));
         const tint = s % 2 ? 'mlp' : 'attn';
-        const from = p.x(i) - Math.min(p.step * 0.44, wide + 8);
-        d.path(`M${from},${y + 9}C${from + 10},${y + 9} ${p.x(i) - 8},${y + 6} ${p.x(i)},${y - 4}`, { stroke: `${tint}/0.85`, sw: w, a });
+        const edge = p.x(i) - (3 + (wide - 3) * (((lengths[i] as number[])[s] as number) / longest)) / 2;
+        d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, ((p.ys[0] as number) - (p.ys[1] as number)) * 0.4)), { fill: `${tint}/0.8`, a });
         if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, num(v, 1), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: num(v, 1) } });
       });
     });
   });
+}
+
+/** A side stream of constant width that bends upwards into the edge of the river. */
+function inflow(x0: number, x1: number, y: number, w: number, rise: number): string {
+  const mid = (x0 + x1) / 2;
+  const [top, low] = [y - w / 2, y + w / 2];
+  const at = (v: number): string => v.toFixed(1);
+  return `M${at(x0)},${at(top + rise)}C${at(mid)},${at(top + rise)} ${at(mid)},${at(top)} ${at(x1 + 1)},${at(top - rise * 0.4)}L${at(x1 + 1)},${at(low - rise * 0.4)}C${at(mid + 2)},${at(low)} ${at(mid)},${at(low + rise)} ${at(x0)},${at(low + rise)}Z`;
 }
 
 /** What each state would say if it were the last: a word per token and layer. */
@@ -98,10 +106,13 @@ function words(f: Frame, d: Draw, p: Plan): void {
       const a = stagger(g, s, lens.sites.length, 0.1, 1, 0.3);
       const w = p.step - 8;
       const text = tokenText(guess);
-      const room = w > 74 ? w - 42 : w - 8;
+      const share = percent(guess.prob);
+      const shareW = share.length * 6.7 + 10;
+      const both = w - shareW > 34;
+      const room = both ? w - shareW - 9 : w - 8;
       d.rect(p.x(i) - w / 2, y - 13, w, 26, { r: 7, fill: 'raised', stroke: `accent/${(0.2 + 0.8 * guess.prob).toFixed(2)}`, sw: 1 + guess.prob * 1.5, a });
-      d.text(w > 74 ? p.x(i) - w / 2 + 7 : p.x(i), y, fit(text, room, 13), { size: 13, anchor: w > 74 ? 'start' : 'middle', weight: guess.prob > 0.3 ? 650 : 480, font: guess.text === null ? 'mono' : 'sans', a });
-      if (w > 74) d.text(p.x(i) + w / 2 - 6, y, percent(guess.prob), { size: 11, font: 'mono', anchor: 'end', fill: 'muted', a, cell: { site: 'lens:prob', index: [s, t], value: guess.prob, text: percent(guess.prob) } });
+      d.text(both ? p.x(i) - w / 2 + 7 : p.x(i), y, fit(text, room, 13), { size: 13, anchor: both ? 'start' : 'middle', weight: guess.prob > 0.3 ? 650 : 480, font: guess.text === null ? 'mono' : 'sans', a });
+      if (both) d.text(p.x(i) + w / 2 - 6, y, share, { size: 11, font: 'mono', anchor: 'end', fill: 'muted', a, cell: { site: 'lens:prob', index: [s, t], value: guess.prob, text: share } });
     });
   });
 }

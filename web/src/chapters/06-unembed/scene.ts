@@ -47,7 +47,8 @@ function last(f: Frame, d: Draw): void {
   });
   const x = m + step * (shown.length - 0.5);
   const flow = part(g, 0.4, 0.7);
-  if (flow > 0) d.path(`M${x},${f.H - 128}C${x},${f.H - 104} ${x - 30},${f.H - 96} ${lerp(x - 30, f.W / 2, flow)},${f.H - 92}`, { stroke: 'resid', sw: 3, a: flow });
+  const [y0, y1] = [f.H - 126, f.H - 92];
+  if (flow > 0) d.path(`M${x - 9},${y0 - 10}L${x + 9},${y0 - 10}C${x + 9},${y1} ${f.W - m},${y0} ${f.W - m},${y1}L${lerp(x - 18, m, flow)},${y1}C${lerp(x - 18, m, flow)},${y0} ${x - 9},${y1} ${x - 9},${y0 - 10}Z`, { fill: 'resid/0.22', a: flow });
   strip(f, d, { x: m, y: f.H - 64, w: f.W - 2 * m, h: 38, site: 'ln_final', at: [T - 1], title: f.t('scene.lnFinal'), tint: 'resid', a: part(g, 0.55, 0.85) });
 }
 

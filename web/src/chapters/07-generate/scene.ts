@@ -29,8 +29,10 @@ export function scene(f: Frame, d: Draw): void {
 function loop(f: Frame, d: Draw, g: Generated): void {
   const m = pad(f);
   const done = Math.min(g.steps.length, made(f, g.steps.length));
-  const now = Math.min(g.steps.length - 1, Math.floor(done === g.steps.length ? done - 1 : done));
-  const inStep = done === g.steps.length ? 1 : done - now;
+  // A whole number means: that many are finished, and the picture rests on the last of them.
+  const whole = done > 0 && Number.isInteger(done);
+  const now = whole ? done - 1 : Math.floor(done);
+  const inStep = whole ? 1 : done - now;
   const textBox: Box = { x: m, y: f.narrow ? 8 : 26, w: f.W - 2 * m, h: f.narrow ? 58 : 64 };
   text(f, d, g, textBox, now, inStep);
   const top = textBox.y + textBox.h + (f.narrow ? 34 : 48);

@@ -1,0 +1,7 @@
+//! The program as its users meet it.
+
+mod bad_input;
+mod generate;
+mod support;
+mod survive;
+mod trace;

@@ -1,0 +1,114 @@
+//! `trace`: files with every site, edits, patches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use glassformer_weights::TensorFile;
+
+use crate::support::glassformer;
+
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+fn trace(folder: &Path, name: &str, more: &[&str]) -> Tensors {
+    run(
+        folder,
+        name,
+        &[&["--text", "The cat sat on the mat"], more].concat(),
+    )
+}
+
+fn run(folder: &Path, name: &str, arguments: &[&str]) -> Tensors {
+    let path = folder.join(name);
+    glassformer([&["trace", "--out", path.to_str().unwrap()], arguments].concat()).ok();
+    let file = TensorFile::open(&path).unwrap();
+    file.names()
+        .into_iter()
+        .map(|name| (name.clone(), file.load_f32(&name).unwrap()))
+        .collect()
+}
+
+#[test]
+fn writes_every_site_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = trace(folder.path(), "all.safetensors", &[]);
+    let layers = all
+        .keys()
+        .filter(|name| name.ends_with(".resid_pre"))
+        .count();
+    assert_eq!(all.len(), 6 + 15 * layers);
+    let [t, _] = all["logits"].0[..] else {
+        panic!("[T,V]")
+    };
+    for (_, (shape, data)) in all.iter().filter(|(name, _)| name.ends_with(".pattern")) {
+        assert_eq!(&shape[1..], [t, t]);
+        for row in data.chunks(t) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+    }
+    let some = trace(
+        folder.path(),
+        "some.safetensors",
+        &["--sites", "blocks.*.pattern,logits"],
+    );
+    assert_eq!(some.len(), layers + 1);
+    assert_eq!(some["logits"], all["logits"]);
+}
+
+#[test]
+fn a_silenced_head_is_silent_and_is_felt() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = trace(folder.path(), "plain.safetensors", &[]);
+    let off = trace(
+        folder.path(),
+        "off.safetensors",
+        &["--ablate", "blocks.2.head.3"],
+    );
+    let (shape, z) = &off["blocks.2.z"];
+    let (heads, d_head) = (shape[1], shape[2]);
+    for (i, row) in z.chunks(d_head).enumerate() {
+        assert_eq!(row.iter().all(|&x| x == 0.0), i % heads == 3);
+    }
+    assert_eq!(plain["blocks.2.pattern"], off["blocks.2.pattern"]);
+    assert_ne!(plain["logits"], off["logits"]);
+    let half = trace(
+        folder.path(),
+        "half.safetensors",
+        &["--scale", "blocks.2.head.3=1.0"],
+    );
+    assert_eq!(
+        plain["logits"], half["logits"],
+        "scaling by one changes nothing"
+    );
+}
+
+#[test]
+fn a_patched_residual_carries_the_other_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = run(
+        folder.path(),
+        "other.safetensors",
+        &["--ids", "40,50,60,70"],
+    );
+    let file = folder.path().join("other.safetensors");
+    let patch = format!("blocks.3.resid_post={}", file.to_str().unwrap());
+    let arguments = ["--ids", "41,51,61,71", "--replace", &patch];
+    let patched = run(folder.path(), "patched.safetensors", &arguments);
+    assert_eq!(patched["logits"], other["logits"]);
+    assert_ne!(patched["blocks.2.resid_post"], other["blocks.2.resid_post"]);
+}
+
+#[test]
+fn ids_instead_of_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ids.safetensors");
+    glassformer([
+        "trace",
+        "--ids",
+        "5,17,300",
+        "--out",
+        path.to_str().unwrap(),
+    ])
+    .ok();
+    let (shape, ids) = TensorFile::open(&path).unwrap().load_f32("tokens").unwrap();
+    assert_eq!((shape, ids), (vec![3], vec![5.0, 17.0, 300.0]));
+}

@@ -1,0 +1,5 @@
+//! The API as the page uses it, on the built-in model, without a socket.
+
+mod api;
+mod guard;
+mod support;

@@ -1,0 +1,81 @@
+//! A router on the built-in model, and requests to it.
+
+use std::path::Path;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use glassformer_model::families;
+use glassformer_server::{Explained, Served, router};
+use glassformer_tensor::Pool;
+use glassformer_tokens::Tokenizer;
+use glassformer_weights::TensorFile;
+use serde_json::Value;
+use tower::ServiceExt;
+
+pub(crate) fn app() -> Router {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/builtin");
+    let read = |name: &str| {
+        std::fs::read(folder.join(name)).expect("the built-in model is in the repository")
+    };
+    let weights = TensorFile::open(&folder.join("model.safetensors")).unwrap();
+    let config = String::from_utf8(read("config.json")).unwrap();
+    router(Served {
+        explained: Explained {
+            name: "builtin".to_owned(),
+            model: families::load(&config, &weights, "builtin").unwrap(),
+            tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
+        },
+        pool: Pool::new(2),
+        initial_text: None,
+    })
+}
+
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Vec<u8>) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    (
+        status,
+        to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap()
+            .to_vec(),
+    )
+}
+
+pub(crate) async fn get(app: &Router, path: &str) -> (StatusCode, Vec<u8>) {
+    send(
+        app,
+        Request::get(path)
+            .header("host", "127.0.0.1:1")
+            .body(Body::empty())
+            .unwrap(),
+    )
+    .await
+}
+
+pub(crate) async fn post(app: &Router, path: &str, body: impl Into<String>) -> (StatusCode, Value) {
+    let request = Request::post(path)
+        .header("host", "localhost:1")
+        .header("content-type", "application/json")
+        .body(Body::from(body.into()))
+        .unwrap();
+    let (status, bytes) = send(app, request).await;
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+/// Traces a text that must work; the answer and the id.
+pub(crate) async fn trace(app: &Router, text: &str) -> (Value, String) {
+    let (status, value) = post(
+        app,
+        "/api/trace",
+        serde_json::json!({"text": text}).to_string(),
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK, "{value}");
+    let id = value["id"].as_str().unwrap().to_owned();
+    (value, id)
+}

@@ -1,0 +1,9 @@
+//! What is recorded is what was computed, every stage follows from the ones before it, and edits do what they say.
+
+mod edits;
+mod explain;
+mod files;
+mod reading;
+mod recording;
+mod stages;
+mod support;

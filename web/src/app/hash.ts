@@ -1,0 +1,45 @@
+// The address holds the whole state: text, chapter, moment, layer, head, token, language, seed.
+import type { SampleSettings } from '../trace/wire';
+import type { Lang } from '../i18n';
+
+export interface Saved {
+  text?: string;
+  chapter?: string;
+  t?: number;
+  layer?: number;
+  head?: number;
+  token?: number;
+  lang?: Lang;
+  depth?: string;
+  settings: Partial<SampleSettings>;
+}
+
+const number = (v: string | null): number | undefined => {
+  if (v === null || v.trim() === '') return undefined;
+  const n = Number(v);
+  return Number.isFinite(n) && n >= 0 ? n : undefined;
+};
+const whole = (v: string | null): number | undefined => {
+  const n = number(v);
+  return n === undefined ? undefined : Math.floor(n);
+};
+
+export function readHash(hash: string): Saved {
+  const q = new URLSearchParams(hash.replace(/^#/, ''));
+  const lang = q.get('lang');
+  const settings: Partial<SampleSettings> = {};
+  const [temperature, top_k, top_p, seed] = [number(q.get('temp')), whole(q.get('topk')), number(q.get('topp')), whole(q.get('seed'))];
+  if (temperature !== undefined) settings.temperature = Math.min(2, temperature);
+  if (top_k !== undefined) settings.top_k = top_k;
+  if (top_p !== undefined) settings.top_p = Math.min(1, top_p);
+  if (seed !== undefined) settings.seed = seed;
+  return {
+    text: q.get('text') ?? undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
+    lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, settings,
+  };
+}
+
+export function writeHash(s: Required<Omit<Saved, 'settings'>> & { settings: SampleSettings }): string {
+  const q = new URLSearchParams({ text: s.text, ch: s.chapter, t: s.t.toFixed(2), layer: String(s.layer), head: String(s.head), token: String(s.token), lang: s.lang, depth: s.depth, seed: String(s.settings.seed), temp: String(s.settings.temperature), topk: String(s.settings.top_k), topp: String(s.settings.top_p) });
+  return `#${q.toString()}`;
+}

@@ -1,0 +1,321 @@
+// The page's state and what may be done to it. Pictures are made elsewhere, from this state alone.
+import { CHAPTERS } from '../chapters';
+import type { Chapter, View } from '../chapters/types';
+import { headInterest } from '../chapters/heads';
+import { translate, type Lang } from '../i18n';
+import type { Datum } from '../marks/types';
+import type { Theme } from '../marks/palette';
+import { advance } from '../timeline/timeline';
+import { emptyBundle, type Bundle } from '../trace/bundle';
+import { EngineError, type Engine } from '../trace/engine';
+import { isMissing, load } from '../trace/loader';
+import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
+import { readHash, writeHash, type Saved } from './hash';
+import { atFilmEnd, atFilmTime, atStepEnd, chapterAt, endOf, filmTime, lengths, nextStep, placeOf, prevStep, readingTime, startOf, type FilmPlace } from './player';
+
+export type Depth = 'story' | 'numbers' | 'formula';
+export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
+export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
+const LOOP_LENGTH = 16;
+const RETRY_MS = 1500;
+
+export interface Inspected {
+  datum: Datum;
+  provenance: Provenance | null;
+}
+
+export class Store {
+  lang = $state<Lang>('en');
+  theme = $state<Theme>('light');
+  depth = $state<Depth>('numbers');
+  text = $state('');
+  model = $state.raw<ModelInfo | null>(null);
+  bundle = $state.raw<Bundle | null>(null);
+  /** Rises whenever the bundle has got more in it; the bundle itself is not watched. */
+  version = $state(0);
+  place = $state.raw<FilmPlace>({ chapter: 0, t: 0 });
+  playing = $state(false);
+  auto = $state(false);
+  speed = $state(1);
+  reduced = $state(false);
+  view = $state<View>({ layer: 0, head: 0, token: 0 });
+  settings = $state<SampleSettings>({ temperature: 0.8, top_k: 40, top_p: 0.95, seed: 42 });
+  busy = $state(false);
+  error = $state<{ key: string; message: string } | null>(null);
+  notice = $state('');
+  trail = $state.raw<Inspected[]>([]);
+  helpOpen = $state(false);
+
+  private dwell = 0;
+  private defaultText = true;
+  private headChosen = false;
+  private headPicked = false;
+  private loading = false;
+  private saved: Saved = { settings: {} };
+
+  constructor(private readonly engine: Engine) {}
+
+  get chapter(): Chapter {
+    return chapterAt(this.place.chapter);
+  }
+  get step(): number {
+    return placeOf(this.place).step;
+  }
+  get ready(): boolean {
+    void this.version;
+    const b = this.bundle;
+    return b !== null && this.chapter.needs(this.view, b).every((n) => !isMissing(b, n));
+  }
+  t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);
+
+  // ---- starting -------------------------------------------------------------------------------------------------
+
+  async start(): Promise<void> {
+    this.restore();
+    await this.guard(async () => {
+      this.model = await this.engine.model();
+      const asked = this.saved.text ?? this.model.initial_text;
+      this.defaultText = asked === null || asked === undefined;
+      this.text = asked ?? this.model.default_text[this.lang];
+      await this.run(true);
+    });
+  }
+
+  private restore(): void {
+    const s = readHash(location.hash);
+    this.saved = s;
+    this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
+    if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) this.depth = s.depth as Depth;
+    Object.assign(this.settings, s.settings);
+    const chapter = CHAPTERS.findIndex((c) => c.id === s.chapter);
+    if (chapter >= 0) this.place = { chapter, t: Math.min(s.t ?? 0, lengths[chapter] as number) };
+    else this.playing = !this.reduced;
+  }
+
+  address(): string {
+    return writeHash({ text: this.text, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+  }
+
+  // ---- the run --------------------------------------------------------------------------------------------------
+
+  /** Runs the model on the text in the box. */
+  async run(first = false): Promise<void> {
+    if (this.text.trim() === '') {
+      this.error = { key: 'error.empty', message: '' };
+      return;
+    }
+    this.busy = true;
+    await this.guard(async () => {
+      const model = this.model ?? (await this.engine.model());
+      this.model = model;
+      const trace = await this.engine.trace(this.text);
+      const bundle = emptyBundle(model, trace);
+      const last = trace.tokens.length - 1;
+      const s: Saved = first ? this.saved : { settings: {} };
+      this.view = { layer: Math.min(s.layer ?? this.view.layer, model.n_layers - 1), head: Math.min(s.head ?? this.view.head, model.n_heads - 1), token: Math.min(s.token ?? last, last) };
+      this.headChosen = this.headPicked || s.layer !== undefined;
+      this.trail = [];
+      this.bundle = bundle;
+      this.version++;
+      await this.fill();
+      if (!first && !this.reduced) {
+        this.place = startOf(this.place.chapter, this.step);
+        this.playing = true;
+      }
+    });
+    this.busy = false;
+  }
+
+  /** Loads what the chapter needs; some needs are only known once others have come. */
+  async fill(): Promise<void> {
+    const b = this.bundle;
+    if (!b || this.loading) return;
+    this.loading = true;
+    try {
+      for (let round = 0; round < 4 && !this.ready; round++) {
+        const needs = this.chapter.needs(this.view, b).filter((n) => isMissing(b, n));
+        if (!needs.length) break;
+        await load(this.engine, b, needs, $state.snapshot(this.settings), Math.min(LOOP_LENGTH, Math.max(1, b.model.n_ctx - b.trace.tokens.length)));
+        this.version++;
+      }
+    } finally {
+      this.loading = false;
+    }
+    this.chooseHead(b);
+    // While it loaded the visitor may have gone elsewhere.
+    if (b !== this.bundle || !this.ready) await this.fill();
+  }
+
+  /** Begins with a head that looks at several tokens, rather than at the first in the list. */
+  private chooseHead(b: Bundle): void {
+    if (this.headChosen || !b.sites.has(`blocks.${b.model.n_layers - 1}.pattern`)) return;
+    this.headChosen = true;
+    const best = headInterest(b, this.view.token);
+    if (best) this.view = { ...this.view, ...best };
+  }
+
+  ensure(): void {
+    if (this.bundle && !this.ready) void this.guard(() => this.fill());
+  }
+
+  /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
+  private async guard(job: () => Promise<void>, again = true): Promise<void> {
+    try {
+      await job();
+      if (this.error?.key === 'error.unreachable') this.notice = this.t('error.recovered');
+      this.error = null;
+    } catch (e) {
+      if (!(e instanceof EngineError)) {
+        this.error = { key: 'error.server', message: e instanceof Error ? e.message : String(e) };
+      } else if (e.unreachable) {
+        this.error = { key: 'error.unreachable', message: e.message };
+        await new Promise((r) => setTimeout(r, RETRY_MS));
+        await this.guard(job, again);
+      } else if (e.gone && again && this.bundle) {
+        await this.retrace();
+        await this.guard(job, false);
+      } else {
+        this.error = { key: 'error.server', message: e.message };
+      }
+    }
+  }
+
+  /** The server has forgotten this run: it is made again under a new id, and what was loaded stays valid. */
+  private async retrace(): Promise<void> {
+    const old = this.bundle;
+    if (!old) return;
+    const trace = await this.engine.trace(old.trace.text);
+    old.trace = { ...old.trace, id: trace.id };
+    this.version++;
+  }
+
+  setLang(lang: Lang): void {
+    this.lang = lang;
+    // The default sentence is in the language of the page; the visitor's own text is left as it is.
+    if (this.defaultText && this.model && this.text === this.model.default_text[lang === 'en' ? 'zh' : 'en']) {
+      this.text = this.model.default_text[lang];
+      const { place, playing } = this;
+      void this.run().then(() => {
+        this.place = place;
+        this.playing = playing;
+      });
+    }
+  }
+
+  setSettings(change: Partial<SampleSettings>): void {
+    Object.assign(this.settings, change);
+    const b = this.bundle;
+    if (!b) return;
+    const { generated: _g, sample: _s, ...rest } = b;
+    this.bundle = { ...rest };
+    this.version++;
+    this.ensure();
+  }
+
+  setView(change: Partial<View>): void {
+    if (change.layer !== undefined || change.head !== undefined) this.headChosen = this.headPicked = true;
+    this.view = { ...this.view, ...change };
+    this.ensure();
+  }
+
+  // ---- the film -------------------------------------------------------------------------------------------------
+
+  tick(seconds: number): void {
+    if (!this.playing || !this.ready) return;
+    if (this.dwell > 0) {
+      this.dwell -= seconds * this.speed;
+      if (this.dwell > 0) return;
+      this.seek(nextStep(this.place), true);
+      return;
+    }
+    const r = advance(this.chapter.steps, this.place.t, seconds * this.speed, false);
+    this.place = { chapter: this.place.chapter, t: r.t };
+    if (!r.held) return;
+    const flows = this.auto || (this.chapter.flow === true && !r.ended);
+    if (!flows || atFilmEnd(this.place)) {
+      this.playing = false;
+      return;
+    }
+    const text = this.t(`ch.${this.chapter.id}.${this.chapter.steps[this.step]?.id ?? ''}.story`);
+    const spent = this.chapter.steps[this.step]?.seconds ?? 0;
+    this.dwell = Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent);
+  }
+
+  get held(): boolean {
+    return !this.playing && atStepEnd(this.place);
+  }
+
+  seek(place: FilmPlace, playing = this.playing): void {
+    this.dwell = 0;
+    const moved = place.chapter !== this.place.chapter;
+    this.place = this.reduced ? endOf(place.chapter, placeOf(place).step) : place;
+    this.playing = playing && !this.reduced;
+    if (moved) this.ensure();
+  }
+
+  toggle(): void {
+    if (this.playing) {
+      this.playing = false;
+      return;
+    }
+    if (atFilmEnd(this.place)) this.seek({ chapter: 0, t: 0 }, true);
+    else this.seek(atStepEnd(this.place) ? nextStep(this.place) : this.place, true);
+  }
+  next(): void {
+    if (!atFilmEnd(this.place)) this.seek(nextStep(this.place), true);
+  }
+  prev(): void {
+    this.seek(prevStep(this.place), false);
+  }
+  goChapter(i: number): void {
+    if (i >= 0 && i < CHAPTERS.length) this.seek(startOf(i, 0), true);
+  }
+  nudge(seconds: number): void {
+    this.seek(atFilmTime(filmTime(this.place) + seconds), false);
+  }
+
+  // ---- the inspector --------------------------------------------------------------------------------------------
+
+  async inspect(datum: Datum, fresh = true): Promise<void> {
+    if (datum.site === 'pick:head') {
+      this.setView({ layer: datum.index[0] ?? 0, head: datum.index[1] ?? 0 });
+      return;
+    }
+    const b = this.bundle;
+    if (!b) return;
+    const real = realCell(datum, this.view);
+    const base = fresh ? [] : this.trail;
+    if (!real) {
+      this.trail = [...base, { datum, provenance: null }];
+      return;
+    }
+    await this.guard(async () => {
+      const provenance = await this.engine.cell(b.trace.id, real.site, real.index);
+      this.trail = [...base, { datum: { ...datum, ...real, value: provenance.value ?? datum.value }, provenance }];
+    });
+  }
+  back(): void {
+    this.trail = this.trail.slice(0, -1);
+  }
+}
+
+/** The cell of the trace that lies behind a number which the page worked out itself. */
+function realCell(d: Datum, view: View): { site: string; index: number[] } | null {
+  if (!d.site.includes(':')) return { site: d.site, index: d.index };
+  const l = `blocks.${view.layer}.`;
+  switch (d.site) {
+    case 'derived:q·k':
+    case 'derived:unmasked':
+      return { site: `${l}scores`, index: d.index };
+    case 'derived:exp':
+      return { site: `${l}pattern`, index: d.index };
+    case 'derived:post·W_down':
+      return { site: `${l}mlp_post`, index: d.index.slice(0, 2) };
+    case 'sample:scaled':
+    case 'sample:final_prob':
+    case 'derived:softmax':
+      return { site: 'logits', index: d.index };
+    default:
+      return null;
+  }
+}
