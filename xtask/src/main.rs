@@ -1,5 +1,6 @@
-//! The project's own automation: `cargo xtask test`, `tidy`, `fixtures`.
+//! The project's own automation: `cargo xtask test`, `tidy`, `fixtures`, `loss-curve`.
 
+mod curve;
 mod fixtures;
 mod process;
 mod test;
@@ -25,6 +26,7 @@ enum Verb {
     Test(test::Arguments),
     /// Makes the golden files in parity/golden with PyTorch and transformers.
     Fixtures(fixtures::Arguments),
+    LossCurve(curve::Curve),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let done: Result<()> = match Arguments::parse().verb {
         Verb::Tidy => tidy::run(&root),
         Verb::Test(arguments) => test::run(&root, &arguments),
+        Verb::LossCurve(curve) => curve.run(),
         Verb::Fixtures(arguments) => fixtures::run(&root, &arguments),
     };
     match done {

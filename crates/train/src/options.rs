@@ -119,7 +119,8 @@ impl Options {
             dropout: 0.0,
             seed: 1337,
             eval_every: 250,
-            eval_batches: 20,
+            // All of Tiny Shakespeare's last tenth.
+            eval_batches: 150,
             log_every: 10,
             sample_prompts: Vec::new(),
             sample_tokens: 120,
@@ -135,6 +136,7 @@ impl Options {
             d_model: 384,
             n_ctx: 256,
             steps: 5_000,
+            eval_batches: 20,
             dropout: 0.2,
             ..Self::nano()
         }
@@ -154,6 +156,7 @@ impl Options {
             min_learning_rate: 1e-4,
             warmup: 200,
             eval_every: 500,
+            eval_batches: 40,
             sample_tokens: 80,
             val_fraction: 0.02,
             ..Self::nano()

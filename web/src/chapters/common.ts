@@ -1,4 +1,4 @@
-import { tokenText } from '../i18n/format';
+import { prose, tokenText } from '../i18n/format';
 import type { Draw } from '../marks/draw';
 import { textWidth } from '../marks/measure';
 import type { Paint } from '../marks/types';
@@ -20,6 +20,8 @@ export const isOne = (f: Frame, ...ids: string[]): boolean => ids.includes(curre
 export const tokensOf = (f: Frame): Token[] => f.b.trace.tokens;
 export const tokenAt = (f: Frame, i: number): Token => f.b.trace.tokens[i] as Token;
 export const word = (f: Frame, i: number): string => tokenText(tokenAt(f, i));
+/** The token as a sentence of the narration names it. */
+export const said = (f: Frame, i: number): string => prose(tokenAt(f, i));
 export const block = (f: Frame, part: string): string => `blocks.${f.view.layer}.${part}`;
 export const pad = (f: Frame): number => (f.narrow ? 10 : 26);
 

@@ -131,6 +131,7 @@ export const en: Record<string, string> = {
   'scene.after': 'after',
   'scene.afterBlock': 'after block {l}',
   'scene.meanStd': 'minus the mean, divided by the deviation; then a learned gain and bias',
+  'scene.meanStdShort': 'minus the mean, divided by the deviation',
   'scene.normed': 'normalised',
   'scene.rest': '+ {n} more terms = {v}',
   'scene.restShort': '+{n}: {v}',

@@ -37,6 +37,9 @@ export function tokenText(token: { text: string | null; bytes?: number[] }): str
   return token.text.replace(/ /g, '␣').replace(/\n/g, '⏎').replace(/\t/g, '⇥').replace(/[\u0000-\u001f\u007f]/g, (c) => hex(c.charCodeAt(0)));
 }
 
+/** A token inside of a sentence: without the space it may begin with. */
+export const prose = (token: { text: string | null; bytes?: number[] }): string => (token.text !== null && token.text.trim() !== '' ? token.text.trim() : tokenText(token));
+
 /** The text of a run of tokens, one string for each: a character whose bytes lie in several tokens appears with the last of them. */
 export function joined(tokens: readonly { text: string | null; bytes?: number[] }[]): string[] {
   const decoder = new TextDecoder('utf-8');

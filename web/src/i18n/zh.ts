@@ -131,6 +131,7 @@ export const zh: Record<string, string> = {
   'scene.after': '之后',
   'scene.afterBlock': '第 {l} 块之后',
   'scene.meanStd': '减去平均数，除以标准差，再乘增益、加偏置',
+  'scene.meanStdShort': '减去平均数，除以标准差',
   'scene.normed': '归一化之后',
   'scene.rest': '+ 其余 {n} 项 = {v}',
   'scene.restShort': '+{n} 项：{v}',

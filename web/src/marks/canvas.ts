@@ -1,4 +1,4 @@
-import { colour, inkOn, type Theme } from './palette';
+import { colour, FAINT, inkOn, type Theme } from './palette';
 import { MONO, SANS } from './svg';
 import type { DisplayList, Font, Label, Prim } from './types';
 
@@ -22,13 +22,13 @@ function one(ctx: CanvasRenderingContext2D, p: Prim, theme: Theme): void {
       ctx.beginPath();
       ctx.roundRect(p.x, p.y, p.w, p.h, Math.min(p.r, p.w / 2, p.h / 2));
       fillAndStroke(ctx, p, theme);
-      label(ctx, p.label, p.x + p.w / 2, p.y + p.h / 2, p.fill, theme);
+      label(ctx, p.label, p.x + p.w / 2, p.y + p.h / 2, p.a < FAINT ? undefined : p.fill, theme);
       break;
     case 'disc':
       ctx.beginPath();
       ctx.arc(p.x, p.y, p.r, 0, Math.PI * 2);
       fillAndStroke(ctx, p, theme);
-      label(ctx, p.label, p.x, p.y, p.fill, theme);
+      label(ctx, p.label, p.x, p.y, p.a < FAINT ? undefined : p.fill, theme);
       break;
     case 'path':
       fillAndStroke(ctx, p, theme, new Path2D(p.d));

@@ -50,6 +50,9 @@ const channel = (c: number): number => {
 };
 export const luminance = (c: Rgb): number => 0.2126 * channel(c.r) + 0.7152 * channel(c.g) + 0.0722 * channel(c.b);
 
+/** Below this opacity the stage shines through a paint, and its own ink is the one that can be read. */
+export const FAINT = 0.6;
+
 /** The ink that can be read on a paint. */
 export function inkOn(paint: string | undefined, theme: Theme): string {
   const t = TABLE[theme];

@@ -1,4 +1,4 @@
-import { colour, inkOn, type Theme } from './palette';
+import { colour, FAINT, inkOn, type Theme } from './palette';
 import type { DisplayList, Label, Prim } from './types';
 
 const esc = (s: string): string => s.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
@@ -23,7 +23,7 @@ const opacity = (p: Prim): string => (p.a < 1 ? ` opacity="${r2(p.a)}"` : '');
 
 function label(l: Label | undefined, x: number, y: number, p: Prim & { fill?: string }, theme: Theme): string {
   if (!l) return '';
-  const fill = l.fill ? colour(l.fill, theme) : inkOn(p.fill, theme);
+  const fill = l.fill ? colour(l.fill, theme) : inkOn(p.a < FAINT ? undefined : p.fill, theme);
   return `<text x="${r2(x)}" y="${r2(y)}" font-size="${r2(l.size)}" font-weight="${l.weight ?? 500}" text-anchor="middle" dominant-baseline="central"${l.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${fill}"${opacity(p)}>${esc(l.text)}</text>`;
 }
 

@@ -1,6 +1,7 @@
 //! Whatever comes in: one clear line, a non-zero exit, nothing lost.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
@@ -143,7 +144,6 @@ fn a_million_characters() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    use std::io::Write;
     child
         .stdin
         .take()

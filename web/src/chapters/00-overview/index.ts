@@ -1,4 +1,4 @@
-import { percent, tokenText } from '../../i18n/format';
+import { percent, prose } from '../../i18n/format';
 import type { Chapter } from '../types';
 import { scene } from './scene';
 
@@ -25,7 +25,7 @@ export const overview: Chapter = {
     const m = f.b.model;
     return {
       tokens: String(f.b.trace.tokens.length), layers: String(m.n_layers), heads: String(m.n_heads), d: String(m.d_model), vocab: String(m.vocab),
-      top: top ? tokenText(top) : '…', topProb: top ? percent(top.prob) : '…', chosen: chosen ? tokenText(chosen) : '…', chosenProb: mine ? percent(mine.final_prob) : '…',
+      top: top ? prose(top) : '…', topProb: top ? percent(top.prob) : '…', chosen: chosen ? prose(chosen) : '…', chosenProb: mine ? percent(mine.final_prob) : '…',
     };
   },
 };

@@ -58,24 +58,27 @@ function words(f: Frame, d: Draw, p: Plan): void {
   const go = part(prog(f, 'text'), 0.35, 0.95);
   const down = part(prog(f, 'columns'), 0, 0.4);
   const size = f.narrow ? 20 : 30;
-  const start = sentence(f, p, size);
+  const pieces = joined(p.shown.map((t) => tokenAt(f, t)));
+  const start = sentence(f, pieces, size);
   p.shown.forEach((t, i) => {
     const from = start[i] as Box;
     const rest = p.chips[i] as Box;
     // First the pieces part where they stand, then they take their places under the river.
-    const to = { ...rest, y: lerp(f.H * 0.4 - rest.h, rest.y, down) };
+    const big = lerp(f.narrow ? 1.1 : 1.35, 1, down);
+    const w = Math.min(p.river.w / (p.shown.length + 1) - 4, rest.w * big);
+    const to = { x: rest.x + (rest.w - w) / 2, y: lerp(f.H * 0.4 - rest.h, rest.y, down), w, h: rest.h * big };
     const g = stagger(go, i, p.shown.length, 0, 1, 0.6);
     const token = tokenAt(f, t);
     const box = { x: lerp(from.x, to.x, g), y: lerp(from.y, to.y, g), w: lerp(from.w, to.w, g), h: lerp(from.h, to.h, g) };
-    d.fade(1 - part(g, 0, 0.25), () => d.text(box.x, box.y + box.h / 2, token.text ?? '', { size: lerp(size, 14, g), weight: 560 }));
-    d.fade(part(g, 0.05, 0.4), () => tokenChip(d, box, token, { active: t === tokensOf(f).length - 1 && prog(f, 'predict') > 0 && prog(f, 'draw') < 1 }));
+    d.fade(1 - part(g, 0, 0.25), () => d.text(box.x, box.y + box.h / 2, pieces[i] as string, { size: lerp(size, 14, g), weight: 560 }));
+    d.fade(part(g, 0.05, 0.4), () => tokenChip(d, box, token, { size: 13.5 * big, active: t === tokensOf(f).length - 1 && prog(f, 'predict') > 0 && prog(f, 'draw') < 1 }));
   });
 }
 
 /** The text as one writes it, in lines: where each token stands in it. */
-function sentence(f: Frame, p: Plan, size: number): Box[] {
+function sentence(f: Frame, pieces: readonly string[], size: number): Box[] {
   const room = f.W - pad(f) * 4;
-  const widths = p.shown.map((t) => textWidth(tokenAt(f, t).text ?? '', size) * 1.01);
+  const widths = pieces.map((text) => textWidth(text, size) * 1.01);
   const lines: number[][] = [[]];
   let used = 0;
   widths.forEach((w, i) => {

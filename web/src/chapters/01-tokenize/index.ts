@@ -1,4 +1,4 @@
-import { tokenText } from '../../i18n/format';
+import { prose } from '../../i18n/format';
 import type { Chapter } from '../types';
 import { focusToken, scene } from './scene';
 
@@ -21,8 +21,8 @@ export const tokenize: Chapter = {
     const bytes = t.reduce((n, x) => n + x.bytes.length, 0);
     const chars = [...(f.b.trace.kept?.text ?? f.b.trace.text)].length;
     return {
-      tokens: String(t.length), bytes: String(bytes), chars: String(chars), vocab: String(f.b.model.vocab), focus: focus ? tokenText(focus) : '', merges: String(focus?.merges.length ?? 0),
-      firstId: String(t[0]?.id ?? ''), first: t[0] ? tokenText(t[0]) : '', perToken: (chars / Math.max(1, t.length)).toFixed(2),
+      tokens: String(t.length), bytes: String(bytes), chars: String(chars), vocab: String(f.b.model.vocab), focus: focus ? prose(focus) : '', merges: String(focus?.merges.length ?? 0),
+      firstId: String(t[0]?.id ?? ''), first: t[0] ? prose(t[0]) : '', perToken: (chars / Math.max(1, t.length)).toFixed(2),
     };
   },
 };

@@ -115,7 +115,7 @@ function spelled(f: Frame, d: Draw, area: Box, grouped: number): void {
   const size = Math.min(f.narrow ? 22 : 34, byteW * 0.95);
   places.forEach((c, i) => {
     const y = top + c.row * rowH;
-    const seen = stagger(prog(f, 'chars'), i, places.length, 0, 0.8, 0.2);
+    const seen = 0.15 + 0.85 * stagger(prog(f, 'chars'), i, places.length, 0, 0.8, 0.2);
     d.fade(seen, () => d.text(c.x + c.w / 2, y + 18, c.text === ' ' ? '␣' : c.text, { size, anchor: 'middle', weight: 560, fill: c.text === ' ' ? 'faint' : 'ink' }));
     c.bytes.forEach((b, j) => {
       const a = stagger(prog(f, 'bytes'), i, places.length, 0, 0.9, 0.25);

@@ -1,7 +1,7 @@
-import { num, tokenText } from '../../i18n/format';
+import { num, prose } from '../../i18n/format';
 import { row } from '../../trace/bundle';
 import type { Bundle, Need } from '../../trace/bundle';
-import { norm, tokenAt, word } from '../common';
+import { norm, tokenAt, said } from '../common';
 import type { Chapter, View } from '../types';
 import { scene, TABLE_COLS, tableRows } from './scene';
 
@@ -29,6 +29,6 @@ export const embed: Chapter = {
   vars: (f) => {
     const t = f.view.token;
     const near = f.b.neighbours.get(tokenAt(f, t).id)?.neighbours[0];
-    return { word: word(f, t), id: String(tokenAt(f, t).id), d: String(f.b.model.d_model), vocab: String(f.b.model.vocab), place: String(t), tokens: String(f.b.trace.tokens.length), near: near ? tokenText(near) : '…', cosine: near ? num(near.cosine) : '…', length: num(norm(row(f.b, 'embed', [t]))) };
+    return { word: said(f, t), id: String(tokenAt(f, t).id), d: String(f.b.model.d_model), vocab: String(f.b.model.vocab), place: String(t), tokens: String(f.b.trace.tokens.length), near: near ? prose(near) : '…', cosine: near ? num(near.cosine) : '…', length: num(norm(row(f.b, 'embed', [t]))) };
   },
 };

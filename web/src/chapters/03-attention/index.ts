@@ -1,6 +1,6 @@
 import { num, percent } from '../../i18n/format';
 import { row, valueAt, type Bundle, type Need } from '../../trace/bundle';
-import { argmax, block, dot, norm, word } from '../common';
+import { argmax, block, dot, norm, said } from '../common';
 import { headName } from '../heads';
 import type { Chapter, Frame, View } from '../types';
 import { scene } from './scene';
@@ -24,7 +24,7 @@ function vars(f: Frame): Record<string, string> {
   const raw = q.length ? dot(q, row(f.b, block(f, 'k'), [best, head])) : NaN;
   const named = headName(f.b, layer, head);
   return {
-    word: word(f, token), layer: String(layer), head: String(head), best: word(f, best), weight: percent(valueAt(f.b, block(f, 'pattern'), [head, token, best])),
+    word: said(f, token), layer: String(layer), head: String(head), best: said(f, best), weight: percent(valueAt(f.b, block(f, 'pattern'), [head, token, best])),
     raw: num(raw), scaled: num(valueAt(f.b, block(f, 'scores'), [head, token, best])), root: num(Math.sqrt(f.b.model.d_head)), dHead: String(f.b.model.d_head), d: String(f.b.model.d_model),
     heads: String(f.b.model.n_heads), layers: String(f.b.model.n_layers), count: String(f.b.model.n_heads * f.b.model.n_layers), seen: String(token + 1),
     change: num(norm(row(f.b, block(f, 'attn_out'), [token]))), before: num(norm(row(f.b, block(f, 'resid_pre'), [token]))), after: num(norm(row(f.b, block(f, 'resid_mid'), [token]))),

@@ -77,7 +77,7 @@ export function normed(f: Frame, d: Draw): void {
   d.fade(part(g, 0.1, 0.35), () => {
     const text = `x − ${num(mean, 3)}`.replace('− −', '+ ');
     d.text(f.W / 2, mid, f.narrow ? `(${text}) ÷ ${num(std, 3)} · γ + β` : `(${text})  ÷  ${num(std, 3)}   ·  γ  +  β`, { size: f.narrow ? 15 : 19, font: 'mono', anchor: 'middle', weight: 560 });
-    d.text(f.W / 2, mid + 24, f.t('scene.meanStd'), { size: 12.5, anchor: 'middle', fill: 'muted' });
+    d.text(f.W / 2, mid + 24, f.t(f.narrow ? 'scene.meanStdShort' : 'scene.meanStd'), { size: 12.5, anchor: 'middle', fill: 'muted' });
   });
   strip(f, d, { x: m, y: f.H - 96, w, h: 36, site: block(f, 'ln1'), at: [t], title: f.t('scene.normed'), tint: 'resid', dims, full: fullScale(ln), reveal: (i) => stagger(g, i, dims.length, 0.4, 1, 0.4), a: part(g, 0.3, 0.5) });
 }

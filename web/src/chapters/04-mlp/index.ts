@@ -1,6 +1,6 @@
 import { num } from '../../i18n/format';
 import { row, type Bundle, type Need } from '../../trace/bundle';
-import { argmax, block, norm, word } from '../common';
+import { argmax, block, norm, said } from '../common';
 import type { Chapter, Frame, View } from '../types';
 import { scene, TOP, topNeurons } from './scene';
 
@@ -23,7 +23,7 @@ function vars(f: Frame): Record<string, string> {
   let on = 0;
   pre.forEach((v) => (on += v > 0 ? 1 : 0));
   return {
-    word: word(f, token), layer: String(layer), dff: String(f.b.model.d_ff), d: String(f.b.model.d_model), best: String(best), pre: num(pre[best] ?? NaN), post: num(post[best] ?? NaN), on: String(on), off: String(pre.length - on),
+    word: said(f, token), layer: String(layer), dff: String(f.b.model.d_ff), d: String(f.b.model.d_model), best: String(best), pre: num(pre[best] ?? NaN), post: num(post[best] ?? NaN), on: String(on), off: String(pre.length - on),
     change: num(norm(row(f.b, block(f, 'mlp_out'), [token]))), before: num(norm(row(f.b, block(f, 'resid_mid'), [token]))), after: num(norm(row(f.b, block(f, 'resid_post'), [token]))), activation: f.b.model.activation === 'gelu_tanh' || f.b.model.activation.startsWith('gelu') ? 'GELU' : f.b.model.activation,
   };
 }

@@ -1,5 +1,5 @@
-import { percent, tokenText } from '../../i18n/format';
-import { word } from '../common';
+import { percent, prose } from '../../i18n/format';
+import { said } from '../common';
 import type { Chapter, Frame } from '../types';
 import { scene } from './scene';
 
@@ -29,6 +29,6 @@ export const layers: Chapter = {
     const first = top[0]?.[f.view.token]?.[0];
     const last = top[top.length - 1]?.[f.view.token]?.[0];
     const at = settles(f);
-    return { word: word(f, f.view.token), layers: String(f.b.model.n_layers), first: first ? tokenText(first) : '…', last: last ? tokenText(last) : '…', lastProb: last ? percent(last.prob) : '…', settles: at === 0 ? f.t('scene.entry') : f.t('scene.afterBlock', { l: at - 1 }) };
+    return { word: said(f, f.view.token), layers: String(f.b.model.n_layers), first: first ? prose(first) : '…', last: last ? prose(last) : '…', lastProb: last ? percent(last.prob) : '…', settles: at === 0 ? f.t('scene.entry') : f.t('scene.afterBlock', { l: at - 1 }) };
   },
 };

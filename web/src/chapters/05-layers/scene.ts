@@ -68,7 +68,7 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
   const adds = p.shown.map((t) => p.stages.slice(1).map((_, i) => norm(row(f.b, `blocks.${Math.floor(i / 2)}.${i % 2 ? 'mlp_out' : 'attn_out'}`, [t]))));
   const longest = Math.max(...lengths.flat(), 1e-9);
   const wide = Math.min(38, p.step * 0.5);
-  d.fade(1 - 0.72 * lens, () => {
+  d.fade(1 - 0.84 * lens, () => {
     p.shown.forEach((t, i) => {
       const mine = t === f.view.token;
       ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest)), g, 'resid', mine ? 0.9 : 0.5);

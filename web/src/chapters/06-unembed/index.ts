@@ -1,4 +1,4 @@
-import { num, percent, tokenText } from '../../i18n/format';
+import { num, percent, prose } from '../../i18n/format';
 import { tokensOf } from '../common';
 import type { Bundle, Need } from '../../trace/bundle';
 import type { Chapter, View } from '../types';
@@ -30,8 +30,8 @@ export const unembed: Chapter = {
     const top = s?.candidates[0];
     const mine = s?.candidates.find((c) => c.id === s.chosen.id);
     return {
-      word: tokenText(tokensOf(f)[tokensOf(f).length - 1] ?? { text: '' }), vocab: String(f.b.model.vocab), d: String(f.b.model.d_model), top: top ? tokenText(top) : '…', logit: top ? num(top.logit) : '…', scaled: top ? num(top.scaled) : '…',
-      topProb: top ? percent(top.prob) : '…', temperature: num(f.settings.temperature, 1), k: String(f.settings.top_k), p: num(f.settings.top_p), kept: String(s?.kept ?? ''), total: String(s?.total ?? ''), u: s?.u == null ? '—' : num(s.u, 4), seed: String(f.settings.seed), chosen: s ? tokenText(s.chosen) : '…', chosenProb: mine ? percent(mine.final_prob) : '…',
+      word: prose(tokensOf(f)[tokensOf(f).length - 1] ?? { text: '' }), vocab: String(f.b.model.vocab), d: String(f.b.model.d_model), top: top ? prose(top) : '…', logit: top ? num(top.logit) : '…', scaled: top ? num(top.scaled) : '…',
+      topProb: top ? percent(top.prob) : '…', temperature: num(f.settings.temperature, 1), k: String(f.settings.top_k), p: num(f.settings.top_p), kept: String(s?.kept ?? ''), total: String(s?.total ?? ''), u: s?.u == null ? '—' : num(s.u, 4), seed: String(f.settings.seed), chosen: s ? prose(s.chosen) : '…', chosenProb: mine ? percent(mine.final_prob) : '…',
     };
   },
 };

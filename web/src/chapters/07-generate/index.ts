@@ -1,4 +1,4 @@
-import { joined, percent, tokenText } from '../../i18n/format';
+import { joined, percent, prose } from '../../i18n/format';
 import type { Chapter } from '../types';
 import { scene, withoutCache } from './scene';
 
@@ -20,6 +20,6 @@ export const generate: Chapter = {
     const second = steps[1];
     const computed = steps.reduce((s, x) => s + x.computed, 0);
     const plain = g ? withoutCache(g.prompt_tokens, steps.length) : 0;
-    return { prompt: String(g?.prompt_tokens ?? ''), first: first ? tokenText(first) : '…', firstProb: first ? percent(first.prob) : '…', second: second ? tokenText(second) : '…', count: String(steps.length), text: joined(steps).join('').trim(), computed: String(computed), plain: String(plain), saved: plain ? percent(1 - computed / plain) : '…', cached: String(second?.cached ?? '') };
+    return { prompt: String(g?.prompt_tokens ?? ''), first: first ? prose(first) : '…', firstProb: first ? percent(first.prob) : '…', second: second ? prose(second) : '…', count: String(steps.length), text: joined(steps).join('').trim(), computed: String(computed), plain: String(plain), saved: plain ? percent(1 - computed / plain) : '…', cached: String(second?.cached ?? '') };
   },
 };

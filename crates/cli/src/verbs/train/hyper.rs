@@ -1,0 +1,164 @@
+//! Every hyper-parameter as a flag.
+
+use clap::Args;
+use glassformer_train::schedule::Schedule;
+use glassformer_train::{Options, Vocabulary};
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Activation {
+    Gelu,
+    Relu,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ScheduleName {
+    Cosine,
+    Constant,
+    Linear,
+}
+
+/// Each overrides the preset.
+#[derive(Args)]
+#[command(next_help_heading = "Hyper-parameters (default: the preset's)")]
+pub(super) struct Hyper {
+    /// Optimiser steps.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Sequences in a batch.
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Batches whose gradients are added up before a step.
+    #[arg(long)]
+    accumulate: Option<usize>,
+    /// Tokens in a sequence.
+    #[arg(long)]
+    context: Option<usize>,
+    /// Blocks.
+    #[arg(long)]
+    layers: Option<usize>,
+    /// Attention heads per block.
+    #[arg(long)]
+    heads: Option<usize>,
+    /// Width of the residual stream.
+    #[arg(long)]
+    d_model: Option<usize>,
+    /// Neurons of each MLP [default: 4 × d-model].
+    #[arg(long)]
+    d_ff: Option<usize>,
+    /// Activation function of the MLP.
+    #[arg(long, value_enum)]
+    activation: Option<Activation>,
+    /// `chars`, a vocabulary size for byte-level BPE (4096), or a tokenizer.json.
+    #[arg(long, value_name = "chars|SIZE|FILE")]
+    tokenizer: Option<String>,
+    /// Highest learning rate.
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Learning rate at the end of the schedule.
+    #[arg(long)]
+    min_learning_rate: Option<f64>,
+    /// Steps of linear warm-up.
+    #[arg(long)]
+    warmup: Option<u64>,
+    /// What follows the warm-up.
+    #[arg(long, value_enum)]
+    schedule: Option<ScheduleName>,
+    /// Weight decay (matrices only).
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// AdamW's β₁.
+    #[arg(long)]
+    beta1: Option<f32>,
+    /// AdamW's β₂.
+    #[arg(long)]
+    beta2: Option<f32>,
+    /// AdamW's ε.
+    #[arg(long)]
+    eps: Option<f32>,
+    /// Longest gradient; 0 for no clipping.
+    #[arg(long)]
+    clip: Option<f64>,
+    /// Probability of dropout.
+    #[arg(long)]
+    dropout: Option<f32>,
+    /// Seed of parameters, batches and dropout.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Steps between evaluations; each also writes a sample and a checkpoint.
+    #[arg(long)]
+    eval_every: Option<u64>,
+    /// Batches per evaluation.
+    #[arg(long)]
+    eval_batches: Option<usize>,
+    /// Steps between lines of metrics.jsonl.
+    #[arg(long)]
+    log_every: Option<u64>,
+    /// What samples begin with; may be given several times.
+    #[arg(long = "sample", value_name = "TEXT")]
+    samples: Vec<String>,
+    /// Tokens per sample; 0 for none.
+    #[arg(long)]
+    sample_tokens: Option<usize>,
+    /// Part of the corpus kept for validation.
+    #[arg(long)]
+    val_fraction: Option<f64>,
+}
+
+impl Hyper {
+    /// Lays the given flags over `options`.
+    pub(super) fn apply(&self, options: &mut Options) {
+        fn set<T: Clone>(slot: &mut T, flag: Option<&T>) {
+            if let Some(value) = flag {
+                slot.clone_from(value);
+            }
+        }
+        set(&mut options.steps, self.steps.as_ref());
+        set(&mut options.batch_size, self.batch_size.as_ref());
+        set(&mut options.accumulate, self.accumulate.as_ref());
+        set(&mut options.n_ctx, self.context.as_ref());
+        set(&mut options.n_layers, self.layers.as_ref());
+        set(&mut options.n_heads, self.heads.as_ref());
+        set(&mut options.d_model, self.d_model.as_ref());
+        set(&mut options.learning_rate, self.learning_rate.as_ref());
+        set(
+            &mut options.min_learning_rate,
+            self.min_learning_rate.as_ref(),
+        );
+        set(&mut options.warmup, self.warmup.as_ref());
+        set(&mut options.weight_decay, self.weight_decay.as_ref());
+        set(&mut options.beta1, self.beta1.as_ref());
+        set(&mut options.beta2, self.beta2.as_ref());
+        set(&mut options.eps, self.eps.as_ref());
+        set(&mut options.clip, self.clip.as_ref());
+        set(&mut options.dropout, self.dropout.as_ref());
+        set(&mut options.seed, self.seed.as_ref());
+        set(&mut options.eval_every, self.eval_every.as_ref());
+        set(&mut options.eval_batches, self.eval_batches.as_ref());
+        set(&mut options.log_every, self.log_every.as_ref());
+        set(&mut options.sample_tokens, self.sample_tokens.as_ref());
+        set(&mut options.val_fraction, self.val_fraction.as_ref());
+        if self.d_ff.is_some() {
+            options.d_ff = self.d_ff;
+        }
+        if !self.samples.is_empty() {
+            options.sample_prompts.clone_from(&self.samples);
+        }
+        if let Some(activation) = self.activation {
+            options.relu = matches!(activation, Activation::Relu);
+        }
+        if let Some(schedule) = self.schedule {
+            options.schedule = match schedule {
+                ScheduleName::Cosine => Schedule::Cosine,
+                ScheduleName::Constant => Schedule::Constant,
+                ScheduleName::Linear => Schedule::Linear,
+            };
+        }
+        if let Some(tokenizer) = &self.tokenizer {
+            options.vocabulary = match (tokenizer.as_str(), tokenizer.parse()) {
+                ("chars", _) => Vocabulary::Characters,
+                (_, Ok(size)) => Vocabulary::Bpe(size),
+                (file, Err(_)) => Vocabulary::File(file.into()),
+            };
+        }
+    }
+}

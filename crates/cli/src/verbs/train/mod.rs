@@ -1,0 +1,178 @@
+//! `train`: pre-trains a model on text, or fine-tunes one.
+
+mod hyper;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use glassformer_tensor::Pool;
+use glassformer_train::data::{CorpusOptions, DocumentSplit};
+use glassformer_train::setup::{self, Ready, Request, Stage};
+use glassformer_train::{Options, Outcome, PRESETS};
+
+use crate::terminal::{note, style, thousands};
+use crate::{interrupt, source};
+use hyper::Hyper;
+use progress::{Bar, Preparation, duration};
+
+/// Pre-train a model on text files, or fine-tune one with --init.
+///
+/// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text"), any of these as .gz or .zst,
+/// or a folder with nanoGPT's train.bin and val.bin. The run lives in --out: checkpoints, metrics.jsonl, tokenizer.
+/// Ctrl-C saves it; --resume goes on as if it had never stopped.
+#[derive(Args)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+Examples:
+  glassformer train shakespeare.txt --preset nano --out runs/nano
+  glassformer train stories/ --preset tiny-story --out runs/stories --split-documents blank-line
+  glassformer train --resume --out runs/nano
+  glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500"
+)]
+pub(crate) struct Train {
+    /// Text to learn from.
+    corpora: Vec<PathBuf>,
+    /// The run's folder.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Starting point for all hyper-parameters: nano (0.8 M parameters, characters), baby (10.7 M, characters),
+    /// tiny-story (3.5 M, BPE of 4,096).
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS), default_value = "nano")]
+    preset: String,
+    /// Go on with the run in --out; hyper-parameter flags change what it was started with.
+    #[arg(long)]
+    resume: bool,
+    /// Begin with the weights (and tokenizer) of this MODEL: fine-tuning.
+    #[arg(long, value_name = "MODEL")]
+    init: Option<String>,
+    /// Threads; 0 for all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// What separates documents in text files: whole (nothing, one per file), blank-line, or line.
+    #[arg(long, value_enum, default_value = "whole")]
+    split_documents: Split,
+    /// The field of JSON lines that holds the text.
+    #[arg(long, default_value = "text")]
+    text_field: String,
+    #[command(flatten)]
+    hyper: Hyper,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Split {
+    Whole,
+    BlankLine,
+    Line,
+}
+
+impl Train {
+    pub(crate) fn run(&self) -> Result<()> {
+        let stop = interrupt::flag();
+        let pool = Pool::new(self.threads);
+        let mut ready = self.prepare(&pool)?;
+        for text in &ready.notes {
+            note(text);
+        }
+        introduce(&ready, &self.out);
+        let mut bar = Bar::new(ready.trainer.progress.step, ready.trainer.options.steps);
+        let outcome = ready.trainer.run(&pool, &self.out, &stop, &mut bar);
+        bar.bar.finish_and_clear();
+        match outcome? {
+            Outcome::Finished => self.report(&ready),
+            Outcome::Stopped(path) => {
+                eprintln!(
+                    "Stopped at step {}; saved {}.",
+                    ready.trainer.progress.step,
+                    path.display()
+                );
+                eprintln!(
+                    "Go on with: glassformer train --resume --out {}",
+                    self.out.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, pool: &Pool) -> Result<Ready> {
+        let spinner = Preparation::new();
+        let report = |stage: Stage| spinner.show(stage);
+        if self.resume {
+            if !self.corpora.is_empty() {
+                bail!(
+                    "--resume takes the corpus of the run in {}; leave the paths out",
+                    self.out.display()
+                );
+            }
+            let change = |options: &mut Options| self.hyper.apply(options);
+            return Ok(setup::resume(&self.out, change, pool, &report)?);
+        }
+        if self.corpora.is_empty() {
+            bail!(
+                "no corpus: name text files or folders to learn from, or go on with a run by --resume"
+            );
+        }
+        let mut options = Options::preset(&self.preset).expect("clap checked the name");
+        self.hyper.apply(&mut options);
+        let split = match self.split_documents {
+            Split::Whole => DocumentSplit::Whole,
+            Split::BlankLine => DocumentSplit::BlankLine,
+            Split::Line => DocumentSplit::Line,
+        };
+        let reading = CorpusOptions {
+            split,
+            text_field: self.text_field.clone(),
+        };
+        let init = match &self.init {
+            Some(model) => {
+                let loaded = source::load(model)?;
+                Some((loaded.model, loaded.tokenizer))
+            }
+            None => None,
+        };
+        let request = Request {
+            corpora: self.corpora.clone(),
+            reading,
+            options,
+        };
+        Ok(setup::start(&self.out, request, init, pool, &report)?)
+    }
+
+    fn report(&self, ready: &Ready) {
+        let progress = &ready.trainer.progress;
+        let best = progress.best_val_loss.unwrap_or(f64::NAN);
+        eprintln!(
+            "Done: {} steps in {}; best validation loss {best:.4} at step {}.",
+            thousands(progress.step),
+            duration(progress.seconds),
+            thousands(progress.best_step)
+        );
+        eprintln!(
+            "Run it with: glassformer generate -m {} \"…\"",
+            self.out.display()
+        );
+    }
+}
+
+/// What is about to be trained, on one line.
+fn introduce(ready: &Ready, out: &Path) {
+    let trainer = &ready.trainer;
+    let d = trainer.model.dimensions();
+    eprintln!(
+        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters; {} tokens per step",
+        style("1", &out.display().to_string()),
+        d.n_layers,
+        d.n_heads,
+        d.d_model,
+        trainer.options.n_ctx,
+        thousands(d.vocab as u64),
+        thousands(trainer.model.parameters.arena().len() as u64),
+        thousands((trainer.train.tokens() * trainer.options.accumulate) as u64),
+    );
+    if trainer.progress.step > 0 {
+        eprintln!("Going on at step {}.", thousands(trainer.progress.step));
+    }
+}

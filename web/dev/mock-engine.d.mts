@@ -1,0 +1,14 @@
+export interface MockEngine {
+  model(): unknown;
+  trace(request: { text: string; ablate?: string[] }): unknown;
+  tensors(id: string, globs: string, rows?: string | null): Buffer;
+  lens(id: string, k?: number): unknown;
+  sample(request: Record<string, unknown>): unknown;
+  generate(request: Record<string, unknown>): unknown;
+  neighbours(id: number, k?: number): unknown;
+  weights(name: string, rows?: string | null, cols?: string | null): Buffer;
+  cell(id: string, site: string, index: number[], k?: number): unknown;
+  vocab(): unknown;
+}
+export function createEngine(options?: { layers?: number; heads?: number; dModel?: number; dFf?: number; nCtx?: number; seed?: number }): MockEngine;
+export function safetensors(tensors: [string, { shape: number[]; data: Float32Array }][]): Buffer;

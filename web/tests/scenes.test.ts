@@ -1,0 +1,94 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { CHAPTERS } from '../src/chapters';
+import { CATALOGUES } from '../src/i18n';
+import { num, percent, signed } from '../src/i18n/format';
+import { cellAt, cellsOf, isTraceSite } from '../src/marks/hit';
+import { toSvg } from '../src/marks/svg';
+import { flatIndex, type Bundle } from '../src/trace/bundle';
+import type { View } from '../src/chapters/types';
+import { bundleOf, draw, engine, SIZES } from './fixture';
+
+let en: { bundle: Bundle; view: View };
+let zh: { bundle: Bundle; view: View };
+let long: { bundle: Bundle; view: View };
+beforeAll(async () => {
+  en = await bundleOf('Once upon a time, there');
+  zh = await bundleOf('从前有一张床');
+  long = await bundleOf('Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3));
+});
+
+const everyStep = CHAPTERS.flatMap((c, i) => c.steps.map((s, j) => [`${c.id}.${s.id}`, i, j] as const));
+
+/** What a number on the stage may look like. */
+const writings = (v: number): string[] => [num(v), num(v, 1), num(v, 3), num(v, 4), signed(v), percent(v), String(v), v === 0 ? '0' : '', ''];
+
+describe.each(everyStep)('%s', (name, chapter, step) => {
+  it('is drawn alike every time, from the trace and the moment alone', () => {
+    for (const p of [0, 0.37, 1]) expect(draw(en.bundle, en.view, chapter, step, p).list).toEqual(draw(en.bundle, en.view, chapter, step, p).list);
+  });
+  it('matches its picture', async () => {
+    const svg = toSvg(draw(en.bundle, en.view, chapter, step, 1).list, SIZES.wide.W, SIZES.wide.H, 'light');
+    await expect(svg).toMatchFileSnapshot(`./pictures/${name}.svg`);
+  });
+  it('shows only numbers of the trace', () => {
+    for (const run of [en, zh, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {
+      for (const c of cellsOf(draw(run.bundle, run.view, chapter, step, p, size).list)) {
+        expect(Number.isNaN(c.value) && c.site !== 'pick:head', `${c.site}[${c.index.join()}]`).toBe(false);
+        expect(writings(c.value), `${c.site}[${c.index.join()}] = ${c.value}`).toContain(c.text);
+        if (!isTraceSite(c.site)) continue;
+        const site = run.bundle.sites.get(c.site);
+        const value = c.site === 'tokens' ? run.bundle.trace.tokens[c.index[0] ?? 0]?.id : c.site === 'probs' && !site ? c.value : site?.data[flatIndex(site.shape, c.index)];
+        expect(Math.fround(c.value), `${c.site}[${c.index.join()}]`).toBe(value === undefined ? NaN : Math.fround(value));
+      }
+    }
+  });
+  it('has no broken geometry and stays within the stage', () => {
+    for (const run of [en, zh, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0, 0.3, 0.6, 1]) {
+      const { list } = draw(run.bundle, run.view, chapter, step, p, size);
+      const { W, H } = SIZES[size];
+      expect(list.length).toBeGreaterThan(0);
+      for (const prim of list) {
+        if (prim.k === 'path') {
+          expect(prim.d).not.toMatch(/NaN|undefined|Infinity/);
+          continue;
+        }
+        expect(Number.isFinite(prim.x) && Number.isFinite(prim.y), `${prim.k} ${JSON.stringify(prim)}`).toBe(true);
+        if (p === 1 && prim.k === 'rect' && prim.cell?.text) expect(prim.x >= -2 && prim.x + prim.w <= W + 2 && prim.y >= -2 && prim.y + prim.h <= H + 2, `${size} ${prim.cell.site} lies outside`).toBe(true);
+        if (prim.k === 'text') expect(prim.text).not.toMatch(/\ufffd|undefined|NaN/);
+      }
+    }
+  });
+  it('mentions only what it knows', () => {
+    const c = CHAPTERS[chapter]!;
+    for (const lang of ['en', 'zh'] as const) {
+      const vars = c.vars({ b: en.bundle, view: en.view, settings: { temperature: 1, top_k: 1, top_p: 1, seed: 1 }, step, steps: c.steps, p: 1, ...SIZES.wide, narrow: false, numbers: true, lang, t: (k) => k });
+      for (const part of ['title', 'story', 'numbers']) for (const [, key] of (CATALOGUES[lang][`ch.${c.id}.${c.steps[step]!.id}.${part}`] ?? '').matchAll(/\{(\w+)\}/g)) {
+        expect(vars, `${lang} ${name}.${part}`).toHaveProperty(key!);
+        expect(vars[key!], key).not.toMatch(/NaN|undefined|\ufffd|…/);
+      }
+    }
+  });
+});
+
+describe('softmax', () => {
+  it('fills one bar: the slices add up to 1 at every moment', () => {
+    const chapter = CHAPTERS.findIndex((c) => c.id === 'attention');
+    const step = CHAPTERS[chapter]!.steps.findIndex((s) => s.id === 'softmax');
+    const shares = cellsOf(draw(en.bundle, en.view, chapter, step, 1).list).filter((c) => c.site.endsWith('.pattern') && c.text !== '');
+    expect(shares.reduce((s, c) => s + c.value, 0)).toBeCloseTo(1, 5);
+  });
+});
+
+describe('a click', () => {
+  it('finds the cell that lies there, and the engine can say where it came from', async () => {
+    const chapter = CHAPTERS.findIndex((c) => c.id === 'attention');
+    const { list } = draw(en.bundle, en.view, chapter, CHAPTERS[chapter]!.steps.length - 5, 1);
+    const target = list.find((p) => p.k === 'rect' && p.cell && isTraceSite(p.cell.site) && p.a > 0.9);
+    if (!target || target.k !== 'rect' || !target.cell) throw new Error('no cell');
+    const hit = cellAt(list, target.x + target.w / 2, target.y + target.h / 2);
+    expect(hit?.datum.site).toBe(target.cell.site);
+    const made = await engine.cell(en.bundle.trace.id, target.cell.site, target.cell.index, 1000);
+    expect(made.recomputed).toBeCloseTo(target.cell.value, 4);
+    expect(cellAt(list, -50, -50)).toBeNull();
+  });
+});
