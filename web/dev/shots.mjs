@@ -1,5 +1,7 @@
 // DEVELOPMENT ONLY: screenshots of chosen moments, to be looked at.
 // node dev/shots.mjs OUT URL 'chapter:step:p,…' size,… lang,… theme,…
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { chromium } from '@playwright/test';
 
 const [out, url, moments, sizes = '1440x900', langs = 'en', themes = 'light', text = ''] = process.argv.slice(2);
@@ -13,6 +15,14 @@ for (const size of sizes.split(',')) {
       const page = await context.newPage();
       page.on('console', (m) => m.type() === 'error' && console.log('console:', m.text()));
       page.on('pageerror', (e) => console.log('pageerror:', e.message, e.stack?.split('\n')[1]));
+      // DIST=1: the page as just built, at the origin of a server that holds an older one inside.
+      if (process.env.DIST === '1') {
+        await page.route((u) => !u.pathname.startsWith('/api/'), (r) => {
+          const path = new URL(r.request().url()).pathname;
+          const file = fileURLToPath(new URL(`../dist${path === '/' ? '/index.html' : path}`, import.meta.url));
+          return existsSync(file) ? r.fulfill({ path: file }) : r.abort();
+        });
+      }
       await page.goto(`${url}#lang=${lang}${text ? `&text=${encodeURIComponent(text)}` : ''}&${process.env.HASH ?? ''}`);
       await page.waitForFunction(() => window.__glassformer?.ready, null, { timeout: 20000 });
       const list = moments === 'all' ? await page.evaluate(() => window.__glassformer.chapters().flatMap((c) => c.steps.map((s) => `${c.id}:${s}:1`))) : moments.split(',');

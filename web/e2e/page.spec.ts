@@ -227,7 +227,8 @@ test('reduced motion shows steps as cuts', async ({ browser }) => {
 for (const [width, height] of [[1440, 900], [1024, 768], [390, 844], [360, 740]] as const) {
   for (const theme of ['light', 'dark'] as const) {
     test(`axe and pictures at ${width}×${height}, ${theme}`, async ({ browser }) => {
-      const page = await browser.newPage({ viewport: { width, height }, colorScheme: theme, baseURL: test.info().project.use.baseURL });
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, baseURL: test.info().project.use.baseURL });
+      const page = await context.newPage();
       for (const lang of ['en', 'zh'] as const) {
         await page.goto('about:blank');
         await open(page, `#lang=${lang}&depth=formula`);
@@ -241,7 +242,7 @@ for (const [width, height] of [[1440, 900], [1024, 768], [390, 844], [360, 740]]
           await page.screenshot({ path: `test-results/${chapter}-${step}-${width}x${height}-${lang}-${theme}.png` });
         }
       }
-      await page.close();
+      await context.close();
     });
   }
 }

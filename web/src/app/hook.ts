@@ -46,7 +46,7 @@ export function installHook(store: Store, list: () => DisplayList, progress: () 
       return progress();
     },
     get ready() {
-      return store.ready;
+      return store.complete;
     },
     get traceId() {
       return store.bundle?.trace.id ?? null;

@@ -6,7 +6,7 @@ import { translate, type Lang } from '../i18n';
 import type { Datum } from '../marks/types';
 import type { Theme } from '../marks/palette';
 import { advance } from '../timeline/timeline';
-import { emptyBundle, type Bundle } from '../trace/bundle';
+import { emptyBundle, type Bundle, type Need } from '../trace/bundle';
 import { EngineError, type Engine } from '../trace/engine';
 import { isMissing, load } from '../trace/loader';
 import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
@@ -50,7 +50,7 @@ export class Store {
   private defaultText = true;
   private headChosen = false;
   private headPicked = false;
-  private loading = false;
+  private readonly jobs = new Map<string, Promise<void>>();
   private saved: Saved = { settings: {} };
 
   constructor(private readonly engine: Engine) {}
@@ -61,10 +61,18 @@ export class Store {
   get step(): number {
     return placeOf(this.place).step;
   }
+  /** Can the picture be drawn? */
   get ready(): boolean {
     void this.version;
-    const b = this.bundle;
-    return b !== null && this.chapter.needs(this.view, b).every((n) => !isMissing(b, n));
+    return this.bundle !== null && this.missing(this.bundle).every((n) => n.later);
+  }
+  /** Has everything come, also what the picture could begin without? */
+  get complete(): boolean {
+    void this.version;
+    return this.bundle !== null && this.missing(this.bundle).length === 0;
+  }
+  private missing(b: Bundle): Need[] {
+    return this.chapter.needs(this.view, b).filter((n) => isMissing(b, n));
   }
   t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);
 
@@ -126,24 +134,27 @@ export class Store {
     this.busy = false;
   }
 
-  /** Loads what the chapter needs; some needs are only known once others have come. */
+  /** Loads what the chapter needs: first what the picture cannot be drawn without. Some needs are only known once others have come. */
   async fill(): Promise<void> {
-    const b = this.bundle;
-    if (!b || this.loading) return;
-    this.loading = true;
-    try {
-      for (let round = 0; round < 4 && !this.ready; round++) {
-        const needs = this.chapter.needs(this.view, b).filter((n) => isMissing(b, n));
-        if (!needs.length) break;
-        await load(this.engine, b, needs, $state.snapshot(this.settings), Math.min(LOOP_LENGTH, Math.max(1, b.model.n_ctx - b.trace.tokens.length)));
-        this.version++;
-      }
-    } finally {
-      this.loading = false;
+    for (let round = 0; round < 6; round++) {
+      const b = this.bundle;
+      const missing = b ? this.missing(b) : [];
+      if (!b || !missing.length) return;
+      const first = missing.filter((n) => !n.later);
+      await this.fetchOnce(b, first.length ? first : missing);
+      this.version++;
+      this.chooseHead(b);
     }
-    this.chooseHead(b);
-    // While it loaded the visitor may have gone elsewhere.
-    if (b !== this.bundle || !this.ready) await this.fill();
+  }
+
+  /** What is already on its way is waited for, not asked for again. */
+  private fetchOnce(b: Bundle, needs: Need[]): Promise<void> {
+    const settings = $state.snapshot(this.settings);
+    const key = JSON.stringify([b.trace.id, needs, settings]);
+    const loop = Math.min(LOOP_LENGTH, Math.max(1, b.model.n_ctx - b.trace.tokens.length));
+    const job = this.jobs.get(key) ?? load(this.engine, b, needs, settings, loop).finally(() => this.jobs.delete(key));
+    this.jobs.set(key, job);
+    return job;
   }
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
@@ -155,7 +166,7 @@ export class Store {
   }
 
   ensure(): void {
-    if (this.bundle && !this.ready) void this.guard(() => this.fill());
+    if (this.bundle && !this.complete) void this.guard(() => this.fill());
   }
 
   /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */

@@ -3,7 +3,12 @@ import type { Tensor } from './safetensors';
 import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
-export type Need =
+export type Need = Wanted & {
+  /** The picture can begin without it; it is fetched after the rest. */
+  later?: boolean;
+};
+
+type Wanted =
   | { kind: 'sites'; globs: string[] }
   | { kind: 'lens' }
   | { kind: 'sample' }

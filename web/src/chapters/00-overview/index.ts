@@ -16,7 +16,7 @@ export const overview: Chapter = {
     { id: 'draw', seconds: 1.8 },
     { id: 'again', seconds: 4 },
   ],
-  needs: () => [{ kind: 'sites', globs: ['blocks.*.resid_pre', 'blocks.*.resid_post', 'blocks.*.resid_mid', 'blocks.*.pattern'] }, { kind: 'sample' }, { kind: 'generate' }],
+  needs: () => [{ kind: 'sites', globs: ['blocks.*.resid_pre', 'blocks.*.resid_post', 'blocks.*.resid_mid', 'blocks.*.pattern'] }, { kind: 'sample', later: true }, { kind: 'generate', later: true }],
   scene,
   vars: (f) => {
     const top = f.b.sample?.candidates[0];
