@@ -48,15 +48,17 @@ export function createEngine(options = {}) {
   function trace({ text, ablate = [] }) {
     if (typeof text !== 'string' || text.trim() === '') fail(400, 'the text is empty');
     const all = m.tokenizer.encode(text);
-    const tokens = all.slice(0, m.cfg.nCtx);
-    const keptText = Buffer.from(text).subarray(0, tokens.at(-1).end).toString();
-    const kept = all.length > tokens.length ? { tokens_total: all.length, tokens_kept: tokens.length, from: 'start', text: keptText } : null;
+    const cut = Math.max(0, all.length - m.cfg.nCtx);
+    const from = cut ? all[cut].start : 0;
+    const tokens = all.slice(cut).map((t) => ({ ...t, start: t.start - from, end: t.end - from }));
+    const keptText = Buffer.from(text).subarray(from).toString();
+    const kept = cut ? { tokens_total: all.length, tokens_kept: tokens.length, from: 'end', text: keptText } : null;
     const ids = tokens.map((t) => t.id);
     const id = String(next++);
     const sites = forward(m, ids, ablate);
     runs.set(id, { ids, sites });
     while (runs.size > 16) runs.delete(runs.keys().next().value);
-    return { id, text, tokens, kept, sites: [...sites].map(([name, s]) => ({ name, shape: s.shape })) };
+    return { id, text: keptText, tokens, kept, sites: [...sites].map(([name, s]) => ({ name, shape: s.shape })) };
   }
 
   function tensors(id, globs, rows) {
@@ -81,7 +83,7 @@ export function createEngine(options = {}) {
   }
 
   function generate(req) {
-    let ids = m.tokenizer.encode(req.text).slice(0, m.cfg.nCtx).map((t) => t.id);
+    let ids = m.tokenizer.encode(req.text).slice(-m.cfg.nCtx).map((t) => t.id);
     const prompt = ids.length;
     const steps = [];
     for (let s = 0; s < (req.max_tokens ?? 16) && ids.length < m.cfg.nCtx; s++) {

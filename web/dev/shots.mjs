@@ -31,7 +31,7 @@ for (const size of sizes.split(',')) {
         await page.evaluate(([c, s, p]) => window.__glassformer.seek(c, s, Number(p)), [chapter, step, p]);
         await page.waitForFunction(() => window.__glassformer.ready);
         await page.waitForTimeout(160);
-        if (process.env.CLICK) await page.evaluate(async () => { const c = window.__glassformer.cells().at(-1); await window.__glassformer.inspect(c.site, c.index); });
+        if (process.env.CLICK) await page.evaluate(async () => { const c = window.__glassformer.cells().at(-1); if (c) await window.__glassformer.inspect(c.site, c.index); });
         const full = process.env.FULL === '1';
         await page.screenshot({ path: `${out}/${chapter}-${step}-${p}-${size}-${lang}-${theme}.png`, fullPage: full });
       }

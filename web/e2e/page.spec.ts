@@ -1,4 +1,6 @@
 import AxeBuilder from '@axe-core/playwright';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { expect, test, type Page } from '@playwright/test';
 import { num, percent, signed } from '../src/i18n/format';
 import type { Hook } from '../src/app/hook';
@@ -14,7 +16,18 @@ const ready = (page: Page): Promise<unknown> => page.waitForFunction(() => windo
 const where = (page: Page): Promise<{ chapter: string; step: string; playing: boolean; p: number }> => page.evaluate(() => ({ chapter: window.__glassformer?.chapter ?? '', step: window.__glassformer?.step ?? '', playing: window.__glassformer?.playing ?? false, p: window.__glassformer?.p ?? 0 }));
 const chapters = (page: Page): Promise<{ id: string; steps: string[] }[]> => page.evaluate(() => window.__glassformer?.chapters() ?? []);
 
+/** GLASSFORMER_DIST=1: the page as last built, at the origin of a server that holds an older one inside. For development. */
+async function freshPage(page: Page): Promise<void> {
+  if (process.env['GLASSFORMER_DIST'] !== '1') return;
+  await page.route((u) => !u.pathname.startsWith('/api/'), (r) => {
+    const path = new URL(r.request().url()).pathname;
+    const file = resolve('dist', path === '/' ? 'index.html' : path.slice(1));
+    return existsSync(file) ? r.fulfill({ path: file }) : r.abort();
+  });
+}
+
 async function open(page: Page, hash = ''): Promise<void> {
+  await freshPage(page);
   await page.goto(`./${hash}`);
   await ready(page);
 }

@@ -10,17 +10,19 @@ import { bundleOf, draw, engine, SIZES } from './fixture';
 
 let en: { bundle: Bundle; view: View };
 let zh: { bundle: Bundle; view: View };
+let one: { bundle: Bundle; view: View };
 let long: { bundle: Bundle; view: View };
 beforeAll(async () => {
   en = await bundleOf('Once upon a time, there');
   zh = await bundleOf('从前有一张床');
+  one = await bundleOf('a');
   long = await bundleOf('Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3));
 });
 
 const everyStep = CHAPTERS.flatMap((c, i) => c.steps.map((s, j) => [`${c.id}.${s.id}`, i, j] as const));
 
 /** What a number on the stage may look like. */
-const writings = (v: number): string[] => [num(v), num(v, 1), num(v, 3), num(v, 4), signed(v), percent(v), String(v), v === 0 ? '0' : '', ''];
+const writings = (v: number): string[] => [num(v), num(v, 0), num(v, 1), num(v, 3), num(v, 4), signed(v), percent(v), String(v), v === 0 ? '0' : '', ''];
 
 describe.each(everyStep)('%s', (name, chapter, step) => {
   it('is drawn alike every time, from the trace and the moment alone', () => {
@@ -31,7 +33,7 @@ describe.each(everyStep)('%s', (name, chapter, step) => {
     await expect(svg).toMatchFileSnapshot(`./pictures/${name}.svg`);
   });
   it('shows only numbers of the trace', () => {
-    for (const run of [en, zh, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {
+    for (const run of [en, zh, one, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {
       for (const c of cellsOf(draw(run.bundle, run.view, chapter, step, p, size).list)) {
         expect(Number.isNaN(c.value) && c.site !== 'pick:head', `${c.site}[${c.index.join()}]`).toBe(false);
         expect(writings(c.value), `${c.site}[${c.index.join()}] = ${c.value}`).toContain(c.text);
@@ -43,7 +45,7 @@ describe.each(everyStep)('%s', (name, chapter, step) => {
     }
   });
   it('has no broken geometry and stays within the stage', () => {
-    for (const run of [en, zh, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0, 0.3, 0.6, 1]) {
+    for (const run of [en, zh, one, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0, 0.3, 0.6, 1]) {
       const { list } = draw(run.bundle, run.view, chapter, step, p, size);
       const { W, H } = SIZES[size];
       expect(list.length).toBeGreaterThan(0);
@@ -90,5 +92,21 @@ describe('a click', () => {
     const made = await engine.cell(en.bundle.trace.id, target.cell.site, target.cell.index, 1000);
     expect(made.recomputed).toBeCloseTo(target.cell.value, 4);
     expect(cellAt(list, -50, -50)).toBeNull();
+  });
+});
+
+describe('the heads', () => {
+  it('add up, with the bias, to attn_out', async () => {
+    const chapter = CHAPTERS.findIndex((c) => c.id === 'attention');
+    const step = CHAPTERS[chapter]!.steps.findIndex((s) => s.id === 'heads');
+    const shown = cellsOf(draw(en.bundle, en.view, chapter, step, 1).list);
+    const bias = await engine.weights(`blocks.${en.view.layer}.attn.b_O`, [0, 1], [0, 48]);
+    for (const out of shown.filter((c) => c.site.endsWith('attn_out'))) {
+      const dim = out.index[1] as number;
+      // The last number of a head's cell is the entry of the stream that it adds to.
+      const parts = shown.filter((c) => c.site === 'derived:head adds' && c.index[2] === dim);
+      expect(parts.length).toBe(en.bundle.model.n_heads);
+      expect(parts.reduce((s, c) => s + c.value, bias.data[dim] as number)).toBeCloseTo(out.value, 4);
+    }
   });
 });

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Dimensions;
+
 /// A place in the forward pass. Shapes: T positions, D d_model, H heads, E d_head, F d_ff, V vocab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
@@ -108,6 +110,32 @@ impl Site {
     /// A value inside block `layer`.
     pub fn block(layer: usize, site: BlockSite) -> Self {
         Self::Block { layer, site }
+    }
+
+    /// The shape of its value for one sequence of `positions` tokens, all of them new.
+    pub fn shape(self, dimensions: &Dimensions, positions: usize) -> Vec<usize> {
+        let Dimensions {
+            n_heads,
+            n_kv_heads,
+            d_model,
+            d_head,
+            d_ff,
+            vocab,
+            ..
+        } = *dimensions;
+        let t = positions;
+        match self {
+            Self::Tokens => vec![t],
+            Self::Logits | Self::Probs => vec![t, vocab],
+            Self::Block { site, .. } => match site {
+                BlockSite::Q | BlockSite::Z => vec![t, n_heads, d_head],
+                BlockSite::K | BlockSite::V => vec![t, n_kv_heads, d_head],
+                BlockSite::Scores | BlockSite::Pattern => vec![n_heads, t, t],
+                BlockSite::MlpPre | BlockSite::MlpPost => vec![t, d_ff],
+                _ => vec![t, d_model],
+            },
+            Self::Embed | Self::PosEmbed | Self::LnFinal => vec![t, d_model],
+        }
     }
 
     /// Every site of a decoder with `n_layers` blocks, in the order of computation.

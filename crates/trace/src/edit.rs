@@ -1,8 +1,8 @@
 //! Changes to values on their way through the model: ablation, scaling, patching.
 
-use glassformer_model::{BlockSite, Site, ViewMut};
+use glassformer_model::{BlockSite, Dimensions, Site, ViewMut};
 
-use crate::TraceError;
+use crate::{Recorded, TraceError};
 
 /// Which part of a site's value is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,47 @@ impl Edit {
             return Err(error(no_heads(site)));
         }
         Ok(Self { site, part, change })
+    }
+
+    /// Reads `text` as [`Edit::parse`] does; the part gets the values that it has in `recorded`, another run's value at
+    /// the same site (activation patching).
+    pub fn patch(
+        text: &str,
+        recorded: &Recorded,
+        dimensions: &Dimensions,
+        positions: usize,
+    ) -> Result<Self, TraceError> {
+        let edit = Self::parse(text, Change::Scale(0.0))?;
+        // One position may come from a text of any length.
+        let alone = matches!(edit.part, Part::Position(_)) && !is_plane(edit.site);
+        let length = if alone { recorded.shape[0] } else { positions };
+        let needed = edit.site.shape(dimensions, length);
+        if recorded.shape != needed {
+            let reason = format!(
+                "the file has {:?} there, this run {needed:?}; patch from a text of as many tokens",
+                recorded.shape
+            );
+            return Err(TraceError::Edit {
+                edit: text.to_owned(),
+                reason,
+            });
+        }
+        edit.check(dimensions.n_layers, dimensions.n_heads, length)?;
+        let width = if is_plane(edit.site) {
+            length
+        } else {
+            needed[1..].iter().product()
+        };
+        let rows = recorded.data.chunks_exact(width).enumerate();
+        let values = rows
+            .filter_map(|(row, values)| Some(&values[edit.columns(&needed, row, width)?]))
+            .flatten()
+            .copied()
+            .collect();
+        Ok(Self {
+            change: Change::Replace(values),
+            ..edit
+        })
     }
 
     /// Whether it fits a model of these sizes, for a text of `positions` tokens.

@@ -16,4 +16,4 @@ mod trainer;
 pub use error::TrainError;
 pub use optimizer::Optimizer;
 pub use options::{Options, PRESETS, Vocabulary};
-pub use trainer::{Observer, Outcome, StepReport, Trainer, gradient, gradient_of};
+pub use trainer::{Observer, Outcome, StepReport, Trainer, gradient};

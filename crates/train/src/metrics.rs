@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use glassformer_weights::atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -52,7 +53,7 @@ impl MetricsLog {
             })
             .flat_map(|line| [line, "\n"])
             .collect();
-        fs::write(&path, kept).map_err(error)?;
+        atomic::write_file(&path, kept.as_bytes()).map_err(error)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(error)?;
         Ok(Self { path, file })
     }

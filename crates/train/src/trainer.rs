@@ -152,7 +152,7 @@ impl Trainer {
             // Windows of the run's context, which a fine-tuned model's own may exceed.
             let run = self.model.run(pool, buffers);
             let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
-            total += gradient_of(&self.model, pass, [&x, &y], accumulate, gradients);
+            total += gradient(&self.model, pass, [&x, &y], accumulate, gradients);
         }
         let loss = total / (accumulate * size) as f64;
         let step = self.progress.step + 1;
@@ -271,30 +271,9 @@ impl Trainer {
     }
 }
 
-/// Forward and backward over one batch `x, y [B·T]`: adds the gradient of the mean loss ÷ `parts` to `gradients` and
-/// returns the sum of the losses (nats).
+/// Forward and backward over one batch `x, y [B·T]`, cut into sequences as the pass says: adds the gradient of the mean
+/// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats).
 pub fn gradient(
-    model: &Model,
-    pool: &Pool,
-    buffers: &Buffers,
-    mode: Mode<'_>,
-    [x, y]: [&[u32]; 2],
-    parts: usize,
-    gradients: &mut Gradients,
-) -> f64 {
-    let run = model.run(pool, buffers);
-    let n_ctx = model.dimensions().n_ctx.min(x.len());
-    gradient_of(
-        model,
-        Pass::new(run, x.len() / n_ctx, n_ctx, mode),
-        [x, y],
-        parts,
-        gradients,
-    )
-}
-
-/// As [`gradient`], for sequences of another length than the context: the pass says how they are cut.
-pub fn gradient_of(
     model: &Model,
     mut pass: Pass<'_>,
     [x, y]: [&[u32]; 2],

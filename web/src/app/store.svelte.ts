@@ -47,7 +47,6 @@ export class Store {
   helpOpen = $state(false);
 
   private dwell = 0;
-  private defaultText = true;
   private headChosen = false;
   private headPicked = false;
   private readonly jobs = new Map<string, Promise<void>>();
@@ -83,7 +82,6 @@ export class Store {
     await this.guard(async () => {
       this.model = await this.engine.model();
       const asked = this.saved.text ?? this.model.initial_text;
-      this.defaultText = asked === null || asked === undefined;
       this.text = asked ?? this.model.default_text[this.lang];
       await this.run(true);
     });
@@ -200,17 +198,10 @@ export class Store {
     this.version++;
   }
 
-  setLang(lang: Lang): void {
-    this.lang = lang;
-    // The default sentence is in the language of the page; the visitor's own text is left as it is.
-    if (this.defaultText && this.model && this.text === this.model.default_text[lang === 'en' ? 'zh' : 'en']) {
-      this.text = this.model.default_text[lang];
-      const { place, playing } = this;
-      void this.run().then(() => {
-        this.place = place;
-        this.playing = playing;
-      });
-    }
+  /** The sentence that the model offers in the page's language, where another one stands in the box. */
+  get offered(): string | null {
+    const text = this.model?.default_text[this.lang];
+    return text !== undefined && text !== this.text ? text : null;
   }
 
   setSettings(change: Partial<SampleSettings>): void {

@@ -1,11 +1,26 @@
 import { prose, tokenText } from '../i18n/format';
 import type { Draw } from '../marks/draw';
 import { textWidth } from '../marks/measure';
+import { windowOf } from '../marks/tokens';
 import type { Paint } from '../marks/types';
 import { cellsThatFit, firstDims, fullScale, vectorBar, type VectorOptions } from '../marks/vector';
 import { row } from '../trace/bundle';
 import type { Token } from '../trace/wire';
 import type { Frame } from './types';
+
+/** The tokens that a picture of one query has room for: all of them, or those that it attends to most, and itself, in their order. */
+export function attended(f: Frame, d: Draw, max: number): number[] {
+  const T = f.b.trace.tokens.length;
+  const { token, head } = f.view;
+  if (T <= max) return firstDims(T, T);
+  if (token < max) return windowOf(T, token, max);
+  const pattern = row(f.b, `blocks.${f.view.layer}.pattern`, [head, token]);
+  const best = firstDims(token, token)
+    .sort((a, b) => (pattern[b] as number) - (pattern[a] as number))
+    .slice(0, max - 1);
+  d.badge('badge.attended', { n: String(max), total: String(T) });
+  return [...best, token].sort((a, b) => a - b);
+}
 
 /** How far a step has come: 0 before it, 1 after it. A scene asks by name, so that what was shown stays shown. */
 export function prog(f: Frame, id: string): number {

@@ -12,8 +12,9 @@ export interface Thumb {
 export interface WallOptions extends Box {
   layers: number;
   heads: number;
-  rows: readonly number[];
-  weight: (layer: number, head: number, q: number, k: number) => number;
+  /** Squares along each side of a thumbnail. */
+  side: number;
+  weight: (layer: number, head: number, row: number, column: number) => number;
   name: (layer: number, head: number) => string;
   selected: { layer: number; head: number };
   reveal: (layer: number, head: number) => number;
@@ -38,15 +39,15 @@ export function headWall(d: Draw, o: WallOptions): void {
 function thumb(d: Draw, o: WallOptions, l: number, h: number): void {
   const b = thumbBox(o, l, h);
   const active = o.selected.layer === l && o.selected.head === h;
-  const side = b.w / o.rows.length;
+  const side = b.w / o.side;
   d.fade(o.reveal(l, h), () => {
     d.rect(b.x - 2, b.y - 2, b.w + 4, b.h + 4, { r: 5, fill: 'surface', stroke: active ? 'attn' : 'line', sw: active ? 2.5 : 1, cell: { site: 'pick:head', index: [l, h], value: NaN, text: '' } });
-    o.rows.forEach((q, i) => {
-      o.rows.forEach((k, j) => {
-        const w = k <= q ? o.weight(l, h, q, k) : 0;
+    for (let i = 0; i < o.side; i++) {
+      for (let j = 0; j <= i; j++) {
+        const w = o.weight(l, h, i, j);
         if (w > 0.03) d.rect(b.x + side * j, b.y + side * i, side, side, { fill: `attn/${Math.round(Math.min(1, 0.1 + 0.9 * w) * 100) / 100}` });
-      });
-    });
+      }
+    }
     const name = o.name(l, h);
     d.text(b.x + b.w / 2, b.y + b.h + 10, name, { size: 10.5, anchor: 'middle', fill: active ? 'ink' : 'muted', weight: active ? 650 : 450 });
   });

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use glassformer_model::Dimensions;
 use glassformer_tensor::Pool;
-use glassformer_trace::{Change, Edit, Recording, Selection, record};
+use glassformer_trace::{Change, Edit, Recorded, Recording, Selection, record};
 use glassformer_weights::{TensorFile, atomic};
 use serde_json::json;
 
@@ -63,7 +64,7 @@ impl Trace {
         let dimensions = loaded.model.dimensions();
         let selection = Selection::for_model(&self.sites, dimensions.n_layers)?;
         let ids = self.ids(&loaded)?;
-        let edits = self.edits()?;
+        let edits = self.edits(&dimensions, ids.len())?;
         for edit in &edits {
             edit.check(dimensions.n_layers, dimensions.n_heads, ids.len())?;
         }
@@ -116,7 +117,7 @@ impl Trace {
         Ok(ids)
     }
 
-    fn edits(&self) -> Result<Vec<Edit>> {
+    fn edits(&self, dimensions: &Dimensions, positions: usize) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         for text in &self.ablate {
             edits.push(Edit::parse(text, Change::Scale(0.0))?);
@@ -130,14 +131,15 @@ impl Trace {
         }
         for text in &self.replace {
             let (site, file) = pair(text, "SITE=FILE")?;
-            // The site's name alone: a part in brackets says which positions are replaced.
-            let edit = Edit::parse(site, Change::Scale(0.0))?;
-            let (_, values) =
-                TensorFile::open(Path::new(file))?.load_f32(&edit.site.to_string())?;
-            edits.push(Edit {
-                change: Change::Replace(values),
-                ..edit
-            });
+            // The name of the tensor is the site's, without head or position.
+            let named = Edit::parse(site, Change::Scale(0.0))?.site.to_string();
+            let (shape, data) = TensorFile::open(Path::new(file))?.load_f32(&named)?;
+            edits.push(Edit::patch(
+                site,
+                &Recorded { shape, data },
+                dimensions,
+                positions,
+            )?);
         }
         Ok(edits)
     }

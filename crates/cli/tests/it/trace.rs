@@ -95,6 +95,27 @@ fn a_patched_residual_carries_the_other_text() {
     let patched = run(folder.path(), "patched.safetensors", &arguments);
     assert_eq!(patched["logits"], other["logits"]);
     assert_ne!(patched["blocks.2.resid_post"], other["blocks.2.resid_post"]);
+    // One position alone, from a text of another length.
+    let patch = format!("blocks.3.resid_post[2]={}", file.to_str().unwrap());
+    let one = run(
+        folder.path(),
+        "one.safetensors",
+        &["--ids", "41,51,61", "--replace", &patch],
+    );
+    let width = other["blocks.3.resid_post"].0[1];
+    let row = |tensors: &Tensors| tensors["blocks.3.resid_post"].1[2 * width..3 * width].to_vec();
+    assert_eq!(row(&one), row(&other));
+    let whole = format!("blocks.3.resid_post={}", file.to_str().unwrap());
+    let arguments = [
+        "trace",
+        "--ids",
+        "41,51,61",
+        "--replace",
+        &whole,
+        "--out",
+        "x.safetensors",
+    ];
+    assert!(glassformer(arguments).fails().contains("as many tokens"));
 }
 
 #[test]

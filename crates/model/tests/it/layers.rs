@@ -281,9 +281,9 @@ fn each_head_and_sequence_drops_its_own_weights() {
                 .iter()
                 .sum::<f32>()
                 / (t + 1) as f32;
-            for e in 0..d_head {
-                let actual = z.row(b * positions + t)[h * d_head + e];
-                assert!((actual - kept * one[e]).abs() < 1e-6, "b {b}, h {h}, t {t}");
+            let row = &z.row(b * positions + t)[h * d_head..][..d_head];
+            for (actual, value) in row.iter().zip(&one) {
+                assert!((actual - kept * value).abs() < 1e-6, "b {b}, h {h}, t {t}");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use glassformer_model::{Gradients, Mode, Model, Pass, families};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_train::schedule::{Schedule, learning_rate};
-use glassformer_train::{Optimizer, Options, gradient_of};
+use glassformer_train::{Optimizer, Options, gradient};
 use glassformer_weights::TensorFile;
 
 /// Bar for losses, norms and final parameters.
@@ -71,7 +71,7 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
             key: step as u64,
         };
         let pass = Pass::new(model.run(pool, &buffers), batch, positions, mode);
-        let loss = gradient_of(model, pass, [x, y], 1, &mut gradients) / size as f64;
+        let loss = gradient(model, pass, [x, y], 1, &mut gradients) / size as f64;
         let rate = learning_rate(&options, step as u64 + 1);
         let norm = optimizer.step(pool, &mut model.parameters, &gradients, &options, rate);
         let (off, norm_off) = (

@@ -178,7 +178,7 @@ function guesses(f: Frame, d: Draw, p: Plan): void {
   const pick = part(prog(f, 'draw'), 0, 0.35);
   const last = p.shown.length - 1;
   d.fade(show, () => {
-    if (!f.narrow) d.path(`M${p.colX(last)},${p.ys[p.ys.length - 1]}C${p.colX(last)},${p.guess.y - 34} ${p.guess.x - 30},${p.guess.y - 34} ${p.guess.x - 2},${p.guess.y - 14}`, { stroke: 'resid', sw: 3 });
+    if (!f.narrow) d.path(`M${p.colX(last)},${p.ys[p.ys.length - 1]}C${p.colX(last)},${p.guess.y - 34} ${p.guess.x - 30},${p.guess.y - 34} ${p.guess.x - 2},${p.guess.y - 14}`, { stroke: 'resid', sw: 3, a: 1 - part(prog(f, 'again'), 0, 0.06) });
     d.text(p.guess.x, p.guess.y - 14, f.t('scene.next'), { a: f.narrow ? 1 - part(prog(f, 'again'), 0, 0.06) : 1, size: 13, weight: 620, fill: 'muted' });
     barList(d, {
       ...p.guess, labelW: f.narrow ? 84 : Math.min(104, p.guess.w * 0.42), tint: 'resid', full: Math.max(...items.map((c) => c.prob), 1e-9),

@@ -63,13 +63,16 @@ function layout(f: Frame, area: Box, rowH: number): Spelling {
   const bytes = chars.reduce((n, c) => n + c.bytes.length, 0);
   const most = Math.max(1, Math.floor(area.h / rowH));
   const byteW = Math.max(f.narrow ? 23 : 25, Math.min(40, (area.w * Math.min(2, most)) / (bytes + 6) - 4));
+  // Lines of about the same length: no single character is left alone on the last one.
+  const whole = bytes * byteW + chars.length * GAP;
+  const limit = Math.min(area.w, whole / Math.ceil(whole / area.w) + byteW * 4);
   const lines: CharPlace[][] = [[]];
   let x = 0;
   chars.forEach((c, i) => {
     const w = c.bytes.length * byteW + GAP;
     const fresh = i === 0 || c.tokens[0] !== chars[i - 1]?.tokens.at(-1);
     const room = fresh ? tokenRest(chars, i) * byteW : w;
-    if (x > 0 && (x + w > area.w || (fresh && x + Math.min(room, area.w * 0.5) > area.w))) {
+    if (x > 0 && (x + w > area.w || (fresh && x + Math.min(room, area.w * 0.5) > limit))) {
       lines.push([]);
       x = 0;
     }

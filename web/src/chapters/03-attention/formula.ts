@@ -2,12 +2,11 @@
 import { percent } from '../../i18n/format';
 import { stack } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
-import { windowOf } from '../../marks/tokens';
 import type { Box, Paint } from '../../marks/types';
 import { fullScale } from '../../marks/vector';
 import { lerp, part, stagger } from '../../timeline/ease';
 import { row } from '../../trace/bundle';
-import { block, pad, prog, tokensOf, word } from '../common';
+import { attended, block, pad, prog, word } from '../common';
 import type { Frame } from '../types';
 
 /** A vector or a matrix of the trace in small, without numbers: its cells can be clicked all the same. */
@@ -28,7 +27,7 @@ function mini(d: Draw, f: Frame, box: Box, part_: string, tokens: readonly numbe
 
 export function assembled(f: Frame, d: Draw): void {
   const g = prog(f, 'formula');
-  const shown = windowOf(tokensOf(f).length, f.view.token, f.narrow ? 6 : 8).filter((k) => k <= f.view.token);
+  const shown = attended(f, d, f.narrow ? 6 : 8).filter((k) => k <= f.view.token);
   const unit = f.narrow ? 70 : Math.min(118, f.W / 7.4);
   const rowsH = Math.min(unit, shown.length * 16);
   const cy = f.narrow ? 92 : f.H * 0.3;

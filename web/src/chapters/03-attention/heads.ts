@@ -2,10 +2,9 @@
 import { percent } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
 import { headWall } from '../../marks/headwall';
-import { windowOf } from '../../marks/tokens';
 import { cellsThatFit, firstDims, fullScale, vectorBar } from '../../marks/vector';
 import { land, lerp, part, stagger } from '../../timeline/ease';
-import { row, valueAt, weightKey } from '../../trace/bundle';
+import { row, weightKey } from '../../trace/bundle';
 import { block, heading, pad, prog, strip, tokensOf } from '../common';
 import { headName } from '../heads';
 import type { Frame } from '../types';
@@ -66,18 +65,43 @@ export function headsJoin(f: Frame, d: Draw): void {
   d.text(cX - 14, yOut + 18, 'Σ + b_O', { size: 12.5, font: 'mono', anchor: 'end', fill: 'muted', a: part(g, 0.7, 0.8) });
 }
 
+const MOST_SQUARES = 32;
+/** Pooled patterns, kept beside the tensors they were made from: the wall is drawn sixty times a second. */
+const pools = new WeakMap<Float32Array, Map<number, Float32Array>>();
+
+/** A head's pattern in squares of `block` × `block` weights, each as strong as its largest. */
+function pooled(f: Frame, layer: number, head: number, block: number): Float32Array {
+  const T = tokensOf(f).length;
+  const side = Math.ceil(T / block);
+  const data = f.b.sites.get(`blocks.${layer}.pattern`)?.data ?? new Float32Array(0);
+  const known = pools.get(data) ?? new Map<number, Float32Array>();
+  pools.set(data, known);
+  let out = known.get(head);
+  if (!out) {
+    out = new Float32Array(side * side);
+    for (let q = 0; q < T; q++)
+      for (let k = 0; k <= q; k++) {
+        const at = Math.floor(q / block) * side + Math.floor(k / block);
+        out[at] = Math.max(out[at] as number, data[(head * T + q) * T + k] as number);
+      }
+    known.set(head, out);
+  }
+  return out;
+}
+
 export function wall(f: Frame, d: Draw): void {
   const g = prog(f, 'wall');
   const m = pad(f);
   const T = tokensOf(f).length;
   const { n_layers: L, n_heads: H } = f.b.model;
-  const rows = windowOf(T, T - 1, 24);
-  if (rows.length < T) d.badge('badge.tokens', { n: String(rows.length), total: String(T) });
+  const block = Math.ceil(T / MOST_SQUARES);
+  const side = Math.ceil(T / block);
+  if (block > 1) d.badge('badge.pooled', { n: String(block) });
   const top = f.narrow ? 34 : 56;
   d.text(m, top - 20, f.t('scene.wall', { n: L * H }), { size: 13, fill: 'muted' });
   headWall(d, {
-    x: m, y: top, w: f.W - 2 * m, h: f.H - top - 8, layers: L, heads: H, rows, labelW: 26,
-    weight: (l, h, q, k) => valueAt(f.b, `blocks.${l}.pattern`, [h, q, k]),
+    x: m, y: top, w: f.W - 2 * m, h: f.H - top - 8, layers: L, heads: H, side, labelW: 26,
+    weight: (l, h, i, j) => pooled(f, l, h, block)[i * side + j] as number,
     name: (l, h) => {
       const { name, score } = headName(f.b, l, h);
       if (name === 'broad') return f.narrow ? '·' : f.t('head.broad');

@@ -2,22 +2,20 @@
 import { num } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
 import { fit } from '../../marks/measure';
-import { windowOf } from '../../marks/tokens';
 import { lerp, part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
-import { block, dot, heading, pad, prog, tokensOf, word } from '../common';
+import { attended, block, dot, heading, pad, prog, word } from '../common';
 import type { Frame } from '../types';
 
 export function maskMatrix(f: Frame, d: Draw): void {
   const g = prog(f, 'mask');
   const m = pad(f);
-  const T = tokensOf(f).length;
-  const shown = windowOf(T, f.view.token, f.narrow ? 6 : 9);
-  if (shown.length < T) d.badge('badge.tokens', { n: String(shown.length), total: String(T) });
+  const shown = attended(f, d, f.narrow ? 6 : 9);
   const labelW = f.narrow ? 62 : 96;
-  const top = f.narrow ? 64 : 96;
-  const cw = Math.min(f.narrow ? 62 : 74, (f.W - 2 * m - labelW) / shown.length);
-  const ch = Math.min(cw * 0.72, (f.H - top - 30) / shown.length);
+  const high = f.narrow ? 64 : 96;
+  const cw = Math.min(f.narrow ? 62 : 104, (f.W - 2 * m - labelW) / shown.length);
+  const ch = Math.min(cw * 0.66, (f.H - high - 20) / shown.length);
+  const top = Math.max(high, (f.H - ch * shown.length) / 2 + (f.narrow ? 14 : 24));
   const x0 = (f.W - labelW - cw * shown.length) / 2 + labelW;
   heading(d, x0, top - (f.narrow ? 44 : 56), f.t('scene.scoresAll', { l: f.view.layer, h: f.view.head }), 'attn', f.narrow ? '' : block(f, 'scores'));
   shown.forEach((k, j) => d.text(x0 + cw * (j + 0.5), top - 14, fit(word(f, k), cw - 4, 12), { size: 12, anchor: 'middle', fill: 'k', weight: 560 }));
@@ -51,7 +49,7 @@ function cell(f: Frame, d: Draw, o: MaskCell): void {
   const index = [f.view.head, o.q, o.k];
   const later = o.k > o.q;
   const open = later ? scoreOf(f, o.q, o.k) : valueAt(f.b, block(f, 'scores'), index);
-  const size = Math.min(12, o.cw / 4.2);
+  const size = Math.min(13.5, o.cw / 4.2);
   const size2 = Math.min(12, o.cw / 4);
   const masked = later && o.fall > 0.6;
   if (!masked) {

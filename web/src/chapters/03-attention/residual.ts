@@ -2,18 +2,16 @@
 import { num } from '../../i18n/format';
 import { arcs } from '../../marks/arcs';
 import type { Draw } from '../../marks/draw';
-import { tokenChip, windowOf } from '../../marks/tokens';
+import { tokenChip } from '../../marks/tokens';
 import { cellsThatFit, cellX, firstDims, fullScale } from '../../marks/vector';
 import { part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
-import { block, norm, pad, prog, strip, tokenAt, tokensOf } from '../common';
+import { attended, block, norm, pad, prog, strip, tokenAt } from '../common';
 import type { Frame } from '../types';
 
 export function tokenRow(f: Frame, d: Draw, y: number, max: number, show = 1): { shown: number[]; x: (i: number) => number; h: number } {
   const m = pad(f);
-  const T = tokensOf(f).length;
-  const shown = windowOf(T, f.view.token, max);
-  if (shown.length < T) d.badge('badge.tokens', { n: String(shown.length), total: String(T) });
+  const shown = attended(f, d, max);
   const step = (f.W - 2 * m) / shown.length;
   const x = (i: number): number => m + step * (i + 0.5);
   const h = f.narrow ? 30 : 36;

@@ -2,11 +2,11 @@
 import { num, percent } from '../../i18n/format';
 import { stack } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
-import { tokenChip, windowOf } from '../../marks/tokens';
+import { tokenChip } from '../../marks/tokens';
 import { cellsThatFit, cellWidth, cellX, fullScale, topDims, vectorBar } from '../../marks/vector';
 import { land, lerp, part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
-import { argmax, block, dot, heading, isOne, pad, prog, strip, tokenAt, tokensOf, word } from '../common';
+import { argmax, attended, block, dot, heading, isOne, pad, prog, strip, tokenAt, word } from '../common';
 import type { Frame } from '../types';
 
 interface Plan {
@@ -30,17 +30,16 @@ interface Plan {
 
 const rowY = (p: Plan, i: number): number => p.top + p.rowH * i;
 
-function plan(f: Frame): Plan {
+function plan(f: Frame, d: Draw): Plan {
   const m = pad(f);
   const { token, head } = f.view;
-  const all = windowOf(tokensOf(f).length, token, f.narrow ? 6 : 9);
-  const shown = all.filter((k) => k <= token);
+  const shown = attended(f, d, f.narrow ? 6 : 9).filter((k) => k <= token);
   const pattern = row(f.b, block(f, 'pattern'), [head, token]);
   const focus = shown[argmax(shown.map((k) => pattern[k] as number))] as number;
   // Before softmax the keys have the room, after it the values.
   const late = isOne(f, 'softmax', 'values');
   const top = f.narrow ? 92 : 118;
-  const rowH = Math.min(46, (f.H - top - (f.narrow ? 92 : 104)) / shown.length);
+  const rowH = Math.min(f.narrow ? 46 : 60, (f.H - top - (f.narrow ? 92 : 104)) / shown.length);
   const chipW = f.narrow ? 60 : Math.min(92, f.W * 0.11);
   const inner = f.W - 2 * m - chipW - 10;
   const kX = m + chipW + 10;
@@ -58,9 +57,7 @@ function plan(f: Frame): Plan {
 }
 
 export function table(f: Frame, d: Draw): void {
-  const p = plan(f);
-  const T = tokensOf(f).length;
-  if (p.shown.length < f.view.token + 1) d.badge('badge.tokens', { n: String(p.shown.length), total: String(T) });
+  const p = plan(f, d);
   asking(f, d, p);
   answering(f, d, p);
   if (p.sW > 0) scores(f, d, p);

@@ -9,6 +9,9 @@ import type { Guess } from '../../trace/wire';
 import { norm, pad, prog, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
 
+/** A length in three figures at most: there is little room beside the river. */
+const size = (v: number): string => num(v, v >= 10 ? 0 : 1);
+
 interface Plan {
   shown: number[];
   x: (i: number) => number;
@@ -79,7 +82,7 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
         const tint = s % 2 ? 'mlp' : 'attn';
         const edge = p.x(i) - (3 + (wide - 3) * (((lengths[i] as number[])[s] as number) / longest)) / 2;
         d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, ((p.ys[0] as number) - (p.ys[1] as number)) * 0.4)), { fill: `${tint}/0.8`, a });
-        if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, num(v, 1), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: num(v, 1) } });
+        if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
       });
     });
   });
