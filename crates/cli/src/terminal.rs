@@ -19,8 +19,21 @@ pub(crate) fn style(code: &str, text: &str) -> String {
 /// One line on standard error.
 pub(crate) fn error(error: &anyhow::Error) {
     // A message may quote what the user gave; line breaks in it must not make it two lines.
-    let line = format!("{error:#}").replace(['\n', '\r'], " ");
+    let line = message(error).replace(['\n', '\r'], " ");
     let _ = writeln!(io::stderr(), "{} {line}", style("1;31", "error:"));
+}
+
+/// The error and its causes, without those that the text before them already tells.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A remark on standard error.
@@ -58,7 +71,19 @@ pub(crate) fn thousands(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::thousands;
+    use super::{message, thousands};
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let inner = anyhow::anyhow!("disk full");
+        let outer = inner
+            .context("cannot save: disk full; make room")
+            .context("the run ended");
+        assert_eq!(
+            message(&outer),
+            "the run ended: cannot save: disk full; make room"
+        );
+    }
 
     #[test]
     fn groups_of_three() {

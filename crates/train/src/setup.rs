@@ -96,7 +96,12 @@ pub fn start(
         progress,
         ..
     } = &ready.trainer;
-    checkpoints.save(model, tokenizer, optimizer, progress)?;
+    let first = checkpoints.save(model, tokenizer, optimizer, progress);
+    // There is no checkpoint before this one that the message could point to.
+    first.map_err(|error| match error {
+        TrainError::Save { path, source } => TrainError::Write { path, source },
+        other => other,
+    })?;
     // Last: the folder is a run once this file stands.
     write(
         &folder.join("tokenizer.json"),

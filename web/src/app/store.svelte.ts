@@ -204,6 +204,11 @@ export class Store {
     return text !== undefined && text !== this.text ? text : null;
   }
 
+  /** Is the text in the box the sentence offered in the other language? */
+  get otherDefault(): boolean {
+    return this.text === this.model?.default_text[this.lang === 'en' ? 'zh' : 'en'];
+  }
+
   setSettings(change: Partial<SampleSettings>): void {
     Object.assign(this.settings, change);
     const b = this.bundle;

@@ -44,10 +44,12 @@ function plan(f: Frame, d: Draw): Plan {
   const inner = f.W - 2 * m - chipW - 10;
   const kX = m + chipW + 10;
   // On a phone the key leaves altogether when the value comes.
-  const [kW, sW, bW, vW] = f.narrow ? (late ? [0, 0, isOne(f, 'softmax') ? inner : 92, inner - 100] : [inner - 66, 60, 0, 0]) : late ? [inner * 0.26, 64, inner * 0.21, inner * 0.53 - 64 - 32] : [inner - 104, 94, 0, 0];
+  const [kW, sW, bWide, vW] = f.narrow ? (late ? [0, 0, isOne(f, 'softmax') ? inner : 92, inner - 100] : [inner - 66, 60, 0, 0]) : late ? [inner * 0.26, 64, inner * 0.21, inner * 0.53 - 64 - 32] : [inner - 104, 94, 0, 0];
   const sX = kX + kW + (kW ? 10 : 0);
   const bX = sX + sW + (sW ? 10 : 0);
-  const vX = bX + bW + (bW ? 12 : 0);
+  const vX = bX + bWide + (bWide ? 12 : 0);
+  // Until the values come, the bars of the weights may use their place.
+  const bW = f.narrow || !late ? bWide : lerp(f.W - m - bX, bWide, part(prog(f, 'values'), 0, 0.15));
   const q = row(f.b, block(f, 'q'), [token, head]);
   const kf = row(f.b, block(f, 'k'), [focus, head]);
   const products = Array.from(q, (v, e) => v * (kf[e] as number));

@@ -130,22 +130,22 @@ function draw(f: Frame, d: Draw): void {
   const g = prog(f, 'draw');
   const m = pad(f);
   const w = f.W - 2 * m;
-  const y = f.narrow ? f.H * 0.36 : f.H * 0.38;
+  const y = f.narrow ? Math.max(96, f.H * 0.3) : f.H * 0.38;
   const h = f.narrow ? 54 : 76;
   const kept = s.candidates.filter((c) => c.kept);
   const grow = part(g, 0.05, 0.4);
-  heading(d, m, y - (f.narrow ? 96 : 128), f.t('scene.oneBar', { n: s.kept }), 'accent');
+  heading(d, m, y - (f.narrow ? 78 : 128), f.t('scene.oneBar', { n: s.kept }), 'accent');
   kept.forEach((c, i) => slice(f, d, { c, i, x: m + w * (c.cumulative - c.final_prob) * grow, y, w: w * c.final_prob * grow, h, lit: c.id === s.chosen.id && g > 0.72, dim: g > 0.72 }));
   for (let i = 0; i <= 4; i++) d.text(m + (w * i) / 4, y + h + 16, num(i / 4), { size: 11.5, font: 'mono', anchor: i === 0 ? 'start' : i === 4 ? 'end' : 'middle', fill: 'muted' });
   if (s.u !== null) needle(f, d, { u: s.u, x: m + w * s.u, y, h, g, m, w });
   const won = part(g, 0.78, 1);
   const mine = kept.find((c) => c.id === s.chosen.id);
   const cw = Math.max(84, chipWidth(s.chosen, 26, w * 0.6));
-  const to = { x: (f.W - cw) / 2, y: y + h + (f.narrow ? 56 : 92) };
+  const to = { x: (f.W - cw) / 2, y: y + h + (f.narrow ? 38 : 92) };
   const from = { x: Math.max(m, Math.min(m + w - cw, m + w * (s.u ?? 0) - cw / 2)), y };
   d.fade(won, () => {
-    tokenChip(d, { x: lerp(from.x, to.x, won), y: lerp(from.y, to.y, won), w: cw, h: 54 }, s.chosen, { active: true, size: 26 });
-    if (mine) d.text(f.W / 2, to.y + 78, f.t('scene.drawn', { p: percent(mine.final_prob), id: s.chosen.id }), { size: 13.5, fill: 'muted', anchor: 'middle' });
+    tokenChip(d, { x: lerp(from.x, to.x, won), y: lerp(from.y, to.y, won), w: cw, h: f.narrow ? 44 : 54 }, s.chosen, { active: true, size: 26 });
+    if (mine) d.text(f.W / 2, to.y + (f.narrow ? 62 : 78), f.t('scene.drawn', { p: percent(mine.final_prob), id: s.chosen.id }), { size: 13.5, fill: 'muted', anchor: 'middle' });
   });
 }
 
