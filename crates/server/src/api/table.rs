@@ -18,7 +18,7 @@ use crate::state::State;
 
 /// Texts that the page begins with.
 const DEFAULT_EN: &str = "Once upon a time, there was a little";
-const DEFAULT_ZH: &str = "从前，有一只小狐狸，它";
+const DEFAULT_ZH: &str = "从前，有一个小女孩，她";
 
 pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
     let shared = state.shared();
