@@ -6,7 +6,6 @@ use glassformer_server::{Explained, Served};
 use glassformer_tensor::Pool;
 
 use crate::source::ModelFlag;
-use crate::terminal::style;
 
 /// Open the animated explainer: every step of the model on your own text.
 ///
@@ -46,7 +45,7 @@ impl Explain {
         runtime.block_on(async {
             let (listener, address) = glassformer_server::bind(self.port).await?;
             let url = format!("http://{address}");
-            println!("Glassformer is at {}", style("1;4", &url));
+            println!("Glassformer is at {url}");
             eprintln!("Ctrl-C ends it.");
             if !self.no_open && open::that_detached(&url).is_err() {
                 eprintln!("No browser could be opened; open the address above yourself.");
