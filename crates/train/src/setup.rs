@@ -107,10 +107,7 @@ pub fn start(
         &folder.join("tokenizer.json"),
         tokenizer.to_json().as_bytes(),
     )?;
-    write(
-        &folder.join(RUN),
-        &serde_json::to_vec_pretty(&ready.request).expect("plain data"),
-    )?;
+    write_request(folder, &ready.request)?;
     Ok(ready)
 }
 
@@ -141,6 +138,8 @@ pub fn resume(
     } = Checkpoints::of(folder).resume()?.ok_or_else(no_run)?;
     let passed_over = |error| format!("passed over a checkpoint: {error}");
     let notes = damaged.iter().map(passed_over).collect();
+    // A checkpoint's sizes are what they are; of the flags, those that can change do so for good.
+    adopt_sizes(&mut request.options, &model);
     let source = Source::open(&request)?;
     let begin = Beginning {
         model,
@@ -148,7 +147,17 @@ pub fn resume(
         progress,
         notes,
     };
-    assemble(folder, request, &source, tokenizer, begin, pool, report)
+    let ready = assemble(folder, request, &source, tokenizer, begin, pool, report)?;
+    write_request(folder, &ready.request)?;
+    Ok(ready)
+}
+
+/// What the run is started, or gone on, with: the next `--resume` takes it from here.
+fn write_request(folder: &Path, request: &Request) -> Result<(), TrainError> {
+    write(
+        &folder.join(RUN),
+        &serde_json::to_vec_pretty(request).expect("plain data"),
+    )
 }
 
 /// Where a run begins or goes on.

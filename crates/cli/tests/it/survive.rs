@@ -198,3 +198,36 @@ fn fine_tuning_begins_with_the_given_weights() {
     let line = glassformer(tiny_run(&corpus, &first, &["--steps", "10"])).fails();
     assert!(line.contains("already holds a run"), "{line}");
 }
+
+#[test]
+fn flags_of_a_resume_hold_for_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let [straight, twice] = ["straight", "twice"].map(|name| folder.path().join(name));
+    for run in [&straight, &twice] {
+        glassformer(tiny_run(&corpus, run, &["--steps", "20"])).ok();
+    }
+    let longer = |run: &Path| {
+        resume(run)
+            .args(["--steps", STEPS, "--context", "4096"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    assert!(
+        longer(&straight).wait().unwrap().success(),
+        "a context beyond the model's is cut to it"
+    );
+    let mut child = longer(&twice);
+    while Checkpoints::of(&twice)
+        .list()
+        .last()
+        .is_none_or(|(step, _)| *step < 40)
+    {
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(resume(&twice).output().unwrap().status.success());
+    assert_eq!(final_state(&straight), final_state(&twice));
+}
