@@ -1,8 +1,8 @@
 //! Slices in, slices out: the arithmetic of the Transformer.
 //!
-//! Level 0. Nothing here knows of tensors, threads, layers or models; every function reads and writes plain
-//! `f32` slices on the calling thread. Who wants several threads splits the rows and calls per part
-//! (`glassformer-tensor` does). Each kernel has a naive `f64` twin in the tests.
+//! Level 0. Nothing here knows of tensors, layers or models; functions read and write plain `f32` slices, on the
+//! calling thread unless they are handed a [`Pool`]. `glassformer-tensor` splits rows over the pool and calls them
+//! per part. Each kernel has a naive `f64` twin in the tests.
 //!
 //! | file | equation |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | [`dropout`], [`random`] | masks from a counter, so that they can be made again |
 //! | [`rows`] | bias, sums over rows, gather and scatter of embedding rows |
 //! | [`adamw`] | one optimiser step over a flat arena |
+//! | [`pool`] | none: the threads that share the work |
 
 mod arch;
 mod exp;
@@ -27,8 +28,10 @@ pub mod dropout;
 pub mod layer_norm;
 pub mod matmul;
 pub mod matrix;
+pub mod pool;
 pub mod random;
 pub mod rows;
 pub mod softmax;
 
 pub use arch::instruction_set;
+pub use pool::Pool;
