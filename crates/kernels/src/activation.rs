@@ -18,6 +18,61 @@ fn gelu_gate(x: f32) -> f32 {
     1.0 / (1.0 + exp(-2.0 * u))
 }
 
+/// Which function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// GELU in the tanh form (GPT-2).
+    GeluTanh,
+    /// max(0, x) (the original Transformer).
+    Relu,
+}
+
+impl Activation {
+    /// Its name in the API and in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GeluTanh => "gelu_tanh",
+            Self::Relu => "relu",
+        }
+    }
+
+    /// f(x).
+    #[inline(always)]
+    pub(crate) fn value(self, x: f32) -> f32 {
+        match self {
+            Self::GeluTanh => x * gelu_gate(x),
+            Self::Relu => relu_value(x),
+        }
+    }
+
+    /// f(x) and f′(x).
+    #[inline(always)]
+    pub(crate) fn value_and_slope(self, x: f32) -> (f32, f32) {
+        match self {
+            Self::GeluTanh => {
+                let gate = gelu_gate(x);
+                (x * gate, gelu_slope(x, gate))
+            }
+            Self::Relu => (relu_value(x), if x > 0.0 { 1.0 } else { 0.0 }),
+        }
+    }
+}
+
+/// max(0, x); this way round NaN stays NaN.
+#[inline(always)]
+fn relu_value(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// gelu′(x), given σ(2u).
+#[inline(always)]
+fn gelu_slope(x: f32, s: f32) -> f32 {
+    // Far out s is exactly 0 or 1 and x² might overflow; the product with s·(1−s) must stay 0 there.
+    let bounded = x.clamp(-1e4, 1e4);
+    let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * bounded * bounded);
+    s + bounded * s * (1.0 - s) * 2.0 * slope
+}
+
 multiversion! {
     /// `y[i] = gelu(x[i])`.
     pub fn gelu(y: &mut [f32], x: &[f32]) {
@@ -33,11 +88,7 @@ multiversion! {
     pub fn gelu_backward(dx: &mut [f32], x: &[f32], dy: &[f32]) {
         assert!(dx.len() == x.len() && dx.len() == dy.len());
         for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-            let s = gelu_gate(x);
-            // Far out s is exactly 0 or 1 and x² might overflow; the product with s·(1−s) must stay 0 there.
-            let bounded = x.clamp(-1e4, 1e4);
-            let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * bounded * bounded);
-            *dx = dy * (s + bounded * s * (1.0 - s) * 2.0 * slope);
+            *dx = dy * gelu_slope(x, gelu_gate(x));
         }
     }
 }
@@ -47,8 +98,7 @@ multiversion! {
     pub fn relu(y: &mut [f32], x: &[f32]) {
         assert_eq!(y.len(), x.len());
         for (y, &x) in y.iter_mut().zip(x) {
-            // This way round NaN stays NaN.
-            *y = if x < 0.0 { 0.0 } else { x };
+            *y = relu_value(x);
         }
     }
 }

@@ -5,23 +5,27 @@
 
 use std::sync::OnceLock;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Each has what the one before has, and more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Level {
     Baseline,
     Avx2,
     Avx512,
+    /// AVX-512 with `vdpbf16ps`.
+    Avx512Bf16,
 }
 
-/// The widest level this processor has; `GLASSFORMER_ISA=baseline|avx2` narrows it (for tests and measurements).
+/// The widest level this processor has; `GLASSFORMER_ISA=baseline|avx2|avx512` narrows it (tests, measurements).
 pub(crate) fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let widest = detect();
-        match std::env::var("GLASSFORMER_ISA").as_deref() {
+        let allowed = match std::env::var("GLASSFORMER_ISA").as_deref() {
             Ok("baseline") => Level::Baseline,
-            Ok("avx2") if widest != Level::Baseline => Level::Avx2,
-            _ => widest,
-        }
+            Ok("avx2") => Level::Avx2,
+            Ok("avx512") => Level::Avx512,
+            _ => Level::Avx512Bf16,
+        };
+        detect().min(allowed)
     })
 }
 
@@ -33,7 +37,11 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("fma")
     {
-        Level::Avx512
+        if is_x86_feature_detected!("avx512bf16") {
+            Level::Avx512Bf16
+        } else {
+            Level::Avx512
+        }
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         Level::Avx2
     } else {
@@ -49,6 +57,7 @@ fn detect() -> Level {
 /// Name of the instruction set in use, for `glassformer info`.
 pub fn instruction_set() -> &'static str {
     match level() {
+        Level::Avx512Bf16 => "avx512+bf16",
         Level::Avx512 => "avx512",
         Level::Avx2 => "avx2+fma",
         Level::Baseline => "baseline",
@@ -80,7 +89,7 @@ macro_rules! multiversion {
             match $crate::arch::level() {
                 // SAFETY: `level` returned this value only after detecting these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::arch::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::arch::Level::Avx512 | $crate::arch::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::arch::Level::Avx2 => unsafe { avx2($($arg),*) },

@@ -6,7 +6,8 @@
 //!
 //! | file | equation |
 //! |---|---|
-//! | [`matrix`], [`matmul`] | C = A·B (+ C), any strides |
+//! | [`product`] | C = A·B, operands laid out for the processor, each tile finished while warm |
+//! | [`matrix`], [`matmul`] | C = A·B (+ C), any strides: the portable form |
 //! | [`layer_norm`] | y = (x − μ)/σ · w + b |
 //! | [`activation`] | GELU (tanh form), ReLU |
 //! | [`softmax`] | exp(x − max)/Σ |
@@ -15,10 +16,11 @@
 //! | [`dropout`], [`random`] | masks from a counter, so that they can be made again |
 //! | [`rows`] | bias, sums over rows, gather and scatter of embedding rows |
 //! | [`adamw`] | one optimiser step over a flat arena |
-//! | [`pool`] | none: the threads that share the work |
+//! | [`pool`], [`memory`] | none: the threads that share the work, the memory that they work on |
 
 mod arch;
 mod exp;
+mod vector;
 
 pub mod activation;
 pub mod adamw;
@@ -28,7 +30,9 @@ pub mod dropout;
 pub mod layer_norm;
 pub mod matmul;
 pub mod matrix;
+pub mod memory;
 pub mod pool;
+pub mod product;
 pub mod random;
 pub mod rows;
 pub mod softmax;

@@ -9,6 +9,7 @@ mod isa;
 mod layer_norm;
 mod matmul;
 mod pool;
+mod product;
 mod rows;
 mod softmax;
 mod support;

@@ -1,0 +1,305 @@
+//! The gradient of attention, from log Σ exp of each row of scores.
+//!
+//! With P = exp(score − log Σ exp) the pattern, made again, and dP = dz·vᵀ (Dao et al. 2022, algorithm 4):
+//!
+//! dv = Pᵀ·dz; dS = P∘(dP − rowsum(dz∘z)); dq = scale·dS·k; dk = scale·dSᵀ·q.
+//!
+//! With dropout, P is replaced by P∘mask in dv, and dP by dP∘mask; rowsum(dz∘z) is rowsum(P∘dP) with either.
+//!
+//! Departure: queries go in blocks of [`QUERIES`], keys in blocks of [`KEYS`]. A tile of scores and the same tile of dP
+//! are made together, and P and dS go from the first-level cache straight into the layouts of the three products
+//! that need them. Tiles in which no query sees a key are left out.
+
+use std::cell::RefCell;
+
+use super::forward::{Space, right, right_transposed, rounded, write_row};
+use super::{Head, Input, Shape, head};
+use crate::Pool;
+use crate::arch::multiversion;
+use crate::dropout::Mask;
+use crate::exp::exp;
+use crate::memory::Block;
+use crate::pool::Parts;
+use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
+
+/// Queries handled at a time.
+const QUERIES: usize = 64;
+/// Keys handled at a time: a multiple of a panel's columns, and even.
+const KEYS: usize = 4 * RIGHT;
+
+/// What the forward pass leaves for the backward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a> {
+    /// [B·T,H·E].
+    pub z: Rows<'a>,
+    /// [B,H,T].
+    pub log_sum: &'a [f32],
+}
+
+/// Gradient with respect to fused rows q·k·v: `d_qkv [B·T,(H+2K)·E]` in adjacent rows of precision `kept`,
+/// overwritten. Needs S = T; `dz [B·T,H·E]`.
+pub fn backward(
+    pool: &Pool,
+    shape: Shape,
+    input: Input<'_>,
+    saved: Saved<'_>,
+    dz: Rows<'_>,
+    precision: Precision,
+    (d_qkv, kept): (&mut [u32], Precision),
+) {
+    input.check(&shape);
+    let Shape { batch, queries, keys, heads, kv_heads, d_head: e } = shape;
+    assert_eq!(queries, keys, "gradients are taken over whole sequences");
+    let stride = kept.words((heads + 2 * kv_heads) * e);
+    assert_eq!(d_qkv.len(), batch * queries * stride, "d_qkv");
+    let d_qkv = Parts::new(d_qkv);
+    pool.each(batch * kv_heads, |i| {
+        let (b, kv) = (i / kv_heads, i % kv_heads);
+        let write = |slot: usize, t: usize, row: &[f32]| {
+            let start = (b * queries + t) * stride + kept.words(slot * e);
+            // SAFETY: each head of each sequence has its own columns; heads begin at whole words, as `Rows::columns`
+            // makes sure for the inputs.
+            let out = unsafe { d_qkv.slice(start..start + kept.words(e)) };
+            write_row(out, kept, row);
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let first = kv * shape.group();
+            for h in first..first + shape.group() {
+                let one = HeadGradient {
+                    head: input.head(&shape, b, h),
+                    z: head(saved.z, b, queries, h, e),
+                    dz: head(dz, b, queries, h, e),
+                    log_sum: &saved.log_sum[shape.sums(b, h)],
+                };
+                scratch.head(&one, precision, h == first, |t, row| write(h, t, row));
+            }
+            for t in 0..keys {
+                write(heads + kv, t, &scratch.dk.floats(keys * e)[t * e..][..e]);
+                write(heads + kv_heads + kv, t, &scratch.dv.floats(keys * e)[t * e..][..e]);
+            }
+        });
+    });
+}
+
+/// One query head's inputs.
+struct HeadGradient<'a> {
+    head: Head<'a>,
+    z: Rows<'a>,
+    dz: Rows<'a>,
+    log_sum: &'a [f32],
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A thread's space for one head; grows to the largest that it met.
+#[derive(Default)]
+struct Scratch {
+    queries: Space,
+    d_outputs: Space,
+    /// kᵀ and vᵀ as B [E,S]; k as B [S,E]; q and dz as B [T,E].
+    right: [Space; 5],
+    /// rowsum(dz∘z).
+    inner: Space,
+    dq: Space,
+    dk: Space,
+    dv: Space,
+    block: ScoreBlock,
+}
+
+impl Scratch {
+    /// Adds one head's part to dk and dv (sets them when it is the `first`); each row of dq goes to `write`.
+    fn head(&mut self, one: &HeadGradient<'_>, precision: Precision, first: bool, mut write: impl FnMut(usize, &[f32])) {
+        let Head { shape, q, k, v, .. } = one.head;
+        let (queries, keys, e) = (shape.queries, shape.keys, shape.d_head);
+        let [kt_space, vt_space, k_space, q_space, dz_space] = &mut self.right;
+        let kt = right_transposed(kt_space, k, precision);
+        let vt = right_transposed(vt_space, v, precision);
+        let [k, q_right, dz_right] = [(k_space, k), (q_space, q), (dz_space, one.dz)]
+            .map(|(space, x)| right(space, x, precision));
+        let q = rounded(&mut self.queries, q, precision);
+        let dz = rounded(&mut self.d_outputs, one.dz, precision);
+        let inner = self.inner.floats(queries);
+        row_products(inner, one.dz, one.z);
+        let (dk, dv) = (self.dk.floats(keys * e), self.dv.floats(keys * e));
+        if first {
+            dk.fill(0.0);
+            dv.fill(0.0);
+        }
+        let dq = self.dq.floats(QUERIES * e);
+        for start in (0..queries).step_by(QUERIES) {
+            let end = (start + QUERIES).min(queries);
+            dq.fill(0.0);
+            let last = shape.visible(end - 1);
+            for first in (0..last).step_by(KEYS) {
+                let place = Place {
+                    queries: start..end,
+                    keys: first..(first + KEYS).min(last.next_multiple_of(2)).min(keys),
+                };
+                let (span, columns) = (place.keys.clone(), (place.keys.start, place.keys.end));
+                self.block.fill(one, inner, &place, [q, dz], [kt, vt].map(|x| x.columns(columns.0, columns.1)));
+                let [ds, ds_t, p_t] = self.block.operands(precision, &place);
+                let part = first * e..span.end * e;
+                block(ds, k.rows(span.start, span.end), |tile| add_tile(tile, dq, e));
+                block(ds_t, q_right.rows(start, end), |tile| add_tile(tile, &mut dk[part.clone()], e));
+                block(p_t, dz_right.rows(start, end), |tile| add_tile(tile, &mut dv[part.clone()], e));
+            }
+            for (r, t) in (start..end).enumerate() {
+                write(t, &dq[r * e..][..e]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `inner[t]` = Σₑ a[t,e]·b[t,e].
+    fn row_products(inner: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
+        const RUN: usize = 64;
+        let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
+        for (t, inner) in inner.iter_mut().enumerate() {
+            *inner = 0.0;
+            for first in (0..a.cols).step_by(RUN) {
+                let last = (first + RUN).min(a.cols);
+                let (x, y) = (&mut x[..last - first], &mut y[..last - first]);
+                a.range(t, t + 1).columns(first, last).read(0, x);
+                b.range(t, t + 1).columns(first, last).read(0, y);
+                *inner += crate::arch::sum_by(x.len(), |i| x[i] * y[i]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn add_tile(tile: &mut Tile, out: &mut [f32], stride: usize) {
+        let columns = tile.columns();
+        for (r, row) in tile.rows_mut() {
+            let out = &mut out[r * stride + columns.start..r * stride + columns.end];
+            out.iter_mut().zip(row).for_each(|(out, x)| *out += *x);
+        }
+    }
+}
+
+/// Which block of scores.
+struct Place {
+    queries: std::ops::Range<usize>,
+    keys: std::ops::Range<usize>,
+}
+
+/// dS and P of one block, in the layouts of the products that follow.
+struct ScoreBlock {
+    /// dS as A [queries, keys], rows of KEYS numbers.
+    ds: Block,
+    /// dSᵀ and (P∘mask)ᵀ as A [keys, queries].
+    ds_t: Block,
+    p_t: Block,
+}
+
+impl Default for ScoreBlock {
+    fn default() -> Self {
+        let [ds, ds_t, p_t] = [(); 3].map(|()| Block::zeros(QUERIES * KEYS));
+        Self { ds, ds_t, p_t }
+    }
+}
+
+impl ScoreBlock {
+    /// Computes the block at `place`; the B are already cut to its keys.
+    fn fill(
+        &mut self,
+        one: &HeadGradient<'_>,
+        inner: &[f32],
+        place: &Place,
+        [q, dz]: [Rows<'_>; 2],
+        [kt, vt]: [Right<'_>; 2],
+    ) {
+        let (start, end) = (place.queries.start, place.queries.end);
+        let [q, dz] = [q, dz].map(|x| Left::from(x.range(start, end)));
+        let [ds, ds_t, p_t] = [&mut self.ds, &mut self.ds_t, &mut self.p_t].map(|block| Parts::new(block.words_mut()));
+        let (mut p, mut d) = (Tile::new(), Tile::new());
+        for row in (0..end - start).step_by(LEFT) {
+            let seen = one.head.shape.visible((start + row + LEFT).min(end) - 1);
+            for col in (0..kt.cols()).step_by(RIGHT) {
+                if place.keys.start + col < seen {
+                    p.compute(q, kt, row, col);
+                    d.compute(dz, vt, row, col);
+                    one.combine(&mut p, &mut d, inner, place);
+                } else {
+                    p.blank(row, col, q.rows(), kt.cols());
+                    d.blank(row, col, q.rows(), kt.cols());
+                }
+                let depth = end - start;
+                spread(&p, &d, [&ds, &ds_t, &p_t], q.precision(), depth);
+            }
+        }
+    }
+
+    /// dS, dSᵀ and Pᵀ as they were filled for `place`.
+    fn operands(&self, precision: Precision, place: &Place) -> [Left<'_>; 3] {
+        let (queries, keys) = (place.queries.len(), place.keys.len());
+        let stride = precision.words(KEYS);
+        let ds = Rows::new(self.ds.words(), precision, [queries, keys], stride);
+        let [ds_t, p_t] =
+            [&self.ds_t, &self.p_t].map(|block| Left::in_panels(block.words(), precision, keys, queries));
+        [ds.into(), ds_t, p_t]
+    }
+}
+
+multiversion! {
+    /// Tiles of P and dS into the layouts, which nobody else touches.
+    fn spread(p: &Tile, d: &Tile, out: [&Parts<'_, u32>; 3], precision: Precision, depth: usize) {
+        // SAFETY: one thread writes one block, tile after tile.
+        unsafe {
+            d.to_rows(out[0], precision, precision.words(KEYS));
+            d.to_columns(out[1], precision, depth);
+            p.to_columns(out[2], precision, depth);
+        }
+    }
+}
+
+impl HeadGradient<'_> {
+    /// Scores and dP of one tile to P (after dropout) and dS.
+    fn combine(&self, p: &mut Tile, d: &mut Tile, inner: &[f32], place: &Place) {
+        let scale = self.head.shape.scale();
+        let first = place.keys.start + p.columns().start;
+        let seen = |t: usize| self.head.shape.visible(t).saturating_sub(first);
+        for (r, line) in p.lines_mut() {
+            let t = place.queries.start + r;
+            exponentials(line, scale, self.log_sum[t], seen(t));
+        }
+        for ((r, d), (_, p)) in d.lines_mut().zip(p.lines_mut()) {
+            let t = place.queries.start + r;
+            let mask = self.head.dropout.map(|(mask, plane)| (mask, plane + (t * self.head.shape.keys + first) as u64));
+            score_gradient(d, p, inner[t], scale, mask);
+        }
+        p.clear_outside();
+        d.clear_outside();
+    }
+}
+
+multiversion! {
+    /// exp(scale·x − log_sum) for the first `seen` numbers, 0 for the others.
+    fn exponentials(line: &mut [f32; RIGHT], scale: f32, log_sum: f32, seen: usize) {
+        for x in line.iter_mut() {
+            *x = exp(*x * scale - log_sum);
+        }
+        if seen < RIGHT {
+            line[seen..].fill(0.0);
+        }
+    }
+}
+
+multiversion! {
+    /// d ← scale·p∘(d∘mask − inner), then p ← p∘mask.
+    fn score_gradient(d: &mut [f32; RIGHT], p: &mut [f32; RIGHT], inner: f32, scale: f32, mask: Option<(Mask, u64)>) {
+        if let Some((mask, index)) = mask {
+            crate::dropout::apply(d, mask, index);
+        }
+        for (d, &mut p) in d.iter_mut().zip(&mut *p) {
+            // Where nothing is seen d may be anything, infinities included.
+            *d = if p == 0.0 { 0.0 } else { scale * p * (*d - inner) };
+        }
+        if let Some((mask, index)) = mask {
+            crate::dropout::apply(p, mask, index);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Attention over whole sequences.
+//!
+//! Departure from the pseudo-code: queries go in panels of [`LEFT`] rows and keys in blocks of [`KEYS`], so that scores
+//! live in the first-level cache only. The softmax is taken online (Milakov & Gimelshein 2018; Dao et al. 2022,
+//! algorithm 1): with m the largest score so far and l = Σ exp(score − m), a new block with a larger score first scales
+//! l and z by exp(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
+//! pass: m + ln l = log Σ exp of each row, one number per query.
+
+use std::cell::RefCell;
+
+use super::{Head, Input, Shape};
+use crate::Pool;
+use crate::arch::{max_by, multiversion, sum_by};
+use crate::exp::exp;
+use crate::memory::Block;
+use crate::pool::Parts;
+use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
+
+/// Keys handled at a time: a multiple of a panel's columns, and even.
+const KEYS: usize = 8 * RIGHT;
+
+/// `z [B·T,H·E]` in adjacent rows of precision `kept`, and `log_sum [B,H,T]`; products in `precision`.
+pub fn forward(
+    pool: &Pool,
+    shape: Shape,
+    input: Input<'_>,
+    precision: Precision,
+    (z, kept): (&mut [u32], Precision),
+    log_sum: &mut [f32],
+) {
+    input.check(&shape);
+    let Shape { batch, queries, heads, d_head, .. } = shape;
+    let stride = kept.words(heads * d_head);
+    assert_eq!(z.len(), batch * queries * stride, "z");
+    assert_eq!(log_sum.len(), batch * heads * queries, "a number for each query of each head");
+    let (z, sums) = (Parts::new(z), Parts::new(log_sum));
+    pool.each(batch * heads, |i| {
+        let (b, h) = (i / heads, i % heads);
+        // SAFETY: each head of each sequence has its own numbers.
+        let sums = unsafe { sums.slice(shape.sums(b, h)) };
+        let column = kept.words(h * d_head);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.head(&input.head(&shape, b, h), precision, sums, |t, row| {
+                let start = (b * queries + t) * stride + column;
+                // SAFETY: as above; heads begin at whole words, as `Rows::columns` makes sure for the inputs.
+                let out = unsafe { z.slice(start..start + kept.words(d_head)) };
+                write_row(out, kept, row);
+            });
+        });
+    });
+}
+
+multiversion! {
+    /// Numbers as words of a precision.
+    pub(super) fn write_row(out: &mut [u32], precision: Precision, row: &[f32]) {
+        let row = crate::memory::words(row);
+        match precision {
+            Precision::F32 => out.copy_from_slice(row),
+            Precision::Bf16 => pack::round_row(out, row),
+        }
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A thread's space for one head; grows to the largest that it met.
+#[derive(Default)]
+struct Scratch {
+    /// kᵀ as B [E,S], v as B [S,E], q rounded [T,E].
+    keys: Space,
+    values: Space,
+    queries: Space,
+    panel: Option<Box<Panel>>,
+    /// z of a panel [LEFT,E].
+    z: Space,
+}
+
+/// What one panel of queries needs.
+struct Panel {
+    scores: [f32; LEFT * KEYS],
+    pattern: [u32; LEFT * KEYS],
+}
+
+/// A block that grows.
+#[derive(Default)]
+pub(super) struct Space(Option<Block>);
+
+impl Space {
+    /// The first `len` words, whatever is in them.
+    pub(super) fn floats(&mut self, len: usize) -> &mut [f32] {
+        if self.0.as_ref().is_none_or(|block| block.len() < len) {
+            self.0 = Some(Block::zeros(len));
+        }
+        let block = self.0.as_mut().expect("just made");
+        &mut block[..len]
+    }
+
+    /// The first `len` words, whatever is in them.
+    pub(super) fn words(&mut self, len: usize) -> &mut [u32] {
+        crate::memory::words_mut(self.floats(len))
+    }
+}
+
+/// `x` where it lies if it is of this precision already, else rounded into `space`.
+pub(super) fn rounded<'a>(space: &'a mut Space, x: Rows<'a>, precision: Precision) -> Rows<'a> {
+    if x.precision == precision {
+        return x;
+    }
+    let width = precision.words(x.cols);
+    let words = space.words(x.rows * width);
+    pack::rows(&Pool::single(), words, precision, x);
+    Rows::new(words, precision, [x.rows, x.cols], width)
+}
+
+/// `x` as B.
+pub(super) fn right<'a>(space: &'a mut Space, x: Rows<'_>, precision: Precision) -> Right<'a> {
+    let words = space.words(Right::len(precision, x.rows, x.cols));
+    pack::right(&Pool::single(), words, precision, x);
+    Right::new(words, precision, x.rows, x.cols)
+}
+
+/// `xᵀ` as B.
+pub(super) fn right_transposed<'a>(space: &'a mut Space, x: Rows<'_>, precision: Precision) -> Right<'a> {
+    let words = space.words(Right::len(precision, x.cols, x.rows));
+    pack::right_transposed(&Pool::single(), words, precision, x);
+    Right::new(words, precision, x.cols, x.rows)
+}
+
+impl Scratch {
+    /// One head: log Σ exp into `log_sum [T]`, each row of z to `write`.
+    fn head(
+        &mut self,
+        head: &Head<'_>,
+        precision: Precision,
+        log_sum: &mut [f32],
+        mut write: impl FnMut(usize, &[f32]),
+    ) {
+        let (queries, e) = (head.q.rows, head.shape.d_head);
+        let kt = right_transposed(&mut self.keys, head.k, precision);
+        let v = right(&mut self.values, head.v, precision);
+        let q = rounded(&mut self.queries, head.q, precision);
+        let panel = self.panel.get_or_insert_with(|| {
+            Box::new(Panel {
+                scores: [0.0; LEFT * KEYS],
+                pattern: [0; LEFT * KEYS],
+            })
+        });
+        let z = self.z.floats(LEFT * e);
+        for start in (0..queries).step_by(LEFT) {
+            let end = (start + LEFT).min(queries);
+            let state = panel.queries(head, [q.range(start, end)], [kt, v], start, z);
+            for (r, t) in (start..end).enumerate() {
+                let [max, sum] = state[r];
+                log_sum[t] = max + sum.ln();
+                let row = &mut z[r * e..][..e];
+                scale(row, 1.0 / sum);
+                write(t, row);
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn scale(row: &mut [f32], factor: f32) {
+        row.iter_mut().for_each(|x| *x *= factor);
+    }
+}
+
+impl Panel {
+    /// A panel of queries from `start` on: z before division into `z`, and (m, l) of each row.
+    fn queries(
+        &mut self,
+        head: &Head<'_>,
+        [q]: [Rows<'_>; 1],
+        [kt, v]: [Right<'_>; 2],
+        start: usize,
+        z: &mut [f32],
+    ) -> [[f32; 2]; LEFT] {
+        let (rows, e, precision) = (q.rows, head.shape.d_head, q.precision);
+        let mut state = [[f32::NEG_INFINITY, 0.0]; LEFT];
+        let last = head.shape.visible(start + rows - 1);
+        for first in (0..last).step_by(KEYS) {
+            let keys = (last - first).min(KEYS);
+            let scores = &mut self.scores;
+            block(q.into(), kt.columns(first, first + keys), |tile| {
+                tile_to_rows(tile, scores, KEYS);
+            });
+            // Whole words of v; what is beyond the last visible key meets a 0 in the pattern.
+            let span = keys.next_multiple_of(2).min(v.depth() - first);
+            let words = precision.words(span);
+            let mut scales = [1.0; LEFT];
+            for r in 0..rows {
+                let row = &mut self.scores[r * KEYS..][..span];
+                let seen = head.shape.visible(start + r).saturating_sub(first).min(keys);
+                let (row, masked) = row.split_at_mut(seen);
+                scales[r] = online(row, head.shape.scale(), &mut state[r]);
+                head.drop_row(row, start + r, first);
+                masked.fill(0.0);
+                write_row(&mut self.pattern[r * words..][..words], precision, &self.scores[r * KEYS..][..span]);
+            }
+            let pattern = Rows::new(&self.pattern, precision, [rows, span], words);
+            block(Left::from(pattern), v.rows(first, first + span), |tile| {
+                add_scaled(tile, z, e, &scales, first == 0);
+            });
+        }
+        state
+    }
+}
+
+multiversion! {
+    /// A tile to its place in rows of `stride`.
+    pub(super) fn tile_to_rows(tile: &mut Tile, out: &mut [f32], stride: usize) {
+        let columns = tile.columns();
+        for (r, row) in tile.rows_mut() {
+            out[r * stride + columns.start..r * stride + columns.end].copy_from_slice(row);
+        }
+    }
+}
+
+multiversion! {
+    /// z ← z·scale + tile; without z's old value when it is the `first` block.
+    fn add_scaled(tile: &mut Tile, z: &mut [f32], e: usize, scales: &[f32; LEFT], first: bool) {
+        let columns = tile.columns();
+        for (r, row) in tile.rows_mut() {
+            let z = &mut z[r * e + columns.start..r * e + columns.end];
+            if first {
+                z.copy_from_slice(row);
+            } else {
+                for (z, x) in z.iter_mut().zip(row) {
+                    *z = *z * scales[r] + *x;
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Replaces `row` by exp(scale·row − m), m the largest so far; updates (m, l); exp(m_old − m).
+    pub(super) fn online(row: &mut [f32], scale: f32, state: &mut [f32; 2]) -> f32 {
+        let [old, sum] = *state;
+        let max = (max_by(row.len(), |i| row[i]) * scale).max(old);
+        if max == f32::NEG_INFINITY {
+            row.fill(0.0);
+            return 1.0;
+        }
+        for x in row.iter_mut() {
+            *x = exp(*x * scale - max);
+        }
+        let factor = exp(old - max);
+        *state = [max, sum * factor + sum_by(row.len(), |i| row[i])];
+        factor
+    }
+}

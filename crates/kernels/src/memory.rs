@@ -1,0 +1,124 @@
+//! Memory for kernels: aligned to cache lines, and in large pages where there is much of it.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use memmap2::MmapMut;
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+const LINE: usize = 16;
+
+/// Bytes from which a block asks the system for large pages: strided reads then miss the page table's cache less.
+const LARGE: usize = 1 << 20;
+
+enum Home {
+    Lines(Box<[Line]>),
+    Pages(MmapMut),
+}
+
+/// An owned run of 32-bit words, zero when new, that begins at a cache line. Read as `f32` (through `Deref`) or as
+/// plain words ([`Block::words`]): every bit pattern is both.
+pub struct Block {
+    home: Home,
+    len: usize,
+}
+
+impl Block {
+    /// `len` words of 0.
+    pub fn zeros(len: usize) -> Self {
+        let bytes = len * size_of::<f32>();
+        let pages = (bytes >= LARGE).then(|| MmapMut::map_anon(bytes));
+        let home = match pages {
+            Some(Ok(map)) => {
+                #[cfg(target_os = "linux")]
+                // A system without large pages says no; the block serves as well.
+                let _ = map.advise(memmap2::Advice::HugePage);
+                Home::Pages(map)
+            }
+            _ => Home::Lines(vec![Line([0.0; LINE]); len.div_ceil(LINE)].into_boxed_slice()),
+        };
+        Self { home, len }
+    }
+
+    /// The block as words.
+    pub fn words(&self) -> &[u32] {
+        words(self)
+    }
+
+    /// The block as words.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        words_mut(self)
+    }
+}
+
+/// `f32` as the words that they are.
+pub fn words(x: &[f32]) -> &[u32] {
+    // SAFETY: both are 32 bits with the same alignment, and every bit pattern is a valid u32.
+    unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) }
+}
+
+/// Words that are `f32`, as such.
+pub(crate) fn floats(x: &[u32]) -> &[f32] {
+    // SAFETY: as for `words`.
+    unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) }
+}
+
+/// `f32` as the words that they are.
+pub fn words_mut(x: &mut [f32]) -> &mut [u32] {
+    // SAFETY: as for `words`; every bit pattern is a valid f32 too.
+    unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
+}
+
+impl From<&[f32]> for Block {
+    fn from(x: &[f32]) -> Self {
+        let mut block = Self::zeros(x.len());
+        block.copy_from_slice(x);
+        block
+    }
+}
+
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Deref for Block {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        let start: *const f32 = match &self.home {
+            Home::Lines(lines) => lines.as_ptr().cast(),
+            Home::Pages(map) => map.as_ptr().cast(),
+        };
+        // SAFETY: both hold at least `len` initialised f32 (a map begins as zeros), at an alignment of 4 or more.
+        unsafe { std::slice::from_raw_parts(start, self.len) }
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        let start: *mut f32 = match &mut self.home {
+            Home::Lines(lines) => lines.as_mut_ptr().cast(),
+            Home::Pages(map) => map.as_mut_ptr().cast(),
+        };
+        // SAFETY: as for `deref`; the block is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(start, self.len) }
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block[{}]", self.len)
+    }
+}

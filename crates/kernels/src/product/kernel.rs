@@ -1,0 +1,177 @@
+//! The inner loop of a product: one panel of A against one panel of B.
+//!
+//! ```text
+//! for each word k:                       a word is one k, or two adjacent ones in bf16
+//!     for each row r of the register tile, for each vector v:
+//!         sum[r][v] += a[k][r] · b[k][v]
+//! ```
+//!
+//! Departure: the sums of a whole register tile stay in registers over all of k, so each load of B serves
+//! `TILE_ROWS` multiply-adds and each broadcast of A `TILE_VECTORS` of them; the multiply-add units stay busy.
+
+use std::sync::OnceLock;
+
+use super::{Precision, RIGHT};
+use crate::arch::{Level, level};
+use crate::vector::{Portable, Vector};
+
+/// Writes the product of `size` (rows of A, columns of a panel of B) over `words` words to `out` [LEFT, RIGHT]; what
+/// lies outside of it there is unspecified. Word k of row r of A is at r·`a_strides[0]` + k·`a_strides[1]`.
+pub(super) type Kernel = unsafe fn(
+    out: *mut f32,
+    size: [usize; 2],
+    words: usize,
+    a: *const u32,
+    a_strides: [usize; 2],
+    b: *const u32,
+);
+
+/// The kernel of this processor.
+pub(super) fn kernel(precision: Precision) -> Kernel {
+    static KERNELS: OnceLock<[Kernel; 2]> = OnceLock::new();
+    let [f32, bf16] = *KERNELS.get_or_init(|| match level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Bf16 => [avx512_f32, avx512_bf16],
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => [avx512_f32, avx512_pairs],
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => [avx2_f32, avx2_pairs],
+        _ => [portable_f32, portable_pairs],
+    });
+    match precision {
+        Precision::F32 => f32,
+        Precision::Bf16 => bf16,
+    }
+}
+
+/// One register tile: ROWS rows × VECTORS vectors.
+///
+/// # Safety
+/// The processor has the instructions of `V`; `a` holds ROWS rows of `words` words at these strides, `b` that many
+/// groups of [`RIGHT`], of which the first VECTORS · LANES are read; `out` is writable in rows of [`RIGHT`].
+#[inline(always)]
+unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: bool>(
+    out: *mut f32,
+    words: usize,
+    mut a: *const u32,
+    [row_stride, word_stride]: [usize; 2],
+    mut b: *const u32,
+) {
+    // SAFETY: the offsets stay within what the caller promises.
+    unsafe {
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        for _ in 0..words {
+            let mut columns = [V::zero(); VECTORS];
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = V::load(b.add(v * V::LANES));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let row = V::splat(a.add(r * row_stride));
+                for (sum, &column) in sums.iter_mut().zip(&columns) {
+                    *sum = if PAIRS {
+                        sum.add_pairs(row, column)
+                    } else {
+                        sum.add_product(row, column)
+                    };
+                }
+            }
+            a = a.add(word_stride);
+            b = b.add(RIGHT);
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                sum.store(out.add(r * RIGHT + v * V::LANES));
+            }
+        }
+    }
+}
+
+/// Covers rows × cols of a panel pair by register tiles, the last ones narrower.
+///
+/// # Safety
+/// As for [`tile`], for whole panels.
+#[inline(always)]
+unsafe fn panels<V: Vector, const PAIRS: bool>(
+    out: *mut f32,
+    [rows, cols]: [usize; 2],
+    words: usize,
+    a: *const u32,
+    strides: [usize; 2],
+    b: *const u32,
+) {
+    let width = V::TILE_VECTORS * V::LANES;
+    let mut row = 0;
+    while row < rows {
+        let height = match rows - row {
+            1 => 1,
+            2 | 3 => 2,
+            4..8 => 4,
+            _ => V::TILE_ROWS,
+        };
+        for col in (0..cols).step_by(width) {
+            let vectors = (cols - col).div_ceil(V::LANES).min(V::TILE_VECTORS);
+            // SAFETY: height ≤ rows − row, so only rows of A are read; col + vectors · LANES ≤ RIGHT, a multiple of
+            // the tile's width.
+            unsafe {
+                let (out, a, b) = (out.add(row * RIGHT + col), a.add(row * strides[0]), b.add(col));
+                match (height, vectors) {
+                    (1, 1) => tile::<V, 1, 1, PAIRS>(out, words, a, strides, b),
+                    (1, 2) => tile::<V, 1, 2, PAIRS>(out, words, a, strides, b),
+                    (1, _) => tile::<V, 1, 3, PAIRS>(out, words, a, strides, b),
+                    (2, 1) => tile::<V, 2, 1, PAIRS>(out, words, a, strides, b),
+                    (2, 2) => tile::<V, 2, 2, PAIRS>(out, words, a, strides, b),
+                    (2, _) => tile::<V, 2, 3, PAIRS>(out, words, a, strides, b),
+                    (4, 1) => tile::<V, 4, 1, PAIRS>(out, words, a, strides, b),
+                    (4, 2) => tile::<V, 4, 2, PAIRS>(out, words, a, strides, b),
+                    (4, _) => tile::<V, 4, 3, PAIRS>(out, words, a, strides, b),
+                    (_, 1) => tile::<V, 8, 1, PAIRS>(out, words, a, strides, b),
+                    (_, 2) => tile::<V, 8, 2, PAIRS>(out, words, a, strides, b),
+                    (_, _) => tile::<V, 8, 3, PAIRS>(out, words, a, strides, b),
+                }
+            }
+        }
+        row += height;
+    }
+}
+
+/// A kernel compiled for one instruction set.
+macro_rules! kernel {
+    ($name:ident, $vector:ty, $pairs:literal $(, $features:literal)?) => {
+        /// # Safety
+        /// As for [`panels`].
+        $(#[target_feature(enable = $features)])?
+        pub(super) unsafe fn $name(
+            out: *mut f32,
+            size: [usize; 2],
+            words: usize,
+            a: *const u32,
+            strides: [usize; 2],
+            b: *const u32,
+        ) {
+            // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
+            unsafe { panels::<$vector, $pairs>(out, size, words, a, strides, b) }
+        }
+    };
+}
+
+kernel!(portable_f32, Portable, false);
+kernel!(portable_pairs, Portable, true);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::panels;
+    use crate::vector::x86::{Avx2, Avx512, Avx512Bf16};
+
+    kernel!(avx2_f32, Avx2, false, "avx2,fma");
+    kernel!(avx2_pairs, Avx2, true, "avx2,fma");
+    kernel!(avx512_f32, Avx512, false, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+    kernel!(avx512_pairs, Avx512, true, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+    kernel!(
+        avx512_bf16,
+        Avx512Bf16,
+        true,
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma"
+    );
+}
+#[cfg(target_arch = "x86_64")]
+use x86::{avx2_f32, avx2_pairs, avx512_bf16, avx512_f32, avx512_pairs};

@@ -1,0 +1,65 @@
+//! C = A·B with operands laid out for the processor, and with work done on each tile of C while it is warm.
+//!
+//! A is [M,K], B is [K,N]. The naive version is three nested loops (`tests/it/product.rs`); the departures:
+//!
+//! 1. **Layout** ([`operand`], [`pack`]). B lies in panels of [`RIGHT`] columns, each panel word by word along K, so the
+//!    inner loop ([`kernel`]) reads it from front to back. A is read row by row where it lies, or in panels of [`LEFT`]
+//!    rows where it is the transpose of what lies in memory. A word is 32 bits: an `f32`, or in [`Precision::Bf16`]
+//!    two adjacent k, which one `vdpbf16ps` multiplies and adds in f32. Odd ends are filled with 0.
+//! 2. **Finishing** ([`tile`], [`finish`]). Each tile [LEFT, RIGHT] of C is handed to a closure as soon as it is there,
+//!    in the first-level cache: bias, activation, residual and the layout for the next product happen without C ever
+//!    going to memory.
+//! 3. **Threads** take blocks of C as they become free. Each element is summed by one thread in one order, so the
+//!    result does not depend on how many there are.
+//!
+//! The panels of B stay in the second-level cache while the rows of A of one block stream past (Goto & van de Geijn
+//! 2008, with the roles of A and B exchanged, as C is row-major here).
+
+pub mod finish;
+mod kernel;
+pub mod operand;
+pub mod pack;
+pub mod tile;
+
+pub use operand::{Left, Precision, Right, Rows};
+pub use tile::Tile;
+
+use crate::Pool;
+
+/// Rows of a tile.
+pub const LEFT: usize = 8;
+/// Columns of a tile, and of a panel of B.
+pub const RIGHT: usize = 48;
+
+/// Tiles in one block of work: down, and across.
+const BLOCK: [usize; 2] = [16, 8];
+
+/// Rows of C in one block of work; the tiles of a block are made in order, by one thread.
+pub const BLOCK_ROWS: usize = BLOCK[0] * LEFT;
+
+/// Computes A·B and gives each tile of it to `finish` once, on whichever thread made it.
+pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile) + Sync) {
+    let blocks = [
+        a.rows().div_ceil(BLOCK_ROWS),
+        b.cols().div_ceil(BLOCK[1] * RIGHT),
+    ];
+    pool.each(blocks[0] * blocks[1], |i| {
+        let first = [i % blocks[0] * BLOCK[0], i / blocks[0] * BLOCK[1]];
+        let (a, b) = (a.panels(first[0], BLOCK[0]), b.panels(first[1], BLOCK[1]));
+        block(a, b, |tile| {
+            tile.shift(first[0] * LEFT, first[1] * RIGHT);
+            finish(tile);
+        });
+    });
+}
+
+/// A·B on the calling thread, tile by tile, row after row of tiles.
+pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
+    let mut tile = Tile::new();
+    for row in (0..a.rows()).step_by(LEFT) {
+        for col in (0..b.cols()).step_by(RIGHT) {
+            tile.compute(a, b, row, col);
+            finish(&mut tile);
+        }
+    }
+}

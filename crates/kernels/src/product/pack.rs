@@ -1,0 +1,188 @@
+//! Laying operands out: row-major numbers into the words of a product.
+//!
+//! In bf16 a word holds the numbers of k = 2w (low half) and 2w + 1 (high half), rounded to nearest even. Where k runs
+//! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
+
+use super::{LEFT, Precision, RIGHT, Rows};
+use crate::arch::multiversion;
+use crate::pool::{Parts, Pool};
+
+/// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
+const STRIP: usize = 8;
+/// Words transposed at a time where k is adjacent in memory.
+const RUN: usize = 64;
+/// Words of output below which another thread does not pay.
+const PIECE: usize = 8192;
+
+/// The upper half of a `f32`, rounded to nearest even: its `bf16`. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    // Rounding could carry a NaN's bits over into infinity or zero.
+    if x.is_nan() { (bits >> 16) | 0x40 } else { rounded }
+}
+
+/// Two numbers in one word.
+#[inline(always)]
+pub(crate) fn pair(low: f32, high: f32) -> u32 {
+    bf16(low) | (bf16(high) << 16)
+}
+
+/// Rounds row-major `f32` to row-major words of `precision`, rows adjacent.
+pub fn rows(pool: &Pool, words: &mut [u32], precision: Precision, x: Rows<'_>) {
+    let width = precision.words(x.cols);
+    let each = (PIECE / width.max(1)).max(1);
+    assert!(words.len() >= x.rows * width, "room for {} rows", x.rows);
+    pool.chunks(&mut words[..x.rows * width], (each * width).max(1), |i, words| {
+        for (r, words) in words.chunks_exact_mut(width).enumerate() {
+            row(words, precision, x.row(i * each + r), x.precision);
+        }
+    });
+}
+
+multiversion! {
+    /// One row: copied, or rounded to pairs.
+    fn row(words: &mut [u32], precision: Precision, x: &[u32], from: Precision) {
+        if precision == from {
+            words.copy_from_slice(x);
+            return;
+        }
+        assert!(precision == Precision::Bf16, "numbers are rounded, never widened");
+        round_row(words, x);
+    }
+}
+
+/// Bits of `f32` to pairs of `bf16`.
+#[inline(always)]
+pub(crate) fn round_row(words: &mut [u32], x: &[u32]) {
+    let pairs = x.chunks_exact(2);
+    if let [last] = pairs.remainder() {
+        words[x.len() / 2] = bf16(f32::from_bits(*last));
+    }
+    for (word, x) in words.iter_mut().zip(pairs) {
+        *word = pair(f32::from_bits(x[0]), f32::from_bits(x[1]));
+    }
+}
+
+/// B [K,N] from its rows.
+pub fn right(pool: &Pool, words: &mut [u32], precision: Precision, b: Rows<'_>) {
+    down_rows::<RIGHT>(pool, words, precision, b);
+}
+
+/// B [K,N] from the rows of its transpose [N,K].
+pub fn right_transposed(pool: &Pool, words: &mut [u32], precision: Precision, b: Rows<'_>) {
+    let panel = RIGHT * precision.words(b.cols);
+    let panels = b.rows.div_ceil(RIGHT);
+    assert!(words.len() >= panels * panel, "room for B");
+    pool.chunks(&mut words[..panels * panel], panel.max(1), |p, panel| {
+        let (first, last) = (p * RIGHT, ((p + 1) * RIGHT).min(b.rows));
+        along_rows(panel, precision, b.range(first, last));
+    });
+}
+
+/// A [M,K] in panels, from the rows of its transpose [K,M].
+pub fn columns(pool: &Pool, words: &mut [u32], precision: Precision, a: Rows<'_>) {
+    down_rows::<LEFT>(pool, words, precision, a);
+}
+
+/// Panels of `W` columns of `x`, k running down its rows.
+fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precision, x: Rows<'_>) {
+    let len = x.cols.div_ceil(W) * W * precision.words(x.rows);
+    let words = Parts::new(&mut words[..len]);
+    // A multiple of the strip, so that no word is shared by two pieces.
+    let each = (PIECE / x.cols.max(1)).next_multiple_of(STRIP).max(STRIP);
+    pool.each(x.rows.div_ceil(each), |i| {
+        for first in (i * each..((i + 1) * each).min(x.rows)).step_by(STRIP) {
+            strip(&words, W, precision, x, first);
+        }
+    });
+}
+
+multiversion! {
+    /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
+    fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
+        let depth = precision.words(x.rows);
+        let last = (first + STRIP).min(x.rows);
+        let (start, end) = (precision.words(first), precision.words(last));
+        for p in 0..x.cols.div_ceil(w) {
+            let cols = (x.cols - p * w).min(w);
+            let range = (p * depth + start) * w..(p * depth + end) * w;
+            // SAFETY: these words of this panel belong to these rows alone (`first` is a multiple of STRIP).
+            let groups = unsafe { words.slice(range) };
+            for (k, group) in groups.chunks_exact_mut(w).enumerate() {
+                let (group, rest) = group.split_at_mut(cols);
+                rest.fill(0);
+                match (precision, x.precision) {
+                    (Precision::F32, _) => group.copy_from_slice(&x.row(first + k)[p * w..][..cols]),
+                    (Precision::Bf16, Precision::F32) => {
+                        let low = &x.row(first + 2 * k)[p * w..][..cols];
+                        if first + 2 * k + 1 < x.rows {
+                            let high = &x.row(first + 2 * k + 1)[p * w..][..cols];
+                            for ((word, &low), &high) in group.iter_mut().zip(low).zip(high) {
+                                *word = pair(f32::from_bits(low), f32::from_bits(high));
+                            }
+                        } else {
+                            for (word, &low) in group.iter_mut().zip(low) {
+                                *word = bf16(f32::from_bits(low));
+                            }
+                        }
+                    }
+                    (Precision::Bf16, Precision::Bf16) => {
+                        let range = p * w / 2..(p * w + cols).div_ceil(2);
+                        let low = &x.row(first + 2 * k)[range.clone()];
+                        let high = (first + 2 * k + 1 < x.rows).then(|| &x.row(first + 2 * k + 1)[range]);
+                        interleave(group, low, high);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Words of two rows of pairs become pairs of the two rows; without a second row its halves are 0.
+#[inline(always)]
+fn interleave(group: &mut [u32], low: &[u32], high: Option<&[u32]>) {
+    let Some(high) = high else {
+        for (two, &low) in group.chunks_mut(2).zip(low) {
+            two[0] = low & 0xffff;
+            if let Some(second) = two.get_mut(1) {
+                *second = low >> 16;
+            }
+        }
+        return;
+    };
+    let odd = group.len() / 2;
+    let pairs = group.chunks_exact_mut(2);
+    for ((two, &low), &high) in pairs.zip(low).zip(high) {
+        two[0] = (low & 0xffff) | (high << 16);
+        two[1] = (low >> 16) | (high & 0xffff_0000);
+    }
+    if group.len() % 2 == 1 {
+        group[2 * odd] = (low[odd] & 0xffff) | (high[odd] << 16);
+    }
+}
+
+multiversion! {
+    /// One panel of B from up to RIGHT rows of its transpose: rounds runs of words, then transposes them.
+    fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>) {
+        let depth = precision.words(x.cols);
+        let mut run = [[0u32; RUN]; RIGHT];
+        for first in (0..depth).step_by(RUN) {
+            let count = RUN.min(depth - first);
+            for (lane, run) in run.iter_mut().enumerate().take(x.rows) {
+                let row = x.row(lane);
+                if precision == x.precision {
+                    run[..count].copy_from_slice(&row[first..first + count]);
+                } else {
+                    round_row(&mut run[..count], &row[2 * first..(2 * (first + count)).min(x.cols)]);
+                }
+            }
+            for (k, group) in panel[first * RIGHT..(first + count) * RIGHT].chunks_exact_mut(RIGHT).enumerate() {
+                for (word, run) in group.iter_mut().zip(&run) {
+                    *word = run[k];
+                }
+            }
+        }
+    }
+}
