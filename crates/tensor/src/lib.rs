@@ -1,13 +1,12 @@
-//! Shapes, buffers and the thread pool: kernels applied to whole tensors, on all threads.
+//! Shapes and buffers: kernels applied to whole tensors, on all threads.
 //!
 //! Level 1. [`Tensor`] is a dense row-major array of `f32` whose memory returns to a [`Buffers`] store when it is
-//! dropped; [`Pool`] splits work over threads; [`ops`] are the kernels of `glassformer-kernels` split over the pool.
+//! dropped; [`Pool`] (from `glassformer-kernels`) splits work over threads; [`ops`] are the kernels of `glassformer-kernels` split over the pool.
 
 mod buffer;
 pub mod ops;
-mod pool;
 mod tensor;
 
 pub use buffer::Buffers;
-pub use pool::Pool;
+pub use glassformer_kernels::Pool;
 pub use tensor::Tensor;

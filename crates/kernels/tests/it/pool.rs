@@ -198,7 +198,9 @@ fn rows_are_whole_in_order_and_not_too_short() {
                 |first, a, b| {
                     assert_eq!(a.len(), b.len() * width);
                     assert_eq!(a[0], first * width);
-                    b.iter_mut().for_each(|b| *b += first + 1);
+                    for b in b {
+                        *b += first + 1;
+                    }
                 },
             );
             let each = pool.rows_each(rows, min_rows);

@@ -37,7 +37,7 @@ pub fn backward(
     let d = w.len();
     let n = dx.len() / d;
     // The same cut as in `forward`: mean and 1/σ lie part by part in `stats`.
-    let each = n.div_ceil(pool.threads()).max(MIN_ROWS);
+    let each = pool.rows_each(n, MIN_ROWS);
     let parts = n.div_ceil(each);
     let mut partial = vec![0.0; parts * 2 * d];
     pool.chunks2((dx, each * d), (&mut partial, 2 * d), |i, dx, sums| {

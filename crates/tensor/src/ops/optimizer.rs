@@ -1,7 +1,6 @@
 //! The optimiser's passes over flat arenas.
 
 use glassformer_kernels::adamw::{self, AdamW};
-use rayon::prelude::*;
 
 use crate::Pool;
 
@@ -26,15 +25,8 @@ pub fn step(
     g: &[f32],
     options: AdamW,
 ) {
-    match pool.rayon() {
-        Some(rayon) if theta.len() > PIECE => rayon.install(|| {
-            theta
-                .par_chunks_mut(PIECE)
-                .zip(m.par_chunks_mut(PIECE))
-                .zip(v.par_chunks_mut(PIECE))
-                .zip(g.par_chunks(PIECE))
-                .for_each(|(((theta, m), v), g)| adamw::step(theta, m, v, g, options));
-        }),
-        _ => adamw::step(theta, m, v, g, options),
-    }
+    let arrays = ((theta, PIECE), (m, PIECE), (v, PIECE), (g, PIECE));
+    pool.split(arrays, |_, (theta, m, v, g)| {
+        adamw::step(theta, m, v, g, options);
+    });
 }

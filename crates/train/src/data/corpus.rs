@@ -149,8 +149,11 @@ impl Corpus {
     /// # Errors
     /// As reading the corpus, and as [`Tokenizer::train_bpe`].
     pub fn learn_bpe(&self, vocab_size: usize, pool: &Pool) -> Result<Tokenizer, DataError> {
-        self.learn(|documents| match pool.rayon() {
-            Some(pool) => pool.install(|| Tokenizer::train_bpe(documents, vocab_size)),
+        // The library brings its own splitting, over rayon: as many threads as the pool has, for this once.
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(pool.threads());
+        let helpers = (pool.threads() > 1).then(|| threads.build().ok()).flatten();
+        self.learn(|documents| match helpers {
+            Some(helpers) => helpers.install(|| Tokenizer::train_bpe(documents, vocab_size)),
             None => Tokenizer::train_bpe(documents, vocab_size),
         })
     }

@@ -5,12 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use glassformer_tensor::Pool;
 use glassformer_tokens::{TokenizeError, Tokenizer};
-use rayon::prelude::*;
 
 use super::corpus::{Corpus, SourceFile};
 use super::documents::Documents;
@@ -179,19 +177,16 @@ impl Work<'_> {
         for (n, text) in batch.iter().enumerate() {
             pieces.extend(tokenizer.pieces(text).map(|piece| (n, piece)));
         }
-        let encode = |(n, piece): (usize, Range<usize>)| {
-            tokenizer
-                .encode(&batch[n][piece])
-                .map(|found| (n, found.ids, found.unknown))
-        };
-        let encoded: Result<Vec<_>, _> = match self.prepare.pool.rayon() {
-            Some(pool) => pool.install(|| pieces.into_par_iter().map(encode).collect()),
-            None => pieces.into_iter().map(encode).collect(),
-        };
+        let mut encoded: Vec<_> = pieces.iter().map(|_| None).collect();
+        self.prepare.pool.chunks(&mut encoded, 1, |i, encoded| {
+            let (n, piece) = pieces[i].clone();
+            encoded[0] = Some(tokenizer.encode(&batch[n][piece]));
+        });
         let mut documents: Vec<Tokens> = batch.iter().map(|_| Tokens::default()).collect();
-        for (n, ids, unknown) in encoded? {
-            documents[n].ids.extend(ids);
-            documents[n].unknown.extend(unknown);
+        for ((n, _), found) in pieces.iter().zip(encoded.into_iter().flatten()) {
+            let found = found?;
+            documents[*n].ids.extend(found.ids);
+            documents[*n].unknown.extend(found.unknown);
         }
         Ok(documents)
     }
