@@ -1,6 +1,7 @@
 //! Work on whole rows: bias, sums, residual addition, and the gather and scatter of embedding rows.
 
 use crate::arch::multiversion;
+use crate::product::Rows;
 
 multiversion! {
     /// `y[i] += x[i]`.
@@ -38,6 +39,24 @@ multiversion! {
         for row in x.chunks_exact(d) {
             for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum += x;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `sums [D] = Σ_rows x [N,D]`, of rows in any precision.
+    pub fn sum_rounded(sums: &mut [f32], x: Rows<'_>) {
+        const RUN: usize = 256;
+        let mut run = [0.0; RUN];
+        for first in (0..x.cols).step_by(RUN) {
+            let last = (first + RUN).min(x.cols);
+            let (part, run) = (x.columns(first, last), &mut run[..last - first]);
+            let sums = &mut sums[first..last];
+            sums.fill(0.0);
+            for r in 0..part.rows {
+                part.read(r, run);
+                sums.iter_mut().zip(&*run).for_each(|(sum, x)| *sum += *x);
             }
         }
     }

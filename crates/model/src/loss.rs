@@ -1,34 +1,52 @@
 //! Next-token cross-entropy straight from the last vectors, in chunks of rows.
 //!
 //! loss = mean_n(log Σ_v exp(x_n·W_U[:,v]) − x_n·W_U[:,target_n]): x [N,D], targets [N]. With N = batch × time rows and
-//! V words, N·V logits would be the largest array of all; only CHUNK·V of them exist at a time, and their gradient takes
-//! their place. Derivatives: dlogits = (softmax − onehot)/N; dx = dlogits·W_Uᵀ; dW_U += xᵀ·dlogits.
+//! V words, N·V logits would be the largest array of all; only a chunk's rows of them exist at a time, small enough to
+//! stay in the last-level cache, and their gradient takes their place. Derivatives: dlogits = (softmax − onehot)/N;
+//! dx = dlogits·W_Uᵀ; dW_U += xᵀ·dlogits, from the gradients of [`GROUP`] rows at a time, rounded as its operand.
 
-use glassformer_kernels::matrix::MatRef;
-use glassformer_tensor::{Tensor, ops::linear, ops::loss as rows};
+use glassformer_kernels::product::finish::{self, Onto};
+use glassformer_kernels::product::{BLOCK_ROWS, Right};
+use glassformer_tensor::ops::loss as rows;
+use glassformer_tensor::ops::product::{PackedRight, Rounded};
+use glassformer_tensor::{Tensor, ops::product::PackedLeft};
 
 use crate::block::{Linear, Storage};
 use crate::{Gradients, Run};
 
-/// Rows whose logits exist at one time.
-const CHUNK: usize = 256;
+/// Most logits that exist at one time: they fit the last-level cache.
+const CHUNK: usize = 1 << 23;
+
+/// Rows whose gradients are kept for one product with them.
+const GROUP: usize = 1024;
+
+/// Rows of a chunk: whole blocks of a product, at most a group.
+fn chunk_rows(vocab: usize) -> usize {
+    (CHUNK / vocab / BLOCK_ROWS * BLOCK_ROWS).clamp(BLOCK_ROWS, GROUP)
+}
 
 /// Σ of the losses (nats) of all rows of `x [N,D]`.
 pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
     assert_eq!(x.rows(), targets.len(), "one target per row");
-    let mut total = 0.0;
-    for (x, targets) in x
-        .data()
-        .chunks(CHUNK * unembed.d_in)
-        .zip(targets.chunks(CHUNK))
-    {
-        let logits = logits(run, unembed, x, targets.len());
-        let mut losses = [0.0; CHUNK];
-        let losses = &mut losses[..targets.len()];
-        rows::losses(run.pool, losses, logits.data(), targets);
-        total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-    }
-    total
+    let mut losses = run.tensor(&[targets.len()]);
+    let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
+    unembed.with_operand(run, |w| {
+        let each = chunk_rows(unembed.d_out);
+        for (i, losses) in losses.data_mut().chunks_mut(each).enumerate() {
+            let range = i * each..i * each + losses.len();
+            let logits = logits(run, &x, range.clone(), w);
+            rows::losses(run.pool, losses, logits.data(), &targets[range]);
+        }
+    });
+    losses.data().iter().map(|&loss| f64::from(loss)).sum()
+}
+
+/// Logits of rows `range` of `x`, [n,V].
+fn logits(run: Run<'_>, x: &Rounded<'_>, range: std::ops::Range<usize>, w: Right<'_>) -> Tensor {
+    let mut logits = run.tensor(&[range.len(), w.cols()]);
+    let a = x.view().range(range.start, range.end).into();
+    finish::store(run.pool, logits.data_mut(), a, w, None, Onto::Nothing);
+    logits
 }
 
 /// As [`sum`]; also the gradient of the *mean* times `weight` with respect to `x`, and that of W_U added to `gradients`.
@@ -41,37 +59,68 @@ pub fn sum_and_gradient(
     gradients: &mut Gradients,
 ) -> (f64, Tensor) {
     assert_eq!(x.rows(), targets.len(), "one target per row");
-    let Linear { d_in, d_out, .. } = *unembed;
-    let w = unembed.matrix(run.parameters.get(unembed.weight));
+    let run = Run { keeps: true, ..run };
     let weight = weight / targets.len() as f32;
+    let mut losses = run.tensor(&[targets.len()]);
     let mut dx = run.like(x);
-    let mut total = 0.0;
-    let chunks = x
-        .data()
-        .chunks(CHUNK * d_in)
-        .zip(dx.data_mut().chunks_mut(CHUNK * d_in));
-    for ((x, dx), targets) in chunks.zip(targets.chunks(CHUNK)) {
-        let mut logits = logits(run, unembed, x, targets.len());
-        let mut losses = [0.0; CHUNK];
-        let losses = &mut losses[..targets.len()];
-        rows::losses_and_gradients(run.pool, losses, logits.data_mut(), targets, weight);
-        total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-        let x = MatRef::new(x, targets.len(), d_in);
-        let d_logits = MatRef::new(logits.data(), targets.len(), d_out);
-        linear::product(run.pool, dx, d_logits, w.t(), false);
-        let dw = gradients.get_mut(unembed.weight);
-        match unembed.storage {
-            Storage::InOut => linear::product(run.pool, dw, x.t(), d_logits, true),
-            Storage::OutIn => linear::product(run.pool, dw, d_logits.t(), x, true),
+    let back = unembed.backward_operand(run);
+    unembed.with_operand(run, |w| {
+        let width = unembed.d_in;
+        let groups = dx.data_mut().chunks_mut(GROUP * width);
+        for (i, (dx, losses)) in groups.zip(losses.data_mut().chunks_mut(GROUP)).enumerate() {
+            let first = i * GROUP;
+            let group = Group {
+                run,
+                unembed,
+                operands: [w, back.view()],
+                x: &Rounded::There(x.as_rows().range(first, first + losses.len())),
+                targets: &targets[first..first + losses.len()],
+                weight,
+            };
+            group.gradient(losses, dx, gradients);
         }
-    }
+    });
+    let total = losses.data().iter().map(|&loss| f64::from(loss)).sum();
     (total, dx)
 }
 
-/// Logits of a chunk of rows, [n,V].
-fn logits(run: Run<'_>, unembed: &Linear, x: &[f32], n: usize) -> Tensor {
-    let mut logits = run.tensor(&[n, unembed.d_out]);
-    let w = unembed.matrix(run.parameters.get(unembed.weight));
-    linear::forward(run.pool, logits.data_mut(), x, w, None);
-    logits
+/// Rows whose logits' gradients are kept together.
+struct Group<'a> {
+    run: Run<'a>,
+    unembed: &'a Linear,
+    /// W_U and W_Uᵀ.
+    operands: [Right<'a>; 2],
+    x: &'a Rounded<'a>,
+    targets: &'a [u32],
+    weight: f32,
+}
+
+impl Group<'_> {
+    fn gradient(&self, losses: &mut [f32], dx: &mut [f32], gradients: &mut Gradients) {
+        let Self { run, unembed, .. } = *self;
+        let (n, vocab) = (losses.len(), unembed.d_out);
+        let x = Rounded::new(run.pool, run.buffers, run.precision, self.x.view());
+        let mut d_logits = run.in_precision(run.precision, &[n, vocab]);
+        let width = d_logits.words().len() / n;
+        let each = chunk_rows(vocab);
+        let chunks = losses.chunks_mut(each).zip(dx.chunks_mut(each * unembed.d_in));
+        for (i, (losses, dx)) in chunks.enumerate() {
+            let range = i * each..i * each + losses.len();
+            let mut logits = logits(run, &x, range.clone(), self.operands[0]);
+            let targets = &self.targets[range.clone()];
+            rows::losses_and_gradients(run.pool, losses, logits.data_mut(), targets, self.weight);
+            let words = &mut d_logits.words_mut()[range.start * width..range.end * width];
+            let source = logits.as_rows();
+            glassformer_kernels::product::pack::rows(run.pool, words, run.precision, source);
+            let a = d_logits.as_rows().range(range.start, range.end).into();
+            finish::store(run.pool, dx, a, self.operands[1], None, Onto::Nothing);
+        }
+        let (left, right) = match unembed.storage {
+            Storage::InOut => (x.view(), d_logits.as_rows()),
+            Storage::OutIn => (d_logits.as_rows(), x.view()),
+        };
+        let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
+        let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
+        unembed.add_weight_gradient(run, left.view(), right.view(), gradients);
+    }
 }

@@ -1,10 +1,12 @@
 //! A network together with its parameters.
 
+use glassformer_kernels::product::Precision;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
+use crate::block::Linear;
 use crate::unembed::Unembed;
-use crate::{Parameters, Pass, Run, Value, WeightName, WeightView};
+use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
 
 /// The sizes that every decoder has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,9 @@ pub trait Network: Send + Sync {
     /// The last stage.
     fn unembed(&self) -> &Unembed;
 
+    /// All linear layers, the unembedding among them.
+    fn linears(&self) -> Vec<Linear>;
+
     /// Where a parameter lies, if this network has it.
     fn weight(&self, name: WeightName) -> Option<WeightView>;
 
@@ -63,16 +68,37 @@ pub struct Model {
     pub network: Box<dyn Network>,
     /// The numbers.
     pub parameters: Parameters,
+    /// What operands of products are rounded to when the model runs.
+    pub precision: Precision,
+    /// Weights laid out beforehand by [`Model::pack`]. Whoever changes the parameters afterwards must drop them.
+    pub packed: Option<PackedWeights>,
 }
 
 impl Model {
+    /// A network bound to parameters of its layout; runs in `f32` until told otherwise.
+    pub fn new(network: Box<dyn Network>, parameters: Parameters) -> Self {
+        Self {
+            network,
+            parameters,
+            precision: Precision::F32,
+            packed: None,
+        }
+    }
+
     /// What layer calls need, from this model and the caller's threads and memory.
     pub fn run<'a>(&'a self, pool: &'a Pool, buffers: &'a Buffers) -> Run<'a> {
         Run {
-            parameters: &self.parameters,
-            pool,
-            buffers,
+            packed: self.packed.as_ref(),
+            precision: self.precision,
+            ..Run::new(&self.parameters, pool, buffers)
         }
+    }
+
+    /// Lays the weights out for products in `precision`, once, for a model that is only run from now on.
+    pub fn pack(&mut self, pool: &Pool, precision: Precision) {
+        let packed = PackedWeights::new(pool, &self.parameters, precision, &self.network.linears());
+        self.precision = precision;
+        self.packed = Some(packed);
     }
 
     /// Ids `[B·T]` to logits `[B·T,V]`.

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use glassformer_kernels::memory::Block;
 use glassformer_kernels::random;
 use glassformer_weights::{NamedTensor, TensorFile, WeightsError};
 
 /// Where a parameter lies in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParamId {
     offset: usize,
     len: usize,
@@ -97,13 +98,13 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub struct Parameters {
     layout: Arc<Layout>,
-    data: Vec<f32>,
+    data: Block,
 }
 
 impl Parameters {
     /// Fresh parameters from a seed: the same on every machine and for any number of threads.
     pub fn new(layout: Layout, seed: u64) -> Self {
-        let mut data = vec![0.0; layout.len()];
+        let mut data = Block::zeros(layout.len());
         for (i, spec) in layout.specs().iter().enumerate() {
             let slot = &mut data[spec.id.offset..][..spec.id.len];
             match spec.init {
@@ -129,7 +130,7 @@ impl Parameters {
         file: &TensorFile,
         find: impl Fn(&str) -> String,
     ) -> Result<Self, WeightsError> {
-        let mut data = vec![0.0; layout.len()];
+        let mut data = Block::zeros(layout.len());
         for spec in layout.specs() {
             let slot = &mut data[spec.id.offset..][..spec.id.len];
             file.read_f32(&find(&spec.name), &spec.shape, slot)?;
@@ -200,14 +201,14 @@ impl Parameters {
 /// Gradients of all parameters, in the layout of their [`Parameters`].
 #[derive(Clone, Debug)]
 pub struct Gradients {
-    data: Vec<f32>,
+    data: Block,
 }
 
 impl Gradients {
     /// All zero.
     pub fn zeros(layout: &Layout) -> Self {
         Self {
-            data: vec![0.0; layout.len()],
+            data: Block::zeros(layout.len()),
         }
     }
 

@@ -8,7 +8,7 @@ use glassformer_tensor::{Tensor, ops};
 
 use crate::hook::{Hook, View, ViewMut};
 use crate::tape::{Tape, Value};
-use crate::{Gradients, KvCache, Layer, Run, Site};
+use crate::{BlockSite, Gradients, KvCache, Layer, Run, Site};
 
 /// What a pass is for.
 pub enum Mode<'a> {
@@ -47,6 +47,10 @@ impl<'a> Pass<'a> {
                 "one sequence that fits the cache"
             );
         }
+        let run = Run {
+            keeps: tape.is_some(),
+            ..run
+        };
         Self {
             run,
             batch,
@@ -121,7 +125,7 @@ impl<'a> Pass<'a> {
                 layer,
                 saved,
                 inputs.iter().map(|&value| value.clone()).collect(),
-                output.id,
+                &output,
             );
         }
         output
@@ -154,11 +158,24 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Probability of dropping: 0 outside training.
+    pub(crate) fn dropout(&self) -> f32 {
+        match self.mode {
+            Mode::Training { dropout, .. } => dropout,
+            _ => 0.0,
+        }
+    }
+
     /// Whether a hook records or changes this site.
     pub fn watched(&self, site: Site) -> bool {
         self.hook
             .as_ref()
             .is_some_and(|hook| hook.wants(site) || hook.edits(site))
+    }
+
+    /// Whether a hook records or changes any of these sites of block `layer`.
+    pub(crate) fn watched_in_block(&self, layer: usize, sites: &[BlockSite]) -> bool {
+        self.hook.is_some() && sites.iter().any(|&site| self.watched(Site::block(layer, site)))
     }
 
     /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].

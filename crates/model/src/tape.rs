@@ -24,13 +24,10 @@ impl Value {
 
 /// A layer call that can be replayed backwards.
 trait Recorded: Send {
-    fn backward(
-        &self,
-        run: Run<'_>,
-        inputs: &[&Tensor],
-        d_output: &Tensor,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor>;
+    /// See [`Layer::ADDS`].
+    fn adds(&self) -> bool;
+
+    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor>;
 }
 
 struct Call<L: Layer> {
@@ -39,22 +36,19 @@ struct Call<L: Layer> {
 }
 
 impl<L: Layer> Recorded for Call<L> {
-    fn backward(
-        &self,
-        run: Run<'_>,
-        inputs: &[&Tensor],
-        d_output: &Tensor,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        self.layer.backward(
-            run,
-            &Backward {
-                saved: &self.saved,
-                inputs,
-                d_output,
-            },
-            gradients,
-        )
+    fn adds(&self) -> bool {
+        L::ADDS
+    }
+
+    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+        let call = Backward {
+            saved: &self.saved,
+            inputs: call.inputs,
+            output: call.output,
+            d_output: call.d_output,
+            sum: call.sum,
+        };
+        self.layer.backward(run, call, gradients)
     }
 }
 
@@ -63,6 +57,8 @@ enum Entry {
         call: Box<dyn Recorded>,
         inputs: Vec<Value>,
         output: usize,
+        /// The output itself, for a layer that needs it.
+        kept: Option<Value>,
     },
     /// output = a + b. Its gradient is the output's for both, so it needs no tensors.
     Add { a: usize, b: usize, output: usize },
@@ -80,12 +76,13 @@ impl Tape {
         layer: L,
         saved: L::Saved,
         inputs: Vec<Value>,
-        output: usize,
+        output: &Value,
     ) {
         self.entries.push(Entry::Layer {
             call: Box::new(Call { layer, saved }),
             inputs,
-            output,
+            output: output.id,
+            kept: L::NEEDS_OUTPUT.then(|| output.clone()),
         });
     }
 
@@ -110,13 +107,23 @@ impl Tape {
                     call,
                     inputs,
                     output,
+                    kept,
                 } => {
                     // A value that reached nothing has no gradient, and neither has what made it.
                     let Some(d_output) = d_values[output].take() else {
                         continue;
                     };
                     let tensors: Vec<&Tensor> = inputs.iter().map(Value::tensor).collect();
-                    let d_inputs = call.backward(run, &tensors, &d_output, gradients);
+                    let sum = inputs.first().filter(|_| call.adds());
+                    let sum = sum.and_then(|input| d_values[input.id].take());
+                    let given = Backward {
+                        saved: &(),
+                        inputs: &tensors,
+                        output: kept.as_ref().map(Value::tensor),
+                        d_output,
+                        sum,
+                    };
+                    let d_inputs = call.backward(run, given, gradients);
                     for (input, d_input) in inputs.iter().zip(d_inputs) {
                         accumulate(run, &mut d_values[input.id], d_input);
                     }

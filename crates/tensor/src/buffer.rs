@@ -1,21 +1,41 @@
 //! Memory for activations, used again step after step instead of going back to the system.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A store of buffers, keyed by length. Cloning gives another handle to the same store.
+use glassformer_kernels::memory::Block;
+
+/// A store of blocks, keyed by length. Cloning gives another handle to the same store.
 ///
 /// A training step needs the same lengths each time, so after the first step nothing new is allocated.
 #[derive(Clone, Debug, Default)]
 pub struct Buffers {
-    free: Arc<Mutex<HashMap<usize, Vec<Vec<f32>>>>>,
+    store: Arc<Mutex<Store>>,
 }
 
-/// A buffer that goes back to its store when dropped.
+#[derive(Debug, Default)]
+struct Store {
+    free: HashMap<usize, Vec<Block>>,
+    /// Words of all blocks that were ever made and not given back to the system.
+    words: usize,
+}
+
+/// A block that goes back to its store when dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    pub(crate) data: Vec<f32>,
+    /// `None` only while it is being dropped.
+    block: Option<Block>,
     home: Buffers,
+}
+
+impl Buffer {
+    pub(crate) fn block(&self) -> &Block {
+        self.block.as_ref().expect("there until dropped")
+    }
+
+    pub(crate) fn block_mut(&mut self) -> &mut Block {
+        self.block.as_mut().expect("there until dropped")
+    }
 }
 
 impl Buffers {
@@ -24,42 +44,41 @@ impl Buffers {
         Self::default()
     }
 
-    /// A buffer of `len` elements whose contents are those of its last user (zero when new).
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block of `len` words whose contents are those of its last user (zero when new).
     pub(crate) fn take(&self, len: usize) -> Buffer {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let data = free.get_mut(&len).and_then(Vec::pop);
-        drop(free);
+        let mut store = self.lock();
+        let block = store.free.get_mut(&len).and_then(Vec::pop);
+        if block.is_none() {
+            store.words += len;
+        }
+        drop(store);
         Buffer {
-            data: data.unwrap_or_else(|| vec![0.0; len]),
+            block: Some(block.unwrap_or_else(|| Block::zeros(len))),
             home: self.clone(),
         }
     }
 
-    /// Makes an owned vector a buffer of this store.
-    pub(crate) fn adopt(&self, data: Vec<f32>) -> Buffer {
-        Buffer {
-            data,
-            home: self.clone(),
-        }
+    /// Bytes of all blocks, in use or free: what the store has taken from the system.
+    pub fn bytes(&self) -> usize {
+        self.lock().words * size_of::<f32>()
     }
 
     /// Gives all free memory back to the system: for when the shapes of the work change.
     pub fn clear(&self) {
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let mut store = self.lock();
+        let free: usize = store.free.drain().map(|(len, blocks)| len * blocks.len()).sum();
+        store.words -= free;
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let data = std::mem::take(&mut self.data);
-        let mut free = self
-            .home
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        free.entry(data.len()).or_default().push(data);
+        if let Some(block) = self.block.take() {
+            self.home.lock().free.entry(block.len()).or_default().push(block);
+        }
     }
 }

@@ -29,7 +29,7 @@ pub fn read(
     let mut out = Vec::new();
     for site in sites(model.dimensions().n_layers) {
         let residual = recording.get(site)?;
-        let x = Tensor::from_vec(&buffers, &residual.shape, residual.data.clone());
+        let x = Tensor::from_slice(&buffers, &residual.shape, &residual.data);
         let mut pass = Pass::new(
             model.run(pool, &buffers),
             1,

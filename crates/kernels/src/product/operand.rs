@@ -96,6 +96,11 @@ impl<'a> Rows<'a> {
         self.cols
     }
 
+    /// What the numbers are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The words of row `r`.
     #[inline(always)]
     pub(crate) fn row(&self, r: usize) -> &'a [u32] {
@@ -103,6 +108,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The numbers of row `r` in `f32`.
+    #[inline(always)]
     pub fn read(&self, r: usize, out: &mut [f32]) {
         let row = self.row(r);
         match self.precision {
@@ -112,11 +118,12 @@ impl<'a> Rows<'a> {
                 }
             }
             Precision::Bf16 => {
-                for (out, &word) in out.chunks_mut(2).zip(row) {
-                    out[0] = f32::from_bits(word << 16);
-                    if let Some(second) = out.get_mut(1) {
-                        *second = f32::from_bits(word & 0xffff_0000);
-                    }
+                let (pairs, odd) = out.as_chunks_mut::<2>();
+                for (two, &word) in pairs.iter_mut().zip(row) {
+                    *two = [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)];
+                }
+                if let [last] = odd {
+                    *last = f32::from_bits(row[row.len() - 1] << 16);
                 }
             }
         }

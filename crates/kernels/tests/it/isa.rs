@@ -96,7 +96,7 @@ fn outputs(seed: u64, n: usize) -> Vec<f32> {
     layer_norm::forward(&mut y, &mut mean, &mut inverse, &x, &w, &b, 1e-5);
     all.extend_from_slice(&y);
     let (mut dw, mut db) = (x.clone(), x.clone());
-    layer_norm::backward(&mut y, &mut dw, &mut db, &b, &x, &w, &mean, &inverse);
+    layer_norm::backward(&mut y, &mut dw, &mut db, &b, &x, &w, &mean, &inverse, false);
     all.extend([y.clone(), dw, db, mean.to_vec(), inverse.to_vec()].concat());
 
     y.copy_from_slice(&x);

@@ -66,7 +66,7 @@ proptest! {
         forward(&mut y, &mut mean, &mut inv_std, &x, &w, &b, EPS);
         // dx is overwritten, dw and db are added to.
         let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * d], vec![0.5; d], vec![-0.5; d]);
-        backward(&mut dx, &mut dw, &mut db, &dy, &x, &w, &mean, &inv_std);
+        backward(&mut dx, &mut dw, &mut db, &dy, &x, &w, &mean, &inv_std, false);
         let dw: Vec<f32> = dw.iter().map(|x| x - 0.5).collect();
         let db: Vec<f32> = db.iter().map(|x| x + 0.5).collect();
         let actual = [dx, dw, db].concat();
@@ -98,7 +98,7 @@ fn a_row_without_spread_is_its_bias() {
     assert_eq!(y.as_slice(), b);
     let (mut dx, mut dw, mut db) = ([f32::NAN; 33], [0.0; 33], [0.0; 33]);
     backward(
-        &mut dx, &mut dw, &mut db, &[1.0; 33], &[4.0; 33], &[2.0; 33], &mean, &inv_std,
+        &mut dx, &mut dw, &mut db, &[1.0; 33], &[4.0; 33], &[2.0; 33], &mean, &inv_std, false,
     );
     assert!(dx.iter().all(|x| x.abs() < 1e-3), "{dx:?}");
     assert_eq!((dw, db), ([0.0; 33], [1.0; 33]));

@@ -3,7 +3,9 @@
 //! y = (x − μ)/σ·w + b over the last axis: x, y [N,D], w, b [D]. Saved: μ and 1/σ of each row, two numbers
 //! instead of D. Derivative: in `glassformer_kernels::layer_norm`.
 
-use glassformer_tensor::{Tensor, ops::norm};
+use glassformer_kernels::product::Precision;
+use glassformer_tensor::Tensor;
+use glassformer_tensor::ops::norm::{self, Norm};
 
 use crate::{Backward, Gradients, Layer, ParamId, Run};
 
@@ -18,46 +20,50 @@ pub struct LayerNorm {
     pub eps: f32,
 }
 
-impl Layer for LayerNorm {
-    /// Mean and 1/σ, [N,2], in the order in which the pool cut the rows.
-    type Saved = Tensor;
-
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
-        let &[x] = inputs else { panic!("one input") };
-        let (mut y, mut stats) = (run.like(x), run.tensor(&[x.rows(), 2]));
-        let (w, b) = (run.parameters.get(self.gain), run.parameters.get(self.bias));
-        norm::forward(
-            run.pool,
-            y.data_mut(),
-            stats.data_mut(),
-            x.data(),
-            w,
-            b,
-            self.eps,
-        );
+impl LayerNorm {
+    /// y in `precision`, and the means and 1/σ [2,N].
+    pub(crate) fn apply(&self, run: Run<'_>, x: &Tensor, precision: Precision) -> (Tensor, Tensor) {
+        let mut y = run.in_precision(precision, x.shape());
+        let mut stats = run.tensor(&[2, x.rows()]);
+        let norm = Norm {
+            gain: run.parameters.get(self.gain),
+            bias: run.parameters.get(self.bias),
+            eps: self.eps,
+        };
+        norm::forward(run.pool, &mut y, &mut stats, x, norm);
         (y, stats)
     }
 
-    fn backward(
+    /// dx onto `sum` (or onto nothing), given `[dy, x, stats]`.
+    pub(crate) fn add_gradients(
         &self,
         run: Run<'_>,
-        call: &Backward<'_, Tensor>,
+        sum: Option<Tensor>,
+        given: [&Tensor; 3],
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let x = call.inputs[0];
-        let mut dx = run.like(x);
-        let w = run.parameters.get(self.gain);
+    ) -> Tensor {
+        let adds = sum.is_some();
+        let mut dx = sum.unwrap_or_else(|| run.like(given[1]));
         let d_parameters = gradients.pair_mut(self.gain, self.bias);
-        let dy = call.d_output.data();
-        norm::backward(
-            run.pool,
-            dx.data_mut(),
-            d_parameters,
-            dy,
-            x.data(),
-            w,
-            call.saved.data(),
-        );
-        vec![dx]
+        let gain = run.parameters.get(self.gain);
+        norm::backward(run.pool, run.buffers, &mut dx, d_parameters, given, gain, adds);
+        dx
+    }
+}
+
+impl Layer for LayerNorm {
+    /// Means, then 1/σ, [2,N].
+    type Saved = Tensor;
+
+    const ADDS: bool = true;
+
+    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
+        let &[x] = inputs else { panic!("one input") };
+        self.apply(run, x, Precision::F32)
+    }
+
+    fn backward(&self, run: Run<'_>, call: Backward<'_, Tensor>, gradients: &mut Gradients) -> Vec<Tensor> {
+        let given = [&call.d_output, call.inputs[0], call.saved];
+        vec![self.add_gradients(run, call.sum, given, gradients)]
     }
 }

@@ -4,11 +4,15 @@
 //! Derivatives: dx = dy·Wᵀ; dW += xᵀ·dy; db += Σ_rows dy.
 
 use glassformer_kernels::matrix::MatRef;
-use glassformer_tensor::{Tensor, ops::linear};
+use glassformer_kernels::product::finish::{self, Onto};
+use glassformer_kernels::product::{Left, Precision, Right, Rows};
+use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
+use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
+use glassformer_tensor::{Buffers, Pool, Tensor};
 
-use crate::{Backward, Gradients, Layer, ParamId, Run};
+use crate::{Backward, Gradients, Layer, ParamId, Parameters, Run};
 
-/// How a checkpoint stores W; the arithmetic reads either in place.
+/// How a checkpoint stores W.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// [I,O], row-major.
@@ -40,6 +44,116 @@ impl Linear {
             Storage::OutIn => MatRef::new(weight, self.d_out, self.d_in).t(),
         }
     }
+
+    /// W's rows as they lie.
+    fn rows<'a>(&self, weight: &'a [f32]) -> Rows<'a> {
+        match self.storage {
+            Storage::InOut => Rows::f32(weight, self.d_out),
+            Storage::OutIn => Rows::f32(weight, self.d_in),
+        }
+    }
+
+    /// W as B [I,O].
+    pub(crate) fn forward_operand(
+        &self,
+        pool: &Pool,
+        buffers: &Buffers,
+        parameters: &Parameters,
+        precision: Precision,
+    ) -> PackedRight {
+        let rows = self.rows(parameters.get(self.weight));
+        match self.storage {
+            Storage::InOut => PackedRight::of(pool, buffers, precision, rows),
+            Storage::OutIn => PackedRight::of_transposed(pool, buffers, precision, rows),
+        }
+    }
+
+    /// Wᵀ as B [O,I], for dx.
+    pub(crate) fn backward_operand(&self, run: Run<'_>) -> PackedRight {
+        let rows = self.rows(run.parameters.get(self.weight));
+        match self.storage {
+            Storage::InOut => PackedRight::of_transposed(run.pool, run.buffers, run.precision, rows),
+            Storage::OutIn => PackedRight::of(run.pool, run.buffers, run.precision, rows),
+        }
+    }
+
+    /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
+    pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
+        let packed = run.packed.filter(|packed| packed.precision() == run.precision);
+        match packed.and_then(|packed| packed.get(self.weight)) {
+            Some(operand) => f(operand),
+            None => f(self.forward_operand(run.pool, run.buffers, run.parameters, run.precision).view()),
+        }
+    }
+
+    /// Whether `rows` rows are too few to lay W out for them.
+    pub(crate) fn runs_in_place(&self, run: Run<'_>, rows: usize) -> bool {
+        rows <= FEW && !run.keeps && run.packed.is_none_or(|packed| packed.get(self.weight).is_none())
+    }
+
+    /// b.
+    pub(crate) fn bias<'a>(&self, run: Run<'a>) -> Option<&'a [f32]> {
+        self.bias.map(|id| run.parameters.get(id))
+    }
+
+    /// y = x·W + b + `onto` in `f32`.
+    pub(crate) fn apply(&self, run: Run<'_>, x: &Tensor, onto: Option<&Tensor>) -> Tensor {
+        let mut y = run.tensor(&[x.rows(), self.d_out]);
+        if self.runs_in_place(run, x.rows()) {
+            let w = self.matrix(run.parameters.get(self.weight));
+            few_rows(run.pool, y.data_mut(), x.data(), w, self.bias(run));
+            if let Some(onto) = onto {
+                glassformer_kernels::rows::add(y.data_mut(), onto.data());
+            }
+            return y;
+        }
+        let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
+        let onto = onto.map_or(Onto::Nothing, |onto| Onto::Rows(onto.data()));
+        self.with_operand(run, |w| {
+            finish::store(run.pool, y.data_mut(), x.view().into(), w, self.bias(run), onto);
+        });
+        y
+    }
+
+    /// Adds the gradients of W and b, given x and dy as rows.
+    pub(crate) fn add_gradients(&self, run: Run<'_>, x: Rows<'_>, dy: Rows<'_>, gradients: &mut Gradients) {
+        let (left, right) = match self.storage {
+            Storage::InOut => (x, dy),
+            Storage::OutIn => (dy, x),
+        };
+        let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
+        let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
+        self.add_weight_gradient(run, left.view(), right.view(), gradients);
+        self.add_bias_gradient(run, dy, gradients);
+    }
+
+    /// Adds the gradient of W, given its two operands: xᵀ·dy, or dyᵀ·x where W is stored [O,I].
+    pub(crate) fn add_weight_gradient(&self, run: Run<'_>, left: Left<'_>, right: Right<'_>, gradients: &mut Gradients) {
+        let dw = gradients.get_mut(self.weight);
+        finish::store(run.pool, dw, left, right, None, Onto::Itself);
+    }
+
+    /// Adds the gradient of b.
+    pub(crate) fn add_bias_gradient(&self, run: Run<'_>, dy: Rows<'_>, gradients: &mut Gradients) {
+        if let Some(bias) = self.bias {
+            bias_gradient(run.pool, run.buffers, gradients.get_mut(bias), dy);
+        }
+    }
+
+    /// dx = dy·Wᵀ, in `precision`.
+    pub(crate) fn input_gradient(&self, run: Run<'_>, dy: Rows<'_>, precision: Precision) -> Tensor {
+        let dy = Rounded::new(run.pool, run.buffers, run.precision, dy);
+        let w = self.backward_operand(run);
+        let mut dx = run.in_precision(precision, &[dy.view().row_count(), self.d_in]);
+        match precision {
+            Precision::F32 => {
+                let onto = Onto::Nothing;
+                finish::store(run.pool, dx.data_mut(), dy.view().into(), w.view(), None, onto);
+            }
+            Precision::Bf16 => finish::round(run.pool, dx.words_mut(), precision, dy.view().into(), w.view(), None),
+        }
+        dx
+    }
 }
 
 impl Layer for Linear {
@@ -47,39 +161,37 @@ impl Layer for Linear {
 
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
         let &[x] = inputs else { panic!("one input") };
-        let mut y = run.tensor(&[x.rows(), self.d_out]);
-        let bias = self.bias.map(|id| run.parameters.get(id));
-        linear::forward(
-            run.pool,
-            y.data_mut(),
-            x.data(),
-            self.matrix(run.parameters.get(self.weight)),
-            bias,
-        );
-        (y, ())
+        (self.apply(run, x, None), ())
     }
 
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: &Backward<'_, ()>,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+        let (x, dy) = (call.inputs[0], &call.d_output);
+        self.add_gradients(run, x.as_rows(), dy.as_rows(), gradients);
+        vec![self.input_gradient(run, dy.as_rows(), Precision::F32)]
+    }
+}
+
+/// A linear layer that adds to the residual stream: y = x·W + b + r, inputs x and r.
+///
+/// Saved: nothing but x. Derivatives: those of the linear layer; dr = dy.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearOnto(pub Linear);
+
+impl Layer for LinearOnto {
+    type Saved = ();
+
+    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
+        let &[x, residual] = inputs else { panic!("two inputs") };
+        (self.0.apply(run, x, Some(residual)), ())
+    }
+
+    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
         let (x, dy) = (call.inputs[0], call.d_output);
-        let rows = x.rows();
-        let x_ni = MatRef::new(x.data(), rows, self.d_in);
-        let dy_no = MatRef::new(dy.data(), rows, self.d_out);
-        let dw = gradients.get_mut(self.weight);
-        match self.storage {
-            Storage::InOut => linear::product(run.pool, dw, x_ni.t(), dy_no, true),
-            Storage::OutIn => linear::product(run.pool, dw, dy_no.t(), x_ni, true),
-        }
-        if let Some(bias) = self.bias {
-            linear::bias_gradient(run.pool, gradients.get_mut(bias), dy.data());
-        }
-        let mut dx = run.like(x);
-        let w = self.matrix(run.parameters.get(self.weight));
-        linear::product(run.pool, dx.data_mut(), dy_no, w.t(), false);
-        vec![dx]
+        // Rounded once for both products that read its rows.
+        let rounded = Rounded::new(run.pool, run.buffers, run.precision, dy.as_rows());
+        self.0.add_gradients(run, x.as_rows(), rounded.view(), gradients);
+        let dx = self.0.input_gradient(run, rounded.view(), x.precision());
+        drop(rounded);
+        vec![dx, dy]
     }
 }

@@ -34,17 +34,8 @@ impl Layer for EmbedRows {
         (y, ())
     }
 
-    fn backward(
-        &self,
-        _run: Run<'_>,
-        call: &Backward<'_, ()>,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        rows::scatter_add(
-            gradients.get_mut(self.table),
-            call.d_output.data(),
-            &self.ids,
-        );
+    fn backward(&self, _run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+        rows::scatter_add(gradients.get_mut(self.table), call.d_output.data(), &self.ids);
         Vec::new()
     }
 }

@@ -162,10 +162,7 @@ struct Gpt2 {
 /// A fresh model; `config` must have passed [`Config::check`].
 pub fn new(config: &Config, seed: u64) -> Model {
     let (network, layout) = Gpt2::build(config);
-    Model {
-        network: Box::new(network),
-        parameters: Parameters::new(layout, seed),
-    }
+    Model::new(Box::new(network), Parameters::new(layout, seed))
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
@@ -180,10 +177,8 @@ pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> 
             name.trim_start_matches("transformer.").to_owned()
         }
     };
-    Ok(Model {
-        network: Box::new(network),
-        parameters: Parameters::load(layout, weights, find)?,
-    })
+    let parameters = Parameters::load(layout, weights, find)?;
+    Ok(Model::new(Box::new(network), parameters))
 }
 
 impl Gpt2 {
@@ -314,6 +309,13 @@ impl Network for Gpt2 {
 
     fn unembed(&self) -> &Unembed {
         &self.unembed
+    }
+
+    fn linears(&self) -> Vec<Linear> {
+        let of_block = |block: &PreNormBlock| [block.attention.qkv, block.attention.out, block.mlp.up, block.mlp.down];
+        let mut all: Vec<Linear> = self.blocks.iter().flat_map(of_block).collect();
+        all.push(self.unembed.linear);
+        all
     }
 
     fn weight(&self, name: WeightName) -> Option<WeightView> {

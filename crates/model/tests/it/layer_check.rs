@@ -36,17 +36,13 @@ impl<L: Layer> Subject<L> {
     fn tensors(&self, buffers: &Buffers) -> Vec<Tensor> {
         self.inputs
             .iter()
-            .map(|(shape, data)| Tensor::from_vec(buffers, shape, data.clone()))
+            .map(|(shape, data)| Tensor::from_slice(buffers, shape, data))
             .collect()
     }
 
     fn forward(&self, pool: &Pool) -> Vec<f32> {
         let buffers = Buffers::new();
-        let run = Run {
-            parameters: &self.parameters,
-            pool,
-            buffers: &buffers,
-        };
+        let run = Run { keeps: true, ..Run::new(&self.parameters, pool, &buffers) };
         let inputs = self.tensors(&buffers);
         self.layer
             .forward(run, &inputs.iter().collect::<Vec<_>>())
@@ -58,24 +54,22 @@ impl<L: Layer> Subject<L> {
     /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`.
     fn backward(&self, pool: &Pool, c: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
         let buffers = Buffers::new();
-        let run = Run {
-            parameters: &self.parameters,
-            pool,
-            buffers: &buffers,
-        };
+        let run = Run { keeps: true, ..Run::new(&self.parameters, pool, &buffers) };
         let tensors = self.tensors(&buffers);
         let inputs: Vec<&Tensor> = tensors.iter().collect();
         let (y, saved) = self.layer.forward(run, &inputs);
-        let d_output = Tensor::from_vec(&buffers, y.shape(), c.to_vec());
+        let d_output = Tensor::from_slice(&buffers, y.shape(), c);
         let mut gradients = Gradients::zeros(self.parameters.layout());
         // Gradients of parameters are added to what is there.
         gradients.arena_mut().fill(1.0);
         let call = Backward {
             saved: &saved,
             inputs: &inputs,
-            d_output: &d_output,
+            output: Some(&y),
+            d_output,
+            sum: None,
         };
-        let d_inputs = self.layer.backward(run, &call, &mut gradients);
+        let d_inputs = self.layer.backward(run, call, &mut gradients);
         let d_inputs = d_inputs.iter().map(|d| d.data().to_vec()).collect();
         (
             y.data().to_vec(),

@@ -1,71 +1,40 @@
-//! Products with a weight matrix, forward and for both gradients.
+//! Products of few rows with a weight matrix where it lies, and the gradients of biases.
 
 use glassformer_kernels::matmul::matmul;
 use glassformer_kernels::matrix::{MatMut, MatRef};
+use glassformer_kernels::product::Rows;
 use glassformer_kernels::rows;
 
-use crate::Pool;
+use crate::{Buffers, Pool, Tensor};
 
-/// Rows below which splitting a product costs more than it brings.
-const MIN_ROWS: usize = 8;
+/// Rows up to which laying out the weights would cost more than it brings.
+pub const FEW: usize = 4;
 
-/// `y [N,out] = x [N,in] · w [in,out] (+ bias [out])`.
-pub fn forward(pool: &Pool, y: &mut [f32], x: &[f32], w: MatRef<'_>, bias: Option<&[f32]>) {
+/// Rows whose bias gradients are added up before they join the others: the same for any number of threads.
+const ROWS: usize = 128;
+
+/// `y [N,out] = x [N,in] · w [in,out] (+ bias [out])`, the columns split over the threads.
+pub fn few_rows(pool: &Pool, y: &mut [f32], x: &[f32], w: MatRef<'_>, bias: Option<&[f32]>) {
     let (d_in, d_out) = (w.row_count(), w.col_count());
-    let n = y.len() / d_out;
-    if n == 1 {
-        return single_row(pool, y, x, w, bias);
+    for (y, x) in y.chunks_exact_mut(d_out).zip(x.chunks_exact(d_in)) {
+        let x = MatRef::new(x, 1, d_in);
+        pool.rows(y, 1, 256, |first, y| {
+            let cols = y.len();
+            if let Some(bias) = bias {
+                y.copy_from_slice(&bias[first..first + cols]);
+            }
+            let w = w.cols(first, first + cols);
+            matmul(MatMut::new(y, 1, cols), x, w, bias.is_some());
+        });
     }
-    pool.rows(y, d_out, MIN_ROWS, |first, y| {
-        let rows = y.len() / d_out;
-        if let Some(bias) = bias {
-            rows::fill(y, bias);
-        }
-        let x = MatRef::new(&x[first * d_in..], rows, d_in);
-        matmul(MatMut::new(y, rows, d_out), x, w, bias.is_some());
-    });
 }
 
-/// The same for one row, as in decoding: the columns are split instead.
-fn single_row(pool: &Pool, y: &mut [f32], x: &[f32], w: MatRef<'_>, bias: Option<&[f32]>) {
-    let x = MatRef::new(x, 1, w.row_count());
-    pool.rows(y, 1, 256, |first, y| {
-        let cols = y.len();
-        if let Some(bias) = bias {
-            y.copy_from_slice(&bias[first..first + cols]);
-        }
-        matmul(
-            MatMut::new(y, 1, cols),
-            x,
-            w.cols(first, first + cols),
-            bias.is_some(),
-        );
+/// `d_bias [D] += Σ_rows dy [N,D]`.
+pub fn bias_gradient(pool: &Pool, buffers: &Buffers, d_bias: &mut [f32], dy: Rows<'_>) {
+    let (n, d) = (dy.row_count(), d_bias.len());
+    let mut partial = Tensor::uninitialised(buffers, &[n.div_ceil(ROWS), d]);
+    pool.chunks(partial.data_mut(), d, |i, sums| {
+        rows::sum_rounded(sums, dy.range(i * ROWS, ((i + 1) * ROWS).min(n)));
     });
-}
-
-/// `dst [M,N] (+)= a [M,K] · b [K,N]`, rows of `dst` split over the threads.
-pub fn product(pool: &Pool, dst: &mut [f32], a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
-    let n = b.col_count();
-    pool.rows(dst, n, MIN_ROWS, |first, dst| {
-        let rows = dst.len() / n;
-        matmul(
-            MatMut::new(dst, rows, n),
-            a.rows(first, first + rows),
-            b,
-            accumulate,
-        );
-    });
-}
-
-/// `d_bias [D] += Σ_rows dy [N,D]`, in as many partial sums as there are threads.
-pub fn bias_gradient(pool: &Pool, d_bias: &mut [f32], dy: &[f32]) {
-    let d = d_bias.len();
-    let rows_each = (dy.len() / d).div_ceil(pool.threads()).max(64);
-    let parts = (dy.len() / d).div_ceil(rows_each);
-    let mut partial = vec![0.0; parts * d];
-    pool.chunks(&mut partial, d, |i, sums| {
-        let end = ((i + 1) * rows_each * d).min(dy.len());
-        rows::sum_rows(sums, &dy[i * rows_each * d..end]);
-    });
-    rows::sum_rows(d_bias, &partial);
+    rows::sum_rows(d_bias, partial.data());
 }

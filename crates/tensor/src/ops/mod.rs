@@ -2,9 +2,9 @@
 //!
 //! Splits are by whole rows, so results do not depend on which thread did what.
 
-pub mod attention;
 pub mod elementwise;
 pub mod linear;
 pub mod loss;
 pub mod norm;
 pub mod optimizer;
+pub mod product;

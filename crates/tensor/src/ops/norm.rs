@@ -2,53 +2,62 @@
 
 use glassformer_kernels::{layer_norm, rows};
 
-use crate::Pool;
+use crate::{Buffers, Pool, Tensor};
 
-const MIN_ROWS: usize = 64;
+/// Rows whose sums are added up before they join the others: the same for any number of threads.
+const ROWS: usize = 64;
 
-/// `y [N,D]` and `stats [N,2]` (mean, 1/σ of each row) from `x [N,D]`.
-pub fn forward(
-    pool: &Pool,
-    y: &mut [f32],
-    stats: &mut [f32],
-    x: &[f32],
-    w: &[f32],
-    b: &[f32],
-    eps: f32,
-) {
-    let d = w.len();
-    pool.rows2((y, d), (stats, 2), MIN_ROWS, |first, y, stats| {
-        let rows = y.len() / d;
-        let (mean, inv_std) = stats.split_at_mut(rows);
-        layer_norm::forward(y, mean, inv_std, &x[first * d..][..rows * d], w, b, eps);
+/// A norm's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// w [D].
+    pub gain: &'a [f32],
+    /// b [D].
+    pub bias: &'a [f32],
+    /// ε under the root.
+    pub eps: f32,
+}
+
+/// `y [N,D]` in its own precision and `stats [2,N]` (means, then 1/σ) from `x [N,D]`.
+pub fn forward(pool: &Pool, y: &mut Tensor, stats: &mut Tensor, x: &Tensor, norm: Norm<'_>) {
+    let (d, precision) = (norm.gain.len(), y.precision());
+    let width = precision.words(d);
+    let (mean, inv_std) = stats.data_mut().split_at_mut(x.rows());
+    let arrays = (
+        (y.words_mut(), ROWS * width),
+        (mean, ROWS),
+        (inv_std, ROWS),
+        (x.data(), ROWS * d),
+    );
+    pool.split(arrays, |_, (y, mean, inv_std, x)| {
+        layer_norm::forward_rounded(y, precision, mean, inv_std, x, norm.gain, norm.bias, norm.eps);
     });
 }
 
-/// `dx [N,D]` (overwritten), `dw, db [D]` (added to); `stats` as [`forward`] left them on the same pool.
+/// `dx [N,D]` (overwritten, or added to when it `adds`), `dw, db [D]` (added to); `stats` as [`forward`] left them.
 pub fn backward(
     pool: &Pool,
-    dx: &mut [f32],
+    buffers: &Buffers,
+    dx: &mut Tensor,
     (dw, db): (&mut [f32], &mut [f32]),
-    dy: &[f32],
-    x: &[f32],
-    w: &[f32],
-    stats: &[f32],
+    [dy, x, stats]: [&Tensor; 3],
+    gain: &[f32],
+    adds: bool,
 ) {
-    let d = w.len();
-    let n = dx.len() / d;
-    // The same cut as in `forward`: mean and 1/σ lie part by part in `stats`.
-    let each = pool.rows_each(n, MIN_ROWS);
-    let parts = n.div_ceil(each);
-    let mut partial = vec![0.0; parts * 2 * d];
-    pool.chunks2((dx, each * d), (&mut partial, 2 * d), |i, dx, sums| {
-        let first = i * each;
-        let rows = dx.len() / d;
-        let (mean, inv_std) = stats[2 * first..2 * (first + rows)].split_at(rows);
+    let (n, d) = (x.rows(), gain.len());
+    let mut partial = Tensor::zeros(buffers, &[n.div_ceil(ROWS), 2 * d]);
+    let (mean, inv_std) = stats.data().split_at(n);
+    let arrays = (
+        (dx.data_mut(), ROWS * d),
+        (partial.data_mut(), 2 * d),
+        ((dy.data(), ROWS * d), (x.data(), ROWS * d)),
+        ((mean, ROWS), (inv_std, ROWS)),
+    );
+    pool.split(arrays, |_, (dx, sums, (dy, x), (mean, inv_std))| {
         let (dw, db) = sums.split_at_mut(d);
-        let range = first * d..(first + rows) * d;
-        layer_norm::backward(dx, dw, db, &dy[range.clone()], &x[range], w, mean, inv_std);
+        layer_norm::backward(dx, dw, db, dy, x, gain, mean, inv_std, adds);
     });
-    for part in partial.chunks_exact(2 * d) {
+    for part in partial.data().chunks_exact(2 * d) {
         rows::add(dw, &part[..d]);
         rows::add(db, &part[d..]);
     }

@@ -1,11 +1,14 @@
 //! All heads of causal self-attention as one layer, from the fused row q·k·v.
 //!
 //! z[t,h] = Σ_{s≤t} softmax_s(q[t,h]·k[s,h]/√E)·v[s,h]: qkv [B·T,(H+2K)·E], z [B·T,H·E]. Saved: log Σ exp of each
-//! row of scores [B·T,H] — the scores themselves are made again. Derivative: in `glassformer_kernels::attention`.
+//! row of scores [B,H,T] — the scores themselves are made again — and the output. Derivative: in
+//! `glassformer_kernels::attention::backward`.
 
+use glassformer_kernels::attention::backward::{self, Saved};
+use glassformer_kernels::attention::{Input, Shape, forward};
 use glassformer_kernels::dropout::Mask;
+use glassformer_kernels::product::Precision;
 use glassformer_tensor::Tensor;
-use glassformer_tensor::ops::attention::{self, Input, Rows, Shape};
 
 use crate::{Backward, Gradients, Layer, Run};
 
@@ -26,6 +29,16 @@ impl Heads {
         self.heads * self.d_head
     }
 
+    /// K·E.
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.d_head
+    }
+
+    /// What q, k, v and z may be kept in when products are in `precision`: each head must begin at a whole word.
+    pub fn kept(&self, precision: Precision) -> Precision {
+        if self.d_head.is_multiple_of(2) { precision } else { Precision::F32 }
+    }
+
     pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape {
         Shape {
             batch,
@@ -37,24 +50,13 @@ impl Heads {
         }
     }
 
-    /// The three parts of a fused `qkv` of sequences of `positions` rows.
-    pub(crate) fn input<'a>(
-        &self,
-        qkv: &'a Tensor,
-        positions: usize,
-        dropout: Option<Mask>,
-    ) -> Input<'a> {
-        let row_stride = qkv.width();
-        let part = |first: usize| Rows {
-            data: &qkv.data()[first..],
-            row_stride,
-            batch_stride: positions * row_stride,
-        };
-        let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
+    /// The three parts of a fused `qkv`.
+    pub(crate) fn input<'a>(&self, qkv: &'a Tensor, dropout: Option<Mask>) -> Input<'a> {
+        let (q, kv, rows) = (self.width(), self.kv_width(), qkv.as_rows());
         Input {
-            q: part(0),
-            k: part(q),
-            v: part(q + kv),
+            q: rows.columns(0, q),
+            k: rows.columns(q, q + kv),
+            v: rows.columns(q + kv, q + 2 * kv),
             dropout,
         }
     }
@@ -71,41 +73,40 @@ pub struct CausalHeads {
     pub dropout: Option<Mask>,
 }
 
+impl CausalHeads {
+    fn shape(&self, qkv: &Tensor) -> Shape {
+        let positions = qkv.rows() / self.batch;
+        self.heads.shape(self.batch, positions, positions)
+    }
+}
+
 impl Layer for CausalHeads {
-    /// log Σ exp of the scores, [B·T,H].
+    /// log Σ exp of the scores, [B,H,T].
     type Saved = Tensor;
+
+    const NEEDS_OUTPUT: bool = true;
 
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
         let qkv = inputs[0];
-        let positions = qkv.rows() / self.batch;
-        let mut z = run.tensor(&[qkv.rows(), self.heads.width()]);
-        let mut log_sum = run.tensor(&[qkv.rows(), self.heads.heads]);
-        let shape = self.heads.shape(self.batch, positions, positions);
-        let input = self.heads.input(qkv, positions, self.dropout);
-        attention::forward(run.pool, shape, input, z.data_mut(), log_sum.data_mut());
+        let shape = self.shape(qkv);
+        let mut z = run.in_precision(qkv.precision(), &[qkv.rows(), self.heads.width()]);
+        let mut log_sum = run.tensor(&[shape.batch, shape.heads, shape.queries]);
+        let input = self.heads.input(qkv, self.dropout);
+        let out = (z.words_mut(), qkv.precision());
+        forward::forward(run.pool, shape, input, run.precision, out, log_sum.data_mut());
         (z, log_sum)
     }
 
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: &Backward<'_, Tensor>,
-        _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    fn backward(&self, run: Run<'_>, call: Backward<'_, Tensor>, _gradients: &mut Gradients) -> Vec<Tensor> {
         let qkv = call.inputs[0];
-        let positions = qkv.rows() / self.batch;
-        let mut d_qkv = run.like(qkv);
-        let shape = self.heads.shape(self.batch, positions, positions);
-        let input = self.heads.input(qkv, positions, self.dropout);
-        let log_sum = call.saved.data();
-        attention::backward(
-            run.pool,
-            shape,
-            input,
-            call.d_output.data(),
-            log_sum,
-            d_qkv.data_mut(),
-        );
+        let mut d_qkv = run.in_precision(qkv.precision(), qkv.shape());
+        let saved = Saved {
+            z: call.output.expect("asked for").as_rows(),
+            log_sum: call.saved.data(),
+        };
+        let (input, dz) = (self.heads.input(qkv, self.dropout), call.d_output.as_rows());
+        let out = (d_qkv.words_mut(), qkv.precision());
+        backward::backward(run.pool, self.shape(qkv), input, saved, dz, run.precision, out);
         vec![d_qkv]
     }
 }

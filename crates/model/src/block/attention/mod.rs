@@ -4,9 +4,10 @@ mod heads;
 
 pub use heads::{CausalHeads, Heads};
 
-use glassformer_tensor::ops::attention::{self, Input, Rows};
+use glassformer_kernels::attention::{Input, decode, forward, open};
+use glassformer_kernels::product::{Precision, Rows};
 
-use crate::block::Linear;
+use crate::block::{LayerNorm, Linear, NormLinear};
 use crate::{BlockSite, Pass, Site, Value};
 
 /// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2), causal.
@@ -21,27 +22,29 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `x [B·T,D]` (after the norm) to what attention adds, `[B·T,D]`.
+    /// `x [B·T,D]` (after the norm) to what attention adds, `[B·T,D]`, step by step for whoever looks.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        let Heads {
-            heads,
-            kv_heads,
-            d_head,
-        } = self.heads;
+        let Heads { heads, kv_heads, d_head } = self.heads;
         let at = |site| Site::block(layer, site);
         let mut qkv = pass.apply(self.qkv, &[x]);
-        let (q, kv) = (heads * d_head, kv_heads * d_head);
+        let (q, kv) = (self.heads.width(), self.heads.kv_width());
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
-        pass.tap_columns(
-            at(BlockSite::V),
-            &mut qkv,
-            q + kv..q + 2 * kv,
-            &[kv_heads, d_head],
-        );
+        pass.tap_columns(at(BlockSite::V), &mut qkv, q + kv..q + 2 * kv, &[kv_heads, d_head]);
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
         pass.apply(self.out, &[&z])
+    }
+
+    /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
+    pub(crate) fn fused(&self, pass: &mut Pass<'_>, norm: LayerNorm, x: &Value, layer: usize) -> Value {
+        // The cache is in f32.
+        let kept = match pass.cache() {
+            Some(_) => Precision::F32,
+            None => self.heads.kept(pass.run().precision),
+        };
+        let qkv = pass.apply(NormLinear { norm, linear: self.qkv, kept }, &[x]);
+        self.mix(pass, &qkv, layer)
     }
 
     /// The weighted sums z `[B·T,H·E]`: in one pass when nobody looks, step by step when somebody does.
@@ -71,10 +74,16 @@ impl Attention {
         let (first, new) = (pass.first_position(), pass.positions());
         let shape = self.heads.shape(1, new, first + new);
         let mut z = run.tensor(&[new, self.heads.width()]);
-        let mut log_sum = run.tensor(&[new, self.heads.heads]);
         let cache = pass.cache().expect("a cached pass");
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
-        attention::forward(run.pool, shape, input, z.data_mut(), log_sum.data_mut());
+        if new <= decode::MOST_QUERIES {
+            let mut scratch = run.tensor(&[decode::scratch_len(&shape)]);
+            decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
+        } else {
+            let mut log_sum = run.tensor(&[self.heads.heads, new]);
+            let out = (z.words_mut(), Precision::F32);
+            forward::forward(run.pool, shape, input, run.precision, out, log_sum.data_mut());
+        }
         pass.constant(z)
     }
 
@@ -84,60 +93,42 @@ impl Attention {
         let (batch, first, new) = (pass.batch(), pass.first_position(), pass.positions());
         let shape = self.heads.shape(batch, new, first + new);
         let heads = self.heads.heads;
+        let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
+            Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
+            None => f(self.heads.input(qkv.tensor(), None)),
+        };
         let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
-        let mut values = Vec::new();
-        {
-            let input = match pass.cache() {
-                Some(cache) => self.heads.cached_input(cache, layer, qkv.tensor()),
-                None => self.heads.input(qkv.tensor(), new, None),
-            };
-            attention::scores(run.pool, shape, input, scores.data_mut());
-            if first > 0 {
-                values.extend_from_slice(input.v.data);
-            }
-        }
+        input(pass, &mut |input| open::scores(run.pool, shape, input, scores.data_mut()));
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
         let mut pattern = scores.tensor().copy(run.buffers);
-        attention::pattern(run.pool, pattern.data_mut(), shape.keys);
+        open::pattern(run.pool, pattern.data_mut(), shape.keys);
         let mut pattern = pass.constant(pattern);
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
-        let v = if first > 0 {
-            let width = self.heads.kv_heads * self.heads.d_head;
-            Rows {
-                data: &values,
-                row_stride: width,
-                batch_stride: values.len(),
-            }
-        } else {
-            self.heads.input(qkv.tensor(), new, None).v
-        };
         let mut z = run.tensor(&[batch * new, self.heads.width()]);
-        attention::weighted_values(run.pool, shape, pattern.tensor().data(), v, z.data_mut());
+        let pattern = pattern.tensor().data();
+        input(pass, &mut |input| open::weighted_values(run.pool, shape, pattern, input, z.data_mut()));
         pass.constant(z)
     }
 }
 
 impl Heads {
     /// Writes the new keys and values behind the cached ones and gives the new queries against all of them.
+    ///
+    /// To call it again before the cache advances writes the same numbers to the same places.
     fn cached_input<'a>(
         &self,
         cache: &'a mut crate::KvCache,
         layer: usize,
         qkv: &'a glassformer_tensor::Tensor,
     ) -> Input<'a> {
-        let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
+        let (q, kv) = (self.width(), self.kv_width());
         let rows = qkv.data().chunks_exact(q + 2 * kv);
         let (keys, values) = cache.write(layer, rows.map(|row| (&row[q..q + kv], &row[q + kv..])));
-        let cached = |data: &'a [f32]| Rows {
-            data,
-            row_stride: kv,
-            batch_stride: data.len(),
-        };
         Input {
-            k: cached(keys),
-            v: cached(values),
-            ..self.input(qkv, qkv.rows(), None)
+            k: Rows::f32(keys, kv),
+            v: Rows::f32(values, kv),
+            ..self.input(qkv, None)
         }
     }
 }

@@ -1,31 +1,13 @@
 //! The non-linearity between the two products.
 //!
-//! y = f(x), element by element. Saved: nothing but x. Derivative: dx = f′(x)·dy. The equations of both functions
+//! y = f(x), element by element. Saved: nothing but x. Derivative: dx = f′(x)·dy. The equations of the functions
 //! are in `glassformer_kernels::activation`.
 
+pub use glassformer_kernels::activation::Activation;
 use glassformer_kernels::activation::{gelu, gelu_backward, relu, relu_backward};
 use glassformer_tensor::{Tensor, ops::elementwise};
 
 use crate::{Backward, Gradients, Layer, Run};
-
-/// Which function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// GELU in the tanh form (GPT-2).
-    GeluTanh,
-    /// max(0, x) (the original Transformer).
-    Relu,
-}
-
-impl Activation {
-    /// Its name in the API and in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GeluTanh => "gelu_tanh",
-            Self::Relu => "relu",
-        }
-    }
-}
 
 impl Layer for Activation {
     type Saved = ();
@@ -41,12 +23,7 @@ impl Layer for Activation {
         (y, ())
     }
 
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: &Backward<'_, ()>,
-        _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, _gradients: &mut Gradients) -> Vec<Tensor> {
         let x = call.inputs[0];
         let mut dx = run.like(x);
         let f = match self {

@@ -1,8 +1,10 @@
 //! The MLP: each vector alone asks d_ff questions and adds up the answers.
 
 mod activation;
+mod norm_mlp;
 
 pub use activation::Activation;
+pub use norm_mlp::NormMlp;
 
 use crate::block::Linear;
 use crate::{BlockSite, Pass, Site, Value};
@@ -19,20 +21,13 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// `x [B·T,D]` (after the norm) to what the MLP adds, `[B·T,D]`.
+    /// `x [B·T,D]` (after the norm) to what the MLP adds, `[B·T,D]`, step by step for whoever looks.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
+        let at = |site| Site::block(layer, site);
         let mut pre = pass.apply(self.up, &[x]);
-        pass.tap(
-            Site::block(layer, BlockSite::MlpPre),
-            &mut pre,
-            &[self.up.d_out],
-        );
+        pass.tap(at(BlockSite::MlpPre), &mut pre, &[self.up.d_out]);
         let mut post = pass.apply(self.activation, &[&pre]);
-        pass.tap(
-            Site::block(layer, BlockSite::MlpPost),
-            &mut post,
-            &[self.up.d_out],
-        );
+        pass.tap(at(BlockSite::MlpPost), &mut post, &[self.up.d_out]);
         pass.apply(self.down, &[&post])
     }
 }

@@ -1,0 +1,58 @@
+//! A norm and the linear layer behind it, as one: the normed vectors go straight into the product's operand.
+//!
+//! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and μ, 1/σ of each row.
+//! Derivatives: those of the two layers, the gradient of norm(x) living only between them.
+
+use glassformer_kernels::product::Precision;
+use glassformer_kernels::product::finish;
+use glassformer_tensor::Tensor;
+
+use crate::block::{LayerNorm, Linear};
+use crate::{Backward, Gradients, Layer, Run};
+
+/// The two layers.
+#[derive(Clone, Copy, Debug)]
+pub struct NormLinear {
+    /// First.
+    pub norm: LayerNorm,
+    /// Second.
+    pub linear: Linear,
+    /// What y is kept in.
+    pub kept: Precision,
+}
+
+impl Layer for NormLinear {
+    /// norm(x) [N,D]; means and 1/σ [2,N].
+    type Saved = (Tensor, Tensor);
+
+    const ADDS: bool = true;
+
+    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved) {
+        let &[x] = inputs else { panic!("one input") };
+        let in_place = self.linear.runs_in_place(run, x.rows());
+        let precision = if in_place { Precision::F32 } else { run.precision };
+        let (normed, stats) = self.norm.apply(run, x, precision);
+        let y = match self.kept {
+            Precision::F32 => self.linear.apply(run, &normed, None),
+            Precision::Bf16 => {
+                let mut y = run.in_precision(Precision::Bf16, &[x.rows(), self.linear.d_out]);
+                self.linear.with_operand(run, |w| {
+                    let (a, bias) = (normed.as_rows().into(), self.linear.bias(run));
+                    finish::round(run.pool, y.words_mut(), Precision::Bf16, a, w, bias);
+                });
+                y
+            }
+        };
+        (y, (normed, stats))
+    }
+
+    fn backward(&self, run: Run<'_>, call: Backward<'_, Self::Saved>, gradients: &mut Gradients) -> Vec<Tensor> {
+        let (normed, stats) = call.saved;
+        let dy = call.d_output;
+        self.linear.add_gradients(run, normed.as_rows(), dy.as_rows(), gradients);
+        let d_normed = self.linear.input_gradient(run, dy.as_rows(), Precision::F32);
+        drop(dy);
+        let given = [&d_normed, call.inputs[0], stats];
+        vec![self.norm.add_gradients(run, call.sum, given, gradients)]
+    }
+}

@@ -1,0 +1,124 @@
+//! Operands of products in buffers: what is laid out for the processor lives no longer than it is needed.
+
+use glassformer_kernels::product::{Left, Precision, Right, Rows, pack};
+
+use crate::{Buffers, Pool, Tensor};
+
+/// A in panels, from the rows of its transpose.
+#[derive(Debug)]
+pub struct PackedLeft {
+    words: Tensor,
+    precision: Precision,
+    rows: usize,
+    depth: usize,
+}
+
+impl PackedLeft {
+    /// Room for A [rows,depth], to be written in full.
+    pub fn uninitialised(buffers: &Buffers, precision: Precision, rows: usize, depth: usize) -> Self {
+        let len = Left::panels_len(precision, rows, depth);
+        Self {
+            words: Tensor::uninitialised(buffers, &[len]),
+            precision,
+            rows,
+            depth,
+        }
+    }
+
+    /// A = xᵀ.
+    pub fn columns(pool: &Pool, buffers: &Buffers, precision: Precision, x: Rows<'_>) -> Self {
+        let mut packed = Self::uninitialised(buffers, precision, x.col_count(), x.row_count());
+        pack::columns(pool, packed.words_mut(), precision, x);
+        packed
+    }
+
+    /// Its words, to be written.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        self.words.words_mut()
+    }
+
+    /// The operand.
+    pub fn view(&self) -> Left<'_> {
+        Left::in_panels(self.words.words(), self.precision, self.rows, self.depth)
+    }
+}
+
+/// B in panels.
+#[derive(Debug)]
+pub struct PackedRight {
+    words: Tensor,
+    precision: Precision,
+    depth: usize,
+    cols: usize,
+}
+
+impl PackedRight {
+    /// Room for B [depth,cols], to be written in full.
+    pub fn uninitialised(buffers: &Buffers, precision: Precision, depth: usize, cols: usize) -> Self {
+        let len = Right::len(precision, depth, cols);
+        Self {
+            words: Tensor::uninitialised(buffers, &[len]),
+            precision,
+            depth,
+            cols,
+        }
+    }
+
+    /// B from its rows.
+    pub fn of(pool: &Pool, buffers: &Buffers, precision: Precision, b: Rows<'_>) -> Self {
+        let mut packed = Self::uninitialised(buffers, precision, b.row_count(), b.col_count());
+        pack::right(pool, packed.words_mut(), precision, b);
+        packed
+    }
+
+    /// B from the rows of its transpose.
+    pub fn of_transposed(pool: &Pool, buffers: &Buffers, precision: Precision, b: Rows<'_>) -> Self {
+        let mut packed = Self::uninitialised(buffers, precision, b.col_count(), b.row_count());
+        pack::right_transposed(pool, packed.words_mut(), precision, b);
+        packed
+    }
+
+    /// Its words, to be written.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        self.words.words_mut()
+    }
+
+    /// The operand.
+    pub fn view(&self) -> Right<'_> {
+        Right::new(self.words.words(), self.precision, self.depth, self.cols)
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.words.words().len() * size_of::<u32>()
+    }
+}
+
+/// Rows rounded to a precision: where they lie, or in a buffer.
+#[derive(Debug)]
+pub enum Rounded<'a> {
+    /// They were so already.
+    There(Rows<'a>),
+    /// A copy.
+    Copied(Tensor),
+}
+
+impl<'a> Rounded<'a> {
+    /// `x` in `precision`.
+    pub fn new(pool: &Pool, buffers: &Buffers, precision: Precision, x: Rows<'a>) -> Self {
+        if x.precision() == precision {
+            return Self::There(x);
+        }
+        let mut copy = Tensor::in_precision(buffers, precision, &[x.row_count(), x.col_count()]);
+        pack::rows(pool, copy.words_mut(), precision, x);
+        Self::Copied(copy)
+    }
+
+    /// The rows.
+    pub fn view(&self) -> Rows<'_> {
+        match self {
+            Self::There(rows) => *rows,
+            Self::Copied(tensor) => tensor.as_rows(),
+        }
+    }
+}
