@@ -241,7 +241,7 @@ fn chunks_must_match() {
 
 #[test]
 fn a_sum_has_the_same_bits_on_any_number_of_threads() {
-    let f = |i: usize| 1.0 / (1.0 + (i as f64).sin().abs());
+    let f = |i: usize| 1.0 / (1.0 + i as f64);
     for n in [0, 1, 63, 64, 65, 200] {
         let expected = (0..n).fold(0.0, |total, i| total + f(i));
         for pool in pools() {
