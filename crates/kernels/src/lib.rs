@@ -15,6 +15,7 @@
 //! | [`dropout`], [`random`] | masks from a counter, so that they can be made again |
 //! | [`rows`] | bias, sums over rows, gather and scatter of embedding rows |
 //! | [`adamw`] | one optimiser step over a flat arena |
+//! | [`peak`] | what the processor can do at best, measured |
 
 mod arch;
 mod exp;
@@ -27,6 +28,7 @@ pub mod dropout;
 pub mod layer_norm;
 pub mod matmul;
 pub mod matrix;
+pub mod peak;
 pub mod random;
 pub mod rows;
 pub mod softmax;
