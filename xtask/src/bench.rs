@@ -4,6 +4,7 @@
 //! else the machine does then meets both. The peer is measured in the best of its modes, found by a quick pass first.
 
 mod llama;
+mod load;
 mod ours;
 mod record;
 mod table;
@@ -78,6 +79,10 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         None
     };
     let program = Program::build(root, threads)?;
+    let before = load::others();
+    if let Some(text) = load::warning(before, None) {
+        println!("{text}");
+    }
     let peaks = program.measure("peaks")?.pop().unwrap_or_default();
     println!("{}", peaks_line(&peaks));
     let mut results = Results::default();
@@ -97,21 +102,15 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
                 .push(llama::decode(root, torch.python(), gguf, threads));
         }
     }
+    results
+        .remarks
+        .extend(load::warning(before, load::others()));
     let tables = results.tables();
     println!("\n{tables}");
     if arguments.peers {
         let place = Place::here(root, threads);
-        let peer = match results.torch_version.as_str() {
-            "" => "no peer".to_owned(),
-            version => format!("PyTorch {version}"),
-        };
-        let commands = results.commands.join("\n");
-        let body = format!(
-            "{}{tables}\n## Commands\n\nThe peer's in `bench/`, in turn with ours, {} rounds:\n\n```sh\n{commands}\n```\n",
-            place.introduction(&peer, &peaks),
-            arguments.rounds
-        );
-        println!("wrote {}", place.write(root, &body)?.display());
+        let text = results.record(&place, &peaks, arguments.rounds);
+        println!("wrote {}", place.write(root, &text)?.display());
     }
     Ok(())
 }
@@ -200,6 +199,20 @@ fn best_mode(torch: &Torch, work: &Work, peer: &TorchWork, results: &mut Results
 impl Results {
     fn command(&mut self, words: &str, program: &Program) {
         self.commands.push(program.shown(words));
+    }
+
+    /// The whole record.
+    fn record(&self, place: &Place, peaks: &Value, rounds: u32) -> String {
+        let peer = match self.torch_version.as_str() {
+            "" => "no peer".to_owned(),
+            version => format!("PyTorch {version}"),
+        };
+        let (introduction, tables) = (place.introduction(&peer, peaks), self.tables());
+        let commands = self.commands.join("\n");
+        format!(
+            "{introduction}{tables}\n## Commands\n\n\
+             The peer's in `bench/`, in turn with ours, {rounds} rounds:\n\n```sh\n{commands}\n```\n"
+        )
     }
 
     /// Everything that was measured.

@@ -14,7 +14,7 @@ pub(super) struct Place {
     date: String,
     processor: String,
     commit: String,
-    pub(super) threads: usize,
+    threads: usize,
 }
 
 impl Place {
