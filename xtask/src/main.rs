@@ -1,8 +1,10 @@
-//! The project's own automation: `cargo xtask test`, `tidy`, `fixtures`, `loss-curve`.
+//! The project's own automation: `cargo xtask test`, `tidy`, `fixtures`, `bench`, `loss-curve`.
 
+mod bench;
 mod curve;
 mod fixtures;
 mod process;
+mod python;
 mod test;
 mod tidy;
 
@@ -26,6 +28,8 @@ enum Verb {
     Test(test::Arguments),
     /// Makes the golden files in parity/golden with PyTorch and transformers.
     Fixtures(fixtures::Arguments),
+    /// Measures the engine; with --peers, next to PyTorch on the same machine.
+    Bench(bench::Arguments),
     LossCurve(curve::Curve),
 }
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let done: Result<()> = match Arguments::parse().verb {
         Verb::Tidy => tidy::run(&root),
         Verb::Test(arguments) => test::run(&root, &arguments),
+        Verb::Bench(arguments) => bench::run(&root, &arguments),
         Verb::LossCurve(curve) => curve.run(),
         Verb::Fixtures(arguments) => fixtures::run(&root, &arguments),
     };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// The repository's root folder.
 pub(crate) fn root() -> PathBuf {
@@ -66,4 +67,18 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .stdin(Stdio::null())
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder(root: &Path) -> Result<PathBuf> {
+    let metadata = output(&mut command(
+        root,
+        "cargo",
+        "metadata --no-deps --offline --format-version 1",
+    ))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("`cargo metadata` names no target folder")
 }

@@ -40,6 +40,7 @@ enum Verb {
     Tokenize(verbs::tokenize::Tokenize),
     Info(verbs::info::Info),
     Convert(verbs::convert::Convert),
+    Bench(verbs::bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Some(Verb::Tokenize(verb)) => verb.run(),
         Some(Verb::Info(verb)) => verb.run(),
         Some(Verb::Convert(verb)) => verb.run(),
+        Some(Verb::Bench(verb)) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,7 @@
 //! | [`rows`] | bias, sums over rows, gather and scatter of embedding rows |
 //! | [`adamw`] | one optimiser step over a flat arena |
 //! | [`pool`], [`memory`] | none: the threads that share the work, the memory that they work on |
+//! | [`peak`] | what the processor can do at best, measured |
 
 mod arch;
 mod exp;
@@ -31,6 +32,7 @@ pub mod layer_norm;
 pub mod matmul;
 pub mod matrix;
 pub mod memory;
+pub mod peak;
 pub mod pool;
 pub mod product;
 pub mod random;

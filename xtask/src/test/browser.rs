@@ -9,11 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use serde_json::Value;
 
 use super::page::{install, npm};
 use super::{Arguments, Outcome};
-use crate::process::{command, output, run, shown, succeeds};
+use crate::process::{command, output, run, shown, succeeds, target_folder};
 
 const NAMES: [&str; 5] = [
     "chromium",
@@ -163,19 +162,6 @@ fn local_url(line: &str) -> Option<&str> {
         .take_while(u8::is_ascii_digit)
         .count();
     (digits > 0).then(|| &line[..START.len() + digits])
-}
-
-fn target_folder(root: &Path) -> Result<PathBuf> {
-    let metadata = output(&mut command(
-        root,
-        "cargo",
-        "metadata --no-deps --offline --format-version 1",
-    ))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    metadata["target_directory"]
-        .as_str()
-        .map(PathBuf::from)
-        .context("`cargo metadata` names no target folder")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One file per verb: its flags, and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod explain;
 pub(crate) mod generate;
