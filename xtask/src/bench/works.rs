@@ -33,8 +33,8 @@ pub(super) const WORKS: &[Work] = &[
             script: "torch_train.py --preset nano",
             modes: TRAINING,
             runs: 20,
-            at_least: 1.0,
-            aim: 1.5,
+            at_least: 2.0,
+            aim: 3.0,
         }),
     },
     Work {
@@ -44,8 +44,8 @@ pub(super) const WORKS: &[Work] = &[
             script: "torch_train.py --preset baby",
             modes: TRAINING,
             runs: 4,
-            at_least: 1.0,
-            aim: 1.5,
+            at_least: 1.4,
+            aim: 2.0,
         }),
     },
     Work {
@@ -55,8 +55,8 @@ pub(super) const WORKS: &[Work] = &[
             script: "torch_train.py --preset gpt2",
             modes: TRAINING,
             runs: 2,
-            at_least: 1.0,
-            aim: 1.5,
+            at_least: 1.5,
+            aim: 2.0,
         }),
     },
     Work {
@@ -66,8 +66,8 @@ pub(super) const WORKS: &[Work] = &[
             script: "torch_attention.py",
             modes: &["f32", "bf16"],
             runs: 20,
-            at_least: 1.0,
-            aim: 1.5,
+            at_least: 1.5,
+            aim: 2.5,
         }),
     },
     Work {

@@ -1,6 +1,7 @@
 //! How the operands of a product lie in memory.
 
 use super::{LEFT, RIGHT};
+use crate::arch::{Level, level};
 use crate::matrix::MatRef;
 use crate::memory;
 
@@ -15,6 +16,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The one in which products are fastest on this processor.
+    pub fn fastest() -> Self {
+        if level() >= Level::Avx512Bf16 { Self::Bf16 } else { Self::F32 }
+    }
+
     /// Words that `n` adjacent numbers take.
     pub fn words(self, n: usize) -> usize {
         match self {

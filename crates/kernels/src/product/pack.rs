@@ -3,12 +3,13 @@
 //! In bf16 a word holds the numbers of k = 2w (low half) and 2w + 1 (high half), rounded to nearest even. Where k runs
 //! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
 
+use super::tile::Strip;
 use super::{LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
-const STRIP: usize = 8;
+const STRIP: usize = LEFT;
 /// Words transposed at a time where k is adjacent in memory.
 const RUN: usize = 64;
 /// Words of output below which another thread does not pay.
@@ -102,64 +103,78 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
 multiversion! {
     /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
     fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
-        let depth = precision.words(x.rows);
         let last = (first + STRIP).min(x.rows);
-        let (start, end) = (precision.words(first), precision.words(last));
-        for p in 0..x.cols.div_ceil(w) {
-            let cols = (x.cols - p * w).min(w);
-            let range = (p * depth + start) * w..(p * depth + end) * w;
-            // SAFETY: these words of this panel belong to these rows alone (`first` is a multiple of STRIP).
-            let groups = unsafe { words.slice(range) };
-            for (k, group) in groups.chunks_exact_mut(w).enumerate() {
-                let (group, rest) = group.split_at_mut(cols);
-                rest.fill(0);
-                match (precision, x.precision) {
-                    (Precision::F32, _) => group.copy_from_slice(&x.row(first + k)[p * w..][..cols]),
-                    (Precision::Bf16, Precision::F32) => {
-                        let low = &x.row(first + 2 * k)[p * w..][..cols];
-                        if first + 2 * k + 1 < x.rows {
-                            let high = &x.row(first + 2 * k + 1)[p * w..][..cols];
-                            for ((word, &low), &high) in group.iter_mut().zip(low).zip(high) {
-                                *word = pair(f32::from_bits(low), f32::from_bits(high));
-                            }
-                        } else {
-                            for (word, &low) in group.iter_mut().zip(low) {
-                                *word = bf16(f32::from_bits(low));
-                            }
-                        }
-                    }
-                    (Precision::Bf16, Precision::Bf16) => {
-                        let range = p * w / 2..(p * w + cols).div_ceil(2);
-                        let low = &x.row(first + 2 * k)[range.clone()];
-                        let high = (first + 2 * k + 1 < x.rows).then(|| &x.row(first + 2 * k + 1)[range]);
-                        interleave(group, low, high);
-                    }
+        for col in (0..x.cols).step_by(RIGHT) {
+            let size = [last - first, (x.cols - col).min(RIGHT)];
+            let mut strip = Strip::new(precision, [first, col], size);
+            match (precision, x.precision) {
+                (Precision::F32, _) => same(&mut strip, x, first, col, size),
+                (Precision::Bf16, Precision::F32) => pairs_of_rows(&mut strip, x, first, col, size),
+                (Precision::Bf16, Precision::Bf16) => interleaved(&mut strip, x, first, col, size),
+            }
+            // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
+            unsafe {
+                if w == RIGHT {
+                    strip.put::<RIGHT>(words, x.rows);
+                } else {
+                    strip.put::<LEFT>(words, x.rows);
                 }
             }
         }
     }
 }
 
-/// Words of two rows of pairs become pairs of the two rows; without a second row its halves are 0.
+/// Words of row `r` of `x` from column `col` on, the missing ones 0 (in `space`): a fixed length for the loops.
 #[inline(always)]
-fn interleave(group: &mut [u32], low: &[u32], high: Option<&[u32]>) {
-    let Some(high) = high else {
-        for (two, &low) in group.chunks_mut(2).zip(low) {
-            two[0] = low & 0xffff;
-            if let Some(second) = two.get_mut(1) {
-                *second = low >> 16;
-            }
-        }
-        return;
-    };
-    let odd = group.len() / 2;
-    let pairs = group.chunks_exact_mut(2);
-    for ((two, &low), &high) in pairs.zip(low).zip(high) {
-        two[0] = (low & 0xffff) | (high << 16);
-        two[1] = (low >> 16) | (high & 0xffff_0000);
+fn line<'a, const N: usize>(x: Rows<'a>, r: usize, col: usize, cols: usize, space: &'a mut [u32; N]) -> &'a [u32; N] {
+    if r >= x.rows {
+        *space = [0; N];
+        return space;
     }
-    if group.len() % 2 == 1 {
-        group[2 * odd] = (low[odd] & 0xffff) | (high[odd] << 16);
+    let (start, n) = (x.precision.words(col), x.precision.words(cols));
+    let row = &x.row(r)[start..start + n];
+    if let Ok(whole) = row.try_into() {
+        return whole;
+    }
+    *space = [0; N];
+    space[..n].copy_from_slice(row);
+    space
+}
+
+#[inline(always)]
+fn same(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
+    let mut space = [0; RIGHT];
+    for (r, group) in strip.groups.iter_mut().enumerate().take(rows) {
+        *group = *line(x, first + r, col, cols, &mut space);
+    }
+}
+
+/// Words made of two rows of `f32`.
+#[inline(always)]
+fn pairs_of_rows(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
+    let mut space = [[0; RIGHT]; 2];
+    let [a, b] = &mut space;
+    for (k, group) in strip.groups.iter_mut().enumerate().take(rows.div_ceil(2)) {
+        let low = line(x, first + 2 * k, col, cols, a);
+        let high = line(x, first + 2 * k + 1, col, cols, b);
+        for i in 0..RIGHT {
+            group[i] = pair(f32::from_bits(low[i]), f32::from_bits(high[i]));
+        }
+    }
+}
+
+/// Words of two rows of pairs become pairs of the two rows.
+#[inline(always)]
+fn interleaved(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
+    let mut space = [[0; RIGHT / 2]; 2];
+    let [a, b] = &mut space;
+    for (k, group) in strip.groups.iter_mut().enumerate().take(rows.div_ceil(2)) {
+        let low = line(x, first + 2 * k, col, cols, a);
+        let high = line(x, first + 2 * k + 1, col, cols, b);
+        for i in 0..RIGHT / 2 {
+            group[2 * i] = (low[i] & 0xffff) | (high[i] << 16);
+            group[2 * i + 1] = (low[i] >> 16) | (high[i] & 0xffff_0000);
+        }
     }
 }
 

@@ -192,7 +192,7 @@ impl Tile {
     #[inline(always)]
     pub(crate) unsafe fn to_right(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.to_panels::<RIGHT>(out, precision, depth) };
+        unsafe { self.strip(precision).put::<RIGHT>(out, depth) };
     }
 
     /// Into panels of A, where C [K,M] is the transpose of that A. What does not count must be 0.
@@ -202,28 +202,67 @@ impl Tile {
     #[inline(always)]
     pub(crate) unsafe fn to_columns(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.to_panels::<LEFT>(out, precision, depth) };
+        unsafe { self.strip(precision).put::<LEFT>(out, depth) };
     }
 
-    /// Columns of C in panels of `W`, k running down its rows.
+    /// The words in which the tile's rows are k.
     #[inline(always)]
-    unsafe fn to_panels<const W: usize>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
-        let panel = W * precision.words(depth);
-        let range = precision.words(self.row) * W..precision.words(self.row + self.rows) * W;
-        for p in 0..self.cols.div_ceil(W) {
-            let start = (self.col / W + p) * panel;
-            // SAFETY: the caller's promise.
-            let groups = unsafe { out.slice(start + range.start..start + range.end) };
-            for (k, group) in groups.chunks_exact_mut(W).enumerate() {
-                match precision {
-                    Precision::F32 => group.copy_from_slice(&words(self.line(k))[p * W..][..W]),
-                    Precision::Bf16 => {
-                        let (low, high) = (&self.line(2 * k)[p * W..][..W], &self.line(2 * k + 1)[p * W..][..W]);
-                        for ((word, &low), &high) in group.iter_mut().zip(low).zip(high) {
-                            *word = pair(low, high);
-                        }
+    fn strip(&self, precision: Precision) -> Strip {
+        let mut strip = Strip::new(precision, [self.row, self.col], [self.rows, self.cols]);
+        let lines = self.values.as_chunks::<RIGHT>().0;
+        match precision {
+            Precision::F32 => {
+                for (group, line) in strip.groups.iter_mut().zip(lines) {
+                    group.copy_from_slice(words(line));
+                }
+            }
+            Precision::Bf16 => {
+                for (group, two) in strip.groups.iter_mut().zip(lines.as_chunks::<2>().0) {
+                    for ((word, &low), &high) in group.iter_mut().zip(&two[0]).zip(&two[1]) {
+                        *word = pair(low, high);
                     }
                 }
+            }
+        }
+        strip
+    }
+}
+
+/// LEFT rows of a [K,·] matrix, RIGHT columns wide, as words in which k runs down the rows.
+pub(super) struct Strip {
+    pub(super) groups: [[u32; RIGHT]; LEFT],
+    precision: Precision,
+    place: [usize; 2],
+    size: [usize; 2],
+}
+
+impl Strip {
+    #[inline(always)]
+    pub(super) fn new(precision: Precision, place: [usize; 2], size: [usize; 2]) -> Self {
+        Self {
+            groups: [[0; RIGHT]; LEFT],
+            precision,
+            place,
+            size,
+        }
+    }
+
+    /// Puts the words in panels of `W` columns of an operand with K = `depth`.
+    ///
+    /// # Safety
+    /// No other thread touches this strip's place in `out`.
+    #[inline(always)]
+    pub(super) unsafe fn put<const W: usize>(&self, out: &Parts<'_, u32>, depth: usize) {
+        let ([row, col], [rows, cols]) = (self.place, self.size);
+        let first = self.precision.words(row);
+        let count = self.precision.words(row + rows) - first;
+        let panel = W * self.precision.words(depth);
+        for p in 0..cols.div_ceil(W) {
+            let start = (col / W + p) * panel + first * W;
+            // SAFETY: the caller's promise.
+            let out = unsafe { out.slice(start..start + count * W) };
+            for (out, group) in out.as_chunks_mut::<W>().0.iter_mut().zip(&self.groups) {
+                out.copy_from_slice(&group[p * W..(p + 1) * W]);
             }
         }
     }

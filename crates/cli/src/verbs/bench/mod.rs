@@ -62,6 +62,9 @@ struct Common {
     /// Runs that count, after a warm-up [default: 10 or more, fewer when one takes over a second].
     #[arg(long, value_name = "N")]
     runs: Option<NonZeroUsize>,
+    /// What operands of products are rounded to [default: the faster on this processor].
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     /// One JSON object per measurement: name, precision, threads, ms (median), min_ms, max_ms, runs, tokens_per_s,
     /// gflops, percent_of_peak; for decode also gbs and percent_of_bandwidth.
     #[arg(long)]
@@ -69,6 +72,10 @@ struct Common {
 }
 
 impl Common {
+    fn precision(self) -> Precision {
+        self.precision.unwrap_or_else(Precision::fastest)
+    }
+
     fn effort(self) -> Effort {
         Effort {
             runs: self.runs.map(usize::from),
@@ -245,10 +252,10 @@ impl TrainFlags {
         let (batch, n_ctx) = (options.batch_size, options.n_ctx);
         let (pool, report) = self.common.begin()?;
         let operations = Count::of(&model).training(batch, n_ctx);
-        let mut training = Training::new(model, options, pool);
+        let mut training = Training::new(model, options, pool, self.common.precision());
         report.add(&Measurement {
             name: format!("train {name}"),
-            precision: Precision::F32,
+            precision: self.common.precision(),
             times: self.common.effort().measure(2, || training.step()),
             tokens: batch * n_ctx,
             operations,
@@ -268,10 +275,10 @@ impl PrefillFlags {
         }
         let (pool, report) = self.common.begin()?;
         let operations = Count::of(&model).prefill(tokens);
-        let mut reading = Reading::new(model, pool);
+        let mut reading = Reading::new(model, pool, self.common.precision());
         let measurement = |times, what: &str, overhead| Measurement {
             name: format!("prefill {name}, {tokens} tokens{what}"),
-            precision: Precision::F32,
+            precision: self.common.precision(),
             times,
             tokens,
             operations,
@@ -309,16 +316,16 @@ impl DecodeFlags {
         let tokens = TOKENS.min(n_ctx - depth);
         let (pool, report) = self.common.begin()?;
         let count = Count::of(&model);
-        let mut reading = Reading::new(model, pool);
+        let mut reading = Reading::new(model, pool, self.common.precision());
         let effort = self.common.effort();
         let times = effort.measure(1, || reading.decode(depth, tokens));
         report.add(&Measurement {
             name: format!("decode {name}, {depth} tokens before"),
-            precision: Precision::F32,
+            precision: self.common.precision(),
             times: times.per(tokens),
             tokens: 1,
             operations: count.decode(depth, tokens),
-            bytes: Some(count.weight_bytes(Precision::F32)),
+            bytes: Some(count.weight_bytes(self.common.precision())),
             overhead: None,
         })
     }
@@ -336,7 +343,8 @@ impl KernelsFlags {
             );
         }
         let (pool, report) = self.common.begin()?;
-        for &precision in Precision::ALL {
+        let all = Precision::ALL.iter().copied();
+        for precision in all.filter(|&p| self.common.precision.is_none_or(|wanted| wanted == p)) {
             for kernel in KERNELS.iter().filter(chosen) {
                 let times = self
                     .common

@@ -4,30 +4,44 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use glassformer_kernels::matrix::MatRef;
+use glassformer_kernels::attention::backward::{self, Saved};
+use glassformer_kernels::attention::{Input, Shape, forward};
 use glassformer_kernels::peak::Peaks;
+use glassformer_kernels::product::finish::{self, Onto};
+use glassformer_kernels::product::{self, Rows};
 use glassformer_kernels::random;
 use glassformer_model::{
     BlockSite, Gradients, Hook, KvCache, Mode, Model, Pass, Site, View, ViewMut,
 };
-use glassformer_tensor::ops::{attention, linear};
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::ops::product::PackedRight;
+use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_train::{Optimizer, Options, gradient};
 
-/// What the numbers of a product are.
+/// What the operands of products are rounded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Precision {
     /// 32 bits.
     F32,
+    /// 16 bits with the range of 32; sums are in 32 bits.
+    Bf16,
 }
 
 impl Precision {
     /// All that the engine can compute with, for the table of kernels.
-    pub(super) const ALL: &[Self] = &[Self::F32];
+    pub(super) const ALL: &[Self] = &[Self::F32, Self::Bf16];
+
+    /// The faster one on this processor.
+    pub(super) fn fastest() -> Self {
+        match product::Precision::fastest() {
+            product::Precision::F32 => Self::F32,
+            product::Precision::Bf16 => Self::Bf16,
+        }
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::Bf16 => "bf16",
         }
     }
 
@@ -35,13 +49,23 @@ impl Precision {
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
+            Self::Bf16 => 2,
         }
     }
 
-    /// 10⁹ operations per second that the processor can do at best in it.
+    /// 10⁹ operations per second that the processor can do at best in it; for bf16 on a processor that has no
+    /// instruction for it, what it can do in f32.
     pub(super) fn peak(self, peaks: &Peaks) -> f64 {
         match self {
             Self::F32 => peaks.f32_gflops,
+            Self::Bf16 => peaks.bf16_gflops.unwrap_or(peaks.f32_gflops),
+        }
+    }
+
+    fn of_engine(self) -> product::Precision {
+        match self {
+            Self::F32 => product::Precision::F32,
+            Self::Bf16 => product::Precision::Bf16,
         }
     }
 }
@@ -88,7 +112,8 @@ pub(super) struct Training {
 
 impl Training {
     /// Of batch and context, `options` has the last word; the other sizes are the model's.
-    pub(super) fn new(model: Model, options: Options, pool: Pool) -> Self {
+    pub(super) fn new(mut model: Model, options: Options, pool: Pool, precision: Precision) -> Self {
+        model.precision = precision.of_engine();
         let len = model.parameters.arena().len();
         Self {
             optimizer: Optimizer::new(len),
@@ -135,7 +160,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(model: Model, pool: Pool) -> Self {
+    pub(super) fn new(mut model: Model, pool: Pool, precision: Precision) -> Self {
+        model.pack(&pool, precision.of_engine());
         let dimensions = model.dimensions();
         let mut ids = vec![0; dimensions.n_ctx];
         random_ids(1, dimensions.vocab, &mut ids);
@@ -214,30 +240,46 @@ impl Hook for Residuals {
     fn edit(&mut self, _: Site, _: ViewMut<'_>) {}
 }
 
-/// A product [M,K]·[K,N], to be run again and again.
+/// A product [M,K]·[K,N] into f32, to be run again and again: A as it lies, B laid out before, as weights are.
 pub(super) fn product(
     pool: &Pool,
     precision: Precision,
     [m, k, n]: [usize; 3],
 ) -> impl FnMut() -> Duration {
-    let (a, b) = (random_values(1, m * k), random_values(2, k * n));
-    let mut c = vec![0.0; m * n];
+    let (precision, buffers) = (precision.of_engine(), Buffers::new());
+    let a = operand(pool, &buffers, precision, 1, [m, k]);
+    let b = random_values(2, k * n);
+    let b = PackedRight::of(pool, &buffers, precision, Rows::f32(&b, n));
+    let mut c = Tensor::zeros(&buffers, &[m, n]);
     move || {
-        let (a, b) = (MatRef::new(&a, m, k), MatRef::new(&b, k, n));
-        match precision {
-            Precision::F32 => timed(|| linear::product(pool, &mut c, a, b, false)),
-        }
+        let (a, b) = (a.as_rows().into(), b.view());
+        timed(|| finish::store(pool, c.data_mut(), a, b, None, Onto::Nothing))
     }
 }
 
-/// Causal attention of one sequence over a fused row q·k·v, forward and backward.
+/// Random rows rounded to a precision.
+fn operand(
+    pool: &Pool,
+    buffers: &Buffers,
+    precision: product::Precision,
+    key: u64,
+    [rows, cols]: [usize; 2],
+) -> Tensor {
+    let mut tensor = Tensor::in_precision(buffers, precision, &[rows, cols]);
+    let values = random_values(key, rows * cols);
+    product::pack::rows(pool, tensor.words_mut(), precision, Rows::f32(&values, cols));
+    tensor
+}
+
+/// Causal attention of one sequence over a fused row q·k·v, forward and backward; all values in the precision.
 pub(super) fn causal_attention(
     pool: &Pool,
     precision: Precision,
     [heads, positions, d_head]: [usize; 3],
 ) -> impl FnMut() -> Duration {
+    let (precision, buffers) = (precision.of_engine(), Buffers::new());
     let width = heads * d_head;
-    let shape = attention::Shape {
+    let shape = Shape {
         batch: 1,
         queries: positions,
         keys: positions,
@@ -245,27 +287,28 @@ pub(super) fn causal_attention(
         kv_heads: heads,
         d_head,
     };
-    let qkv = random_values(1, positions * 3 * width);
-    let dz = random_values(2, positions * width);
-    let (mut z, mut log_sum) = (vec![0.0; positions * width], vec![0.0; positions * heads]);
-    let mut d_qkv = vec![0.0; qkv.len()];
+    let qkv = operand(pool, &buffers, precision, 1, [positions, 3 * width]);
+    let dz = operand(pool, &buffers, precision, 2, [positions, width]);
+    let mut z = operand(pool, &buffers, precision, 3, [positions, width]);
+    let mut d_qkv = operand(pool, &buffers, precision, 4, [positions, 3 * width]);
+    let mut log_sum = vec![0.0; positions * heads];
     move || {
-        let rows = |part: usize| attention::Rows {
-            data: &qkv[part * width..],
-            row_stride: 3 * width,
-            batch_stride: qkv.len(),
-        };
-        let input = attention::Input {
-            q: rows(0),
-            k: rows(1),
-            v: rows(2),
+        let part = |i: usize| qkv.as_rows().columns(i * width, (i + 1) * width);
+        let input = Input {
+            q: part(0),
+            k: part(1),
+            v: part(2),
             dropout: None,
         };
-        match precision {
-            Precision::F32 => timed(|| {
-                attention::forward(pool, shape, input, &mut z, &mut log_sum);
-                attention::backward(pool, shape, input, &dz, &log_sum, &mut d_qkv);
-            }),
-        }
+        timed(|| {
+            let out = (z.words_mut(), precision);
+            forward::forward(pool, shape, input, precision, out, &mut log_sum);
+            let saved = Saved {
+                z: z.as_rows(),
+                log_sum: &log_sum,
+            };
+            let out = (d_qkv.words_mut(), precision);
+            backward::backward(pool, shape, input, saved, dz.as_rows(), precision, out);
+        })
     }
 }
