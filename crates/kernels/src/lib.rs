@@ -27,6 +27,7 @@ pub mod dropout;
 pub mod layer_norm;
 pub mod matmul;
 pub mod matrix;
+pub mod quantised;
 pub mod random;
 pub mod rows;
 pub mod softmax;

@@ -8,6 +8,7 @@ mod dropout;
 mod isa;
 mod layer_norm;
 mod matmul;
+mod quantised;
 mod rows;
 mod softmax;
 mod support;
