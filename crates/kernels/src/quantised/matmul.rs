@@ -27,7 +27,7 @@ use super::{avx2, vnni};
 use crate::matrix::MatMut;
 
 /// Rows that are multiplied with one chunk after another before the next rows' turn.
-const ROWS: usize = 120;
+const ROWS: usize = 516;
 
 /// `dst [M,columns] = X·Wᵀ` restricted to outputs `columns`, of which the first must be a multiple of [`PANEL`].
 ///
@@ -58,8 +58,8 @@ pub fn matmul(mut dst: MatMut<'_>, x: &[Block], weights: &Packed, columns: Range
     let mut chunk = Chunk::new();
     for first_row in (0..rows).step_by(ROWS) {
         let rows = first_row..rows.min(first_row + ROWS);
-        for column in (0..dst.cols).step_by(WIDTH) {
-            for first in (0..per_row).step_by(TILES) {
+        for first in (0..per_row).step_by(TILES) {
+            for column in (0..dst.cols).step_by(WIDTH) {
                 let tiles = TILES.min(per_row - first);
                 chunk::unpack(&mut chunk, weights, panel + column / PANEL, first, tiles);
                 let pass = Pass {

@@ -5,12 +5,12 @@
 //! unpacks the codes in registers.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_loadu_si256,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps,
-    _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_sllv_epi16, _mm512_sllv_epi32,
-    _mm512_srlv_epi16, _mm512_storeu_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_loadu_si128, _mm_prefetch,
+    _mm256_loadu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_load_ps, _mm512_load_si512,
+    _mm512_loadu_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_sll_epi32,
+    _mm512_sllv_epi16, _mm512_srlv_epi16, _mm512_storeu_ps,
 };
 
 use super::BLOCK;
@@ -50,28 +50,33 @@ pub(super) fn rows<const ROWS: usize, const SUB: usize, const MIN: bool>(
     x: &[&[Block]; ROWS],
     log: u32,
 ) {
-    let log = _mm512_set1_epi32(log as i32);
+    let log = _mm_cvtsi32_si128(log as i32);
     let mut y = [[_mm512_setzero_ps(); 2]; ROWS];
     for (y, sums) in y.iter_mut().zip(&*sums) {
         let from = sums.as_ptr();
         // SAFETY: these are the two halves of 32 f32.
         *y = unsafe { [_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))] };
     }
-    let x: [&[Block]; ROWS] = std::array::from_fn(|r| &x[r][..chunk.tiles]);
+    assert!(
+        x.iter().all(|x| x.len() >= chunk.tiles),
+        "a block for each tile"
+    );
     for (tile, codes) in chunk.codes.iter().enumerate().take(chunk.tiles) {
+        // SAFETY: the rows were seen to be as long as the chunk; each check here would cost a hundredth.
+        let x: [&Block; ROWS] = std::array::from_fn(|r| unsafe { x[r].get_unchecked(tile) });
         for s in 0..GROUPS / SUB {
             let which = if SUB == GROUPS { 0 } else { 1 + s };
             let mut whole = [[_mm512_setzero_si512(); 2]; ROWS];
             if !MIN {
                 for (whole, x) in whole.iter_mut().zip(&x) {
-                    let sum = _mm512_set1_epi32(x[tile].minus_sums[which]);
-                    *whole = [_mm512_sllv_epi32(sum, log); 2];
+                    let sum = _mm512_set1_epi32(x.minus_sums[which]);
+                    *whole = [_mm512_sll_epi32(sum, log); 2];
                 }
             }
             for g in s * SUB..(s + 1) * SUB {
                 let [u0, u1] = [load(&codes[g][0]), load(&codes[g][1])];
                 for (whole, x) in whole.iter_mut().zip(&x) {
-                    let v = broadcast(&x[tile], g);
+                    let v = broadcast(x, g);
                     whole[0] = _mm512_dpbusd_epi32(whole[0], u0, v);
                     whole[1] = _mm512_dpbusd_epi32(whole[1], u1, v);
                 }
@@ -82,7 +87,7 @@ pub(super) fn rows<const ROWS: usize, const SUB: usize, const MIN: bool>(
                 load_outputs(&chunk.mins[at]),
             );
             for r in 0..ROWS {
-                let x = &x[r][tile];
+                let x = x[r];
                 for p in 0..2 {
                     let part = _mm512_mul_ps(_mm512_cvtepi32_ps(whole[r][p]), scale[p]);
                     y[r][p] = _mm512_add_ps(y[r][p], _mm512_mul_ps(part, _mm512_set1_ps(x.scale)));
@@ -166,7 +171,7 @@ pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, cons
     x: &[Block],
     log: u32,
 ) {
-    let log = _mm512_set1_epi32(log as i32);
+    let log = _mm_cvtsi32_si128(log as i32);
     let tiles = weights.inputs() / BLOCK;
     let per_block = if NESTED { 8 } else { 1 };
     let subs = GROUPS / SUB;
@@ -192,7 +197,7 @@ pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, cons
             // Two sums, so that half as many additions wait for each other.
             let mut whole = [_mm512_setzero_si512(); 2];
             if !MIN {
-                whole[0] = _mm512_sllv_epi32(_mm512_set1_epi32(x.minus_sums[which]), log);
+                whole[0] = _mm512_sll_epi32(_mm512_set1_epi32(x.minus_sums[which]), log);
             }
             for g in s * SUB..(s + 1) * SUB {
                 whole[g % 2] = _mm512_dpbusd_epi32(whole[g % 2], groups[g], broadcast(x, g));
