@@ -18,10 +18,11 @@ fn main() {
     println!("path: {}", integer_instruction_set());
     let peak = peak();
     println!("peak: {peak:.0} GOP/s");
+    println!("memory: {:.1} GB/s", memory());
     println!(
         "kind   512×576×1536 GOP/s (% of peak)   with activations   one row GB/s   bits a weight"
     );
-    for kind in [Kind::Q8_0, Kind::Q4_0, Kind::Q4_K, Kind::Q6_K] {
+    for kind in Kind::ALL {
         let [product, all] = many_rows(kind);
         let (rate, bits) = one_row(kind);
         println!(
@@ -80,6 +81,15 @@ fn one_row(kind: Kind) -> (f64, f64) {
     });
     let bytes = weights.size() as f64;
     (bytes * 1e-9 / seconds, 8.0 * bytes / (n * k) as f64)
+}
+
+/// What a loop that only reads reaches, in GB/s.
+fn memory() -> f64 {
+    let numbers = vec![1u64; 1 << 24];
+    let seconds = best(10, || {
+        std::hint::black_box(numbers.iter().fold(0u64, |sum, &x| sum.wrapping_add(x)));
+    });
+    size_of_val(&numbers[..]) as f64 * 1e-9 / seconds
 }
 
 /// What `vpdpbusd` alone reaches, in GOP/s.

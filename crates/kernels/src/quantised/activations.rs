@@ -14,7 +14,9 @@
 //! largest, so that a NaN or infinity makes t one and is seen in every product. Blocks below 2⁻¹⁰⁰ are taken as 0.
 //! GGML uses blocks of 256 for the K formats; 32 is more accurate, and one set of codes serves weights of any kind.
 
-use super::BLOCK;
+#[cfg(target_arch = "x86_64")]
+use super::vnni;
+use super::{BLOCK, Path, path};
 use crate::arch::multiversion;
 
 /// 32 activations.
@@ -39,34 +41,63 @@ impl Block {
         minus_sums: [0; 3],
         scaled_sums: [0.0; 3],
     };
+
+    /// With Σv over both halves.
+    #[inline(always)]
+    pub(super) fn set_sums(&mut self, [first, second]: [i32; 2]) {
+        let both = first + second;
+        self.minus_sums = [-both, -first, -second];
+        self.scaled_sums = [
+            self.scale * both as f32,
+            self.scale * first as f32,
+            self.scale * second as f32,
+        ];
+    }
 }
 
 const LEAST: f32 = f32::from_bits((127 - 100) << 23);
 const ROUNDING: f32 = 12_582_912.0; // 1.5·2²³
 
+/// Blocks of which first all codes are made, then all sums.
+const TOGETHER: usize = 64;
+
+/// Rows `x [M,K]`, K a multiple of 32, into `blocks [M,K/32]`.
+pub fn quantise(blocks: &mut [Block], x: &[f32]) {
+    assert_eq!(x.len(), blocks.len() * BLOCK, "32 numbers for each block");
+    let (x, _) = x.as_chunks::<BLOCK>();
+    for (blocks, x) in blocks.chunks_mut(TOGETHER).zip(x.chunks(TOGETHER)) {
+        make_codes(blocks, x);
+        match path() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `path` returned this value only after detecting the features.
+            Path::Vnni => unsafe { vnni::make_sums(blocks) },
+            _ => make_sums(blocks),
+        }
+    }
+}
+
 multiversion! {
-    /// Rows `x [M,K]`, K a multiple of 32, into `blocks [M,K/32]`.
-    pub fn quantise(blocks: &mut [Block], x: &[f32]) {
-        assert_eq!(x.len(), blocks.len() * BLOCK, "32 numbers for each block");
-        let (x, _) = x.as_chunks::<BLOCK>();
+    fn make_codes(blocks: &mut [Block], x: &[[f32; BLOCK]]) {
         for (block, x) in blocks.iter_mut().zip(x) {
             let mut bits = 0;
             for x in x {
-                bits = bits.max((x.to_bits() & 0x7fff_ffff) as i32);
+                bits = bits.max(x.to_bits() & 0x7fff_ffff);
             }
-            let largest = f32::from_bits(bits as u32);
+            let largest = f32::from_bits(bits);
             let inverse = if largest > LEAST { 127.0 / largest } else { 0.0 };
             for (code, x) in block.codes.iter_mut().zip(x) {
                 *code = (x * inverse + ROUNDING).to_bits() as i8;
             }
-            let codes = block.codes.map(i32::from);
-            let half = |from: usize| codes[from..from + BLOCK / 2].iter().sum::<i32>();
-            let (first, second) = (half(0), half(BLOCK / 2));
-            let sums = [first + second, first, second];
             block.scale = largest / 127.0;
-            block.minus_sums = sums.map(|sum| -sum);
-            block.scaled_sums = sums.map(|sum| block.scale * sum as f32);
         }
+    }
+}
+
+fn make_sums(blocks: &mut [Block]) {
+    for block in blocks {
+        let (first, second) = block.codes.split_at(BLOCK / 2);
+        let sums = [first, second].map(|codes| codes.iter().copied().map(i32::from).sum());
+        block.set_sums(sums);
     }
 }
 

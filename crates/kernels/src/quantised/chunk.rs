@@ -73,6 +73,10 @@ fn expand<const BITS: usize>(chunk: &mut Chunk, p: usize, lines: &[Line]) {
     let (low, high) = const { field_widths(BITS) };
     for (groups, lines) in chunk.codes.iter_mut().zip(lines.chunks_exact(BITS)) {
         for (g, group) in groups.iter_mut().enumerate() {
+            if low == 8 {
+                group[p] = lines[g];
+                continue;
+            }
             let codes = &mut group[p].0;
             field(codes, &lines[g % low].0, low, low * (g / low), 0);
             if high > 0 {

@@ -128,7 +128,8 @@ impl Pass<'_> {
                     (_, true) => call!(avx2, 1, self, dst, row, column, true),
                 },
                 _ => self.tile::<1>(dst, row, column, |[sums], [x]| {
-                    portable::row(sums, self.chunk, x, self.format.sub, self.format.offset);
+                    let (groups, log) = (self.format.sub / 4, self.format.offset);
+                    portable::row(sums, self.chunk, x, groups, log);
                 }),
             };
         }

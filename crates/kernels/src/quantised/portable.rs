@@ -2,36 +2,33 @@
 
 use super::activations::Block;
 use super::chunk::{Chunk, WIDTH};
-use super::packed::GROUPS;
+use super::packed::{GROUPS, PANEL};
 
-/// `sums += ` the products of one row with a chunk. See `matmul::Tile` for the parameters.
+/// `sums += ` the products of one row with a chunk, for sub-blocks of `groups` groups; `log` is log₂ of the offset, and
+/// without one there is a minimum.
 pub(super) fn row(
     sums: &mut [f32; WIDTH],
     chunk: &Chunk,
     x: &[Block],
-    sub: usize,
+    groups: usize,
     log: Option<u32>,
 ) {
-    let per_tile = 32 / sub;
-    let groups = GROUPS / per_tile;
-    for (tile, x) in x.iter().enumerate().take(chunk.tiles) {
+    let per_tile = GROUPS / groups;
+    for (tile, (x, codes)) in x.iter().zip(&chunk.codes[..chunk.tiles]).enumerate() {
         let (values, _) = x.codes.as_chunks::<4>();
-        for s in 0..per_tile {
-            let (at, which) = (tile * per_tile + s, if per_tile == 1 { 0 } else { 1 + s });
+        let sub_blocks = values
+            .chunks_exact(groups)
+            .zip(codes.chunks_exact(groups))
+            .enumerate();
+        for (s, (values, codes)) in sub_blocks {
+            let which = if per_tile == 1 { 0 } else { 1 + s };
             let mut whole = [log.map_or(0, |log| x.minus_sums[which] << log); WIDTH];
-            for g in s * groups..(s + 1) * groups {
-                let v = values[g].map(i32::from);
-                for (line, whole) in chunk.codes[tile][g]
-                    .iter()
-                    .zip(whole.as_chunks_mut::<16>().0)
-                {
-                    let (codes, _) = line.0.as_chunks::<4>();
-                    for (whole, u) in whole.iter_mut().zip(codes) {
-                        let [a, b, c, d] = [0, 1, 2, 3].map(|i| i32::from(u[i]) * v[i]);
-                        *whole += a + b + c + d;
-                    }
+            for (values, panels) in values.iter().zip(codes) {
+                for (line, whole) in panels.iter().zip(whole.as_chunks_mut::<PANEL>().0) {
+                    add_products(whole, &line.0, values);
                 }
             }
+            let at = tile * per_tile + s;
             let (scales, mins) = (&chunk.scales[at].0, &chunk.mins[at].0);
             for j in 0..WIDTH {
                 sums[j] += whole[j] as f32 * scales[j] * x.scale;
@@ -39,6 +36,15 @@ pub(super) fn row(
                     sums[j] += mins[j] * x.scaled_sums[which];
                 }
             }
+        }
+    }
+}
+
+/// `whole[j] += Σᵢ u[4j + i]·v[i]`: one `vpdpbusd`.
+fn add_products(whole: &mut [i32; PANEL], codes: &[u8; 64], values: &[i8; 4]) {
+    for (whole, codes) in whole.iter_mut().zip(codes.as_chunks::<4>().0) {
+        for (&u, &v) in codes.iter().zip(values) {
+            *whole += i32::from(u) * i32::from(v);
         }
     }
 }
