@@ -61,7 +61,7 @@ fn many_rows(kind: Kind) -> [f64; 2] {
     let mut y = vec![0.0; m * n];
     let operations = (2 * m * n * k) as f64 * 1e-9;
     let product = best(100, || {
-        matmul(MatMut::new(&mut y, m, n), &blocks, &weights, 0..n)
+        matmul(MatMut::new(&mut y, m, n), &blocks, &weights, 0..n);
     });
     let all = best(100, || {
         activations::quantise(&mut blocks, &x);
@@ -77,7 +77,7 @@ fn one_row(kind: Kind) -> (f64, f64) {
     activations::quantise(&mut blocks, &vec![1.0; k]);
     let mut y = vec![0.0; n];
     let seconds = best(10, || {
-        matmul(MatMut::new(&mut y, 1, n), &blocks, &weights, 0..n)
+        matmul(MatMut::new(&mut y, 1, n), &blocks, &weights, 0..n);
     });
     let bytes = weights.size() as f64;
     (bytes * 1e-9 / seconds, 8.0 * bytes / (n * k) as f64)

@@ -40,9 +40,9 @@ pub(super) fn rows<const ROWS: usize, const SUB: usize, const MIN: bool, const W
                 });
                 for g in s * SUB..(s + 1) * SUB {
                     let line = &chunk.codes[tile][g][eighth / 2].0;
-                    let bytes = &line[eighth % 2 * 32..eighth % 2 * 32 + 32];
-                    // SAFETY: the pointer is to the 32 bytes of the slice.
-                    let mut u = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+                    let words = &line[eighth % 2 * 4..eighth % 2 * 4 + 4];
+                    // SAFETY: the pointer is to the four words of the slice, 32 bytes.
+                    let mut u = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
                     if WIDE {
                         u = _mm256_xor_si256(u, _mm256_set1_epi8(-128));
                     }

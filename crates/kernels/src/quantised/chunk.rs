@@ -36,7 +36,7 @@ impl Chunk {
     pub(super) const fn new() -> Self {
         Self {
             tiles: 0,
-            codes: [[[Line([0; 64]); 2]; GROUPS]; TILES],
+            codes: [[[Line::ZERO; 2]; GROUPS]; TILES],
             scales: [Outputs([0.0; WIDTH]); 2 * TILES],
             mins: [Outputs([0.0; WIDTH]); 2 * TILES],
         }
@@ -73,32 +73,11 @@ fn expand<const BITS: usize>(chunk: &mut Chunk, p: usize, lines: &[Line]) {
     let (low, high) = const { field_widths(BITS) };
     for (groups, lines) in chunk.codes.iter_mut().zip(lines.chunks_exact(BITS)) {
         for (g, group) in groups.iter_mut().enumerate() {
-            if low == 8 {
-                group[p] = lines[g];
-                continue;
-            }
-            let codes = &mut group[p].0;
-            field(codes, &lines[g % low].0, low, low * (g / low), 0);
+            group[p] = lines[g % low].field(low, low * (g / low), 0);
             if high > 0 {
-                field(
-                    codes,
-                    &lines[low + g % high].0,
-                    high,
-                    high * (g / high),
-                    low,
-                );
+                group[p].add(lines[low + g % high].field(high, high * (g / high), low));
             }
         }
-    }
-}
-
-/// Bits `from..from + width` of each byte, to bits `to..`; with `to` = 0 the others become 0.
-#[inline(always)]
-fn field(codes: &mut [u8; 64], line: &[u8; 64], width: usize, from: usize, to: usize) {
-    let mask = ((1u16 << width) - 1) as u8;
-    for (code, byte) in codes.iter_mut().zip(line) {
-        let bits = ((byte >> from) & mask) << to;
-        *code = if to == 0 { bits } else { *code | bits };
     }
 }
 

@@ -23,10 +23,35 @@ pub const PANEL: usize = 16;
 /// Groups of four k in a tile.
 pub(super) const GROUPS: usize = BLOCK / 4;
 
-/// 64 bytes that one AVX-512 register holds.
+/// 64 bytes that one AVX-512 register holds, as little-endian words of eight.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Line(pub(super) [u8; 64]);
+pub(super) struct Line(pub(super) [u64; 8]);
+
+impl Line {
+    pub(super) const ZERO: Self = Self([0; 8]);
+
+    /// The `width` bits of each byte from bit `from` on, moved to bit `to`; the others are 0.
+    ///
+    /// Eight bytes go at once: what a shift brings in from the neighbour is masked away.
+    #[inline(always)]
+    pub(super) fn field(&self, width: usize, from: usize, to: usize) -> Self {
+        let mask = 0x0101_0101_0101_0101 * ((1 << width) - 1);
+        let mut field = Self::ZERO;
+        for (field, word) in field.0.iter_mut().zip(self.0) {
+            *field = ((word >> from) & mask) << to;
+        }
+        field
+    }
+
+    /// `self |= other`.
+    #[inline(always)]
+    pub(super) fn add(&mut self, other: Self) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word |= other;
+        }
+    }
+}
 
 /// How many bits of a code go into its low and its high field.
 pub(super) const fn field_widths(bits: usize) -> (usize, usize) {
@@ -111,11 +136,11 @@ impl Packed {
         }
         let (low, high) = field_widths(format.bits);
         for tile in 0..format.weights / BLOCK {
-            let mut groups = [[0u8; 64]; GROUPS];
+            let mut groups = [Line::ZERO; GROUPS];
             for (j, parts) in parts.iter().enumerate() {
-                let codes = &parts.codes[tile * BLOCK..(tile + 1) * BLOCK];
-                for (group, codes) in groups.iter_mut().zip(codes.chunks_exact(4)) {
-                    group[4 * j..4 * j + 4].copy_from_slice(codes);
+                let (codes, _) = parts.codes[tile * BLOCK..(tile + 1) * BLOCK].as_chunks::<4>();
+                for (group, &codes) in groups.iter_mut().zip(codes) {
+                    group.0[j / 2] |= u64::from(u32::from_le_bytes(codes)) << (32 * (j % 2));
                 }
             }
             squeeze(&mut self.codes, &groups, 0, low);
@@ -149,17 +174,10 @@ impl Packed {
 }
 
 /// Appends bits `from..from + width` of the codes, as `width` lines.
-fn squeeze(lines: &mut Vec<Line>, groups: &[[u8; 64]; GROUPS], from: usize, width: usize) {
+fn squeeze(lines: &mut Vec<Line>, groups: &[Line; GROUPS], from: usize, width: usize) {
     let first = lines.len();
-    lines.resize(first + width, Line([0; 64]));
-    if width == 0 {
-        return;
-    }
-    let mask = ((1u16 << width) - 1) as u8;
-    for (g, group) in groups.iter().enumerate() {
-        let line = &mut lines[first + g % width].0;
-        for (byte, code) in line.iter_mut().zip(group) {
-            *byte |= ((code >> from) & mask) << (width * (g / width));
-        }
+    lines.resize(first + width, Line::ZERO);
+    for (g, group) in groups.iter().enumerate().filter(|_| width > 0) {
+        lines[first + g % width].add(group.field(width, from, width * (g / width)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::activations::Block;
 use super::chunk::{Chunk, WIDTH};
-use super::packed::{GROUPS, PANEL};
+use super::packed::{GROUPS, Line, PANEL};
 
 /// `sums += ` the products of one row with a chunk, for sub-blocks of `groups` groups; `log` is log₂ of the offset, and
 /// without one there is a minimum.
@@ -23,9 +23,9 @@ pub(super) fn row(
         for (s, (values, codes)) in sub_blocks {
             let which = if per_tile == 1 { 0 } else { 1 + s };
             let mut whole = [log.map_or(0, |log| x.minus_sums[which] << log); WIDTH];
-            for (values, panels) in values.iter().zip(codes) {
+            for (&values, panels) in values.iter().zip(codes) {
                 for (line, whole) in panels.iter().zip(whole.as_chunks_mut::<PANEL>().0) {
-                    add_products(whole, &line.0, values);
+                    add_products(whole, line, values);
                 }
             }
             let at = tile * per_tile + s;
@@ -41,10 +41,13 @@ pub(super) fn row(
 }
 
 /// `whole[j] += Σᵢ u[4j + i]·v[i]`: one `vpdpbusd`.
-fn add_products(whole: &mut [i32; PANEL], codes: &[u8; 64], values: &[i8; 4]) {
-    for (whole, codes) in whole.iter_mut().zip(codes.as_chunks::<4>().0) {
-        for (&u, &v) in codes.iter().zip(values) {
-            *whole += i32::from(u) * i32::from(v);
+fn add_products(whole: &mut [i32; PANEL], codes: &Line, values: [i8; 4]) {
+    for (whole, word) in whole.as_chunks_mut::<2>().0.iter_mut().zip(codes.0) {
+        let bytes = word.to_le_bytes();
+        for (whole, codes) in whole.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            for (&u, v) in codes.iter().zip(values) {
+                *whole += i32::from(u) * i32::from(v);
+            }
         }
     }
 }
