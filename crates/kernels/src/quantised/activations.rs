@@ -1,4 +1,4 @@
-//! Activations for integer products: v[k] = round(x[k]·127/a), x ≈ t·v with t = a/127 and a = max|x| over 32 numbers.
+//! Activations for integer products: `v[k] = round(x[k]·127/a)`, x ≈ t·v with t = a/127 and a = max|x| over 32 numbers.
 //!
 //! Beside the codes v stand the sums over them that offsets and minima need, of the block and of its halves, so that
 //! one block is one cache line.

@@ -17,7 +17,7 @@
 //! | Q5_K | 256, by 32 | 176 | 5 | 0 | d, −m, scale and min in 12, high 32, low 128 |
 //! | Q6_K | 256, by 16 | 210 | 6 | 32 | low 128, high 64, 16 signed scales, d |
 //!
-//! *Low* holds the low 4 bits of each code (2 in Q2_K and Q3_K), *high* the rest; in what order [`fields`] says. The
+//! *Low* holds the low 4 bits of each code (2 in Q2_K and Q3_K), *high* the rest; in what order `fields` says. The
 //! layouts are those of ggml (`ggml-common.h`), the values those of the Python package `gguf`, bit for bit.
 
 use super::half;

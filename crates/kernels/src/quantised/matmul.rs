@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Departure: with one row, weights are unpacked in registers and read once (AVX-512 VNNI). Otherwise two panels of
-//! outputs and 512 k at a time are unpacked into a [`Chunk`], and tiles of a few rows pass over it; sums between
-//! chunks wait in `dst`. At most [`ROWS`] rows go together, so that their codes stay in the second-level cache.
+//! outputs and 512 k at a time are unpacked into a `Chunk`, and tiles of a few rows pass over it; sums between
+//! chunks wait in `dst`. At most `ROWS` rows go together, so that their codes stay in the second-level cache.
 //!
 //! Who wants several threads splits the rows (`x` and `dst` are contiguous in them) or, with one row, the outputs.
 

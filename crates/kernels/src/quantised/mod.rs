@@ -1,4 +1,4 @@
-//! Products with block-quantised weights, as GGUF files hold them: y[m,n] = Σₖ x[m,k]·w[n,k].
+//! Products with block-quantised weights, as GGUF files hold them: `y[m,n] = Σₖ x[m,k]·w[n,k]`.
 //!
 //! Every format ([`blocks`]) is one equation, with an unsigned code u of 2 to 8 bits per weight, a constant offset o,
 //! and a scale s and perhaps a minimum μ for each sub-block B of 16 or 32 weights:
