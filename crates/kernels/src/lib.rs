@@ -16,6 +16,7 @@
 //! | [`dropout`], [`random`] | masks from a counter, so that they can be made again |
 //! | [`rows`] | bias, sums over rows, gather and scatter of embedding rows |
 //! | [`adamw`] | one optimiser step over a flat arena |
+//! | [`quantised`] | C = X·Wᵀ with W in GGUF's block formats, X rounded to 8 bits |
 //! | [`pool`], [`memory`] | none: the threads that share the work, the memory that they work on |
 //! | [`peak`] | what the processor can do at best, measured |
 
@@ -35,6 +36,7 @@ pub mod memory;
 pub mod peak;
 pub mod pool;
 pub mod product;
+pub mod quantised;
 pub mod random;
 pub mod rows;
 pub mod softmax;

@@ -10,6 +10,7 @@ mod layer_norm;
 mod matmul;
 mod pool;
 mod product;
+mod quantised;
 mod rows;
 mod softmax;
 mod support;
