@@ -66,39 +66,55 @@ pub fn instruction_set() -> &'static str {
 
 /// Compiles `fn name(args) { body }` for each [`Level`] and dispatches at run time.
 ///
-/// The body must be safe Rust; closures in it are inlined, so that they are compiled for the same level.
+/// Closures in the body are inlined, so that they are compiled for the same level. `FUSED` in it says whether the level
+/// has an instruction for a·b + c ([`mul_add`]), `BF16` whether it has one for rounding (`product::round`).
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body<const FUSED: bool, const BF16: bool>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")]
+            fn avx512_bf16($($arg: $ty),*) $(-> $ret)? {
+                body::<true, true>($($arg),*)
+            }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
             fn avx512($($arg: $ty),*) $(-> $ret)? {
-                body($($arg),*)
+                body::<true, false>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2($($arg: $ty),*) $(-> $ret)? {
-                body($($arg),*)
+                body::<true, false>($($arg),*)
             }
 
             match $crate::arch::level() {
                 // SAFETY: `level` returned this value only after detecting these features.
                 #[cfg(target_arch = "x86_64")]
-                $crate::arch::Level::Avx512 | $crate::arch::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
+                $crate::arch::Level::Avx512Bf16 => unsafe { avx512_bf16($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::arch::Level::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::arch::Level::Avx2 => unsafe { avx2($($arg),*) },
-                _ => body($($arg),*),
+                _ => body::<false, false>($($arg),*),
             }
         }
     };
 }
 pub(crate) use multiversion;
+
+/// a·b + c: rounded once where there is an instruction for it, twice elsewhere (a library call would be far slower).
+#[inline(always)]
+pub(crate) fn mul_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
 
 /// Partial sums kept in this many lanes: wide enough for one AVX-512 register of `f32`, and a fixed order of
 /// addition on every machine.

@@ -1,4 +1,4 @@
-//! Cross-entropy of a row of logits x [V] against a target t: loss = log Σ exp(x) − x[t].
+//! Cross-entropy of a row of logits x [V] against a target t: loss = log Σ exp::<FUSED>(x) − x[t].
 //! Derivative: dx = softmax(x) − onehot(t).
 
 use crate::arch::{max_by, multiversion, sum_by};
@@ -9,7 +9,7 @@ multiversion! {
     /// The loss of one row in nats; `row [V]` is left as it is.
     pub fn loss(row: &[f32], target: usize) -> f32 {
         let max = max_by(row.len(), |i| row[i]);
-        let total = sum_by(row.len(), |i| exp(row[i] - max));
+        let total = sum_by(row.len(), |i| exp::<FUSED>(row[i] - max));
         max + total.ln() - row[target]
     }
 }

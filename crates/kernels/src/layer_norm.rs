@@ -8,7 +8,7 @@
 use crate::arch::{multiversion, sum_by};
 use crate::memory::words;
 use crate::product::Precision;
-use crate::product::pack::round_row;
+use crate::product::round::neighbours;
 
 multiversion! {
     /// `y [N,D]` from `x [N,D]`, `w [D]`, `b [D]`; saves `mean [N]` and `inv_std [N]` (1/σ).
@@ -53,7 +53,7 @@ multiversion! {
                 let y = &mut y[precision.words(first)..precision.words(first + n)];
                 match precision {
                     Precision::F32 => y.copy_from_slice(words(&run[..n])),
-                    Precision::Bf16 => round_row(y, words(&run[..n])),
+                    Precision::Bf16 => neighbours::<BF16>(y, &run[..n]),
                 }
             }
             *mean = mu;

@@ -1,7 +1,9 @@
 //! Work on whole rows: bias, sums, residual addition, and the gather and scatter of embedding rows.
 
-use crate::arch::multiversion;
-use crate::product::Rows;
+use crate::arch::{multiversion, sum_by};
+use crate::memory::{floats, halves};
+use crate::product::round::widened;
+use crate::product::{Precision, Rows};
 
 multiversion! {
     /// `y[i] += x[i]`.
@@ -47,17 +49,31 @@ multiversion! {
 multiversion! {
     /// `sums [D] = Σ_rows x [N,D]`, of rows in any precision.
     pub fn sum_rounded(sums: &mut [f32], x: Rows<'_>) {
-        const RUN: usize = 256;
-        let mut run = [0.0; RUN];
-        for first in (0..x.cols).step_by(RUN) {
-            let last = (first + RUN).min(x.cols);
-            let (part, run) = (x.columns(first, last), &mut run[..last - first]);
-            let sums = &mut sums[first..last];
-            sums.fill(0.0);
-            for r in 0..part.rows {
-                part.read(r, run);
-                sums.iter_mut().zip(&*run).for_each(|(sum, x)| *sum += *x);
+        assert_eq!(sums.len(), x.cols);
+        sums.fill(0.0);
+        for r in 0..x.rows {
+            match x.precision {
+                Precision::F32 => sums.iter_mut().zip(floats(x.row(r))).for_each(|(sum, x)| *sum += *x),
+                Precision::Bf16 => sums.iter_mut().zip(halves(x.row(r))).for_each(|(sum, &x)| *sum += widened(x)),
             }
+        }
+    }
+}
+
+multiversion! {
+    /// `inner[n]` = Σ_d a[n,d]·b[n,d], of rows of one precision.
+    pub fn inner_products(inner: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
+        assert!(a.precision == b.precision && a.cols == b.cols && inner.len() <= a.rows.min(b.rows));
+        let (precision, cols) = (a.precision, a.cols);
+        for (r, inner) in inner.iter_mut().enumerate() {
+            let (a, b) = (a.row(r), b.row(r));
+            let n = a.len();
+            *inner = if precision == Precision::F32 {
+                sum_by(n, |i| f32::from_bits(a[i]) * f32::from_bits(b[i]))
+            } else {
+                let (a, b) = (halves(a), halves(b));
+                sum_by(cols, |i| widened(a[i]) * widened(b[i]))
+            };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The gradient of attention, from log Σ exp of each row of scores.
 //!
-//! With P = exp(score − log Σ exp) the pattern, made again, and dP = dz·vᵀ (Dao et al. 2022, algorithm 4):
+//! With P = exp::<FUSED>(score − log Σ exp) the pattern, made again, and dP = dz·vᵀ (Dao et al. 2022, algorithm 4):
 //!
 //! dv = Pᵀ·dz; dS = P∘(dP − rowsum(dz∘z)); dq = scale·dS·k; dk = scale·dSᵀ·q.
 //!
@@ -20,6 +20,7 @@ use crate::dropout::Mask;
 use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
+use crate::rows::inner_products;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
 
 /// Queries handled at a time.
@@ -121,7 +122,7 @@ impl Scratch {
         let q = rounded(&mut self.queries, q, precision);
         let dz = rounded(&mut self.d_outputs, one.dz, precision);
         let inner = self.inner.floats(queries);
-        row_products(inner, one.dz, one.z);
+        inner_products(inner, one.dz, one.z);
         let (dk, dv) = (self.dk.floats(keys * e), self.dv.floats(keys * e));
         if first {
             dk.fill(0.0);
@@ -147,24 +148,6 @@ impl Scratch {
             }
             for (r, t) in (start..end).enumerate() {
                 write(t, &dq[r * e..][..e]);
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// `inner[t]` = Σₑ a[t,e]·b[t,e].
-    fn row_products(inner: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
-        const RUN: usize = 64;
-        let (mut x, mut y) = ([0.0; RUN], [0.0; RUN]);
-        for (t, inner) in inner.iter_mut().enumerate() {
-            *inner = 0.0;
-            for first in (0..a.cols).step_by(RUN) {
-                let last = (first + RUN).min(a.cols);
-                let (x, y) = (&mut x[..last - first], &mut y[..last - first]);
-                a.range(t, t + 1).columns(first, last).read(0, x);
-                b.range(t, t + 1).columns(first, last).read(0, y);
-                *inner += crate::arch::sum_by(x.len(), |i| x[i] * y[i]);
             }
         }
     }
@@ -249,9 +232,9 @@ multiversion! {
     fn spread(p: &Tile, d: &Tile, out: [&Parts<'_, u32>; 3], precision: Precision, depth: usize) {
         // SAFETY: one thread writes one block, tile after tile.
         unsafe {
-            d.to_rows(out[0], precision, precision.words(KEYS));
-            d.to_columns(out[1], precision, depth);
-            p.to_columns(out[2], precision, depth);
+            d.to_rows::<BF16>(out[0], precision, precision.words(KEYS));
+            d.to_columns::<BF16>(out[1], precision, depth);
+            p.to_columns::<BF16>(out[2], precision, depth);
         }
     }
 }
@@ -277,10 +260,10 @@ impl HeadGradient<'_> {
 }
 
 multiversion! {
-    /// exp(scale·x − log_sum) for the first `seen` numbers, 0 for the others.
+    /// exp::<FUSED>(scale·x − log_sum) for the first `seen` numbers, 0 for the others.
     fn exponentials(line: &mut [f32; RIGHT], scale: f32, log_sum: f32, seen: usize) {
         for x in line.iter_mut() {
-            *x = exp(*x * scale - log_sum);
+            *x = exp::<FUSED>(*x * scale - log_sum);
         }
         if seen < RIGHT {
             line[seen..].fill(0.0);

@@ -2,7 +2,7 @@
 //!
 //! With one query there is no product of matrices to speak of: each key and value is read once, and what counts is to
 //! read them on all threads. So the cache is cut into pieces of [`PIECE`] keys; each piece of each query head gives
-//! its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by the online
+//! its own largest score m, l = Σ exp::<FUSED>(score − m) and Σ exp::<FUSED>(score − m)·v, and the pieces are merged by the online
 //! softmax's rule (Dao 2023, "Flash-Decoding").
 
 use super::{Input, Shape};
@@ -56,7 +56,7 @@ pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratc
 }
 
 multiversion! {
-    /// One piece: Σ exp(score − m)·v into `z`, (m, l) into `state`.
+    /// One piece: Σ exp::<FUSED>(score − m)·v into `z`, (m, l) into `state`.
     fn attend(z: &mut [f32], state: &mut [f32; 2], q: &[f32], k: Rows<'_>, v: Rows<'_>, scale: f32) {
         let mut scores = [0.0; PIECE];
         let scores = &mut scores[..k.rows];
@@ -83,7 +83,7 @@ multiversion! {
         let mut total = 0.0;
         z.fill(0.0);
         for part in parts.chunks_exact(width) {
-            let weight = if part[0] == f32::NEG_INFINITY { 0.0 } else { exp(part[0] - max) };
+            let weight = if part[0] == f32::NEG_INFINITY { 0.0 } else { exp::<FUSED>(part[0] - max) };
             total += weight * part[1];
             for (z, &x) in z.iter_mut().zip(&part[2..]) {
                 *z += weight * x;

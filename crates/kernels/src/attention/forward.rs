@@ -2,8 +2,8 @@
 //!
 //! Departure from the pseudo-code: queries go in panels of [`LEFT`] rows and keys in blocks of [`KEYS`], so that scores
 //! live in the first-level cache only. The softmax is taken online (Milakov & Gimelshein 2018; Dao et al. 2022,
-//! algorithm 1): with m the largest score so far and l = Σ exp(score − m), a new block with a larger score first scales
-//! l and z by exp(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
+//! algorithm 1): with m the largest score so far and l = Σ exp::<FUSED>(score − m), a new block with a larger score first scales
+//! l and z by exp::<FUSED>(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
 //! pass: m + ln l = log Σ exp of each row, one number per query.
 
 use std::cell::RefCell;
@@ -12,8 +12,9 @@ use super::{Head, Input, Shape};
 use crate::Pool;
 use crate::arch::{max_by, multiversion, sum_by};
 use crate::exp::exp;
-use crate::memory::Block;
+use crate::memory::{Block, words};
 use crate::pool::Parts;
+use crate::product::round::neighbours;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
 
 /// Keys handled at a time: a multiple of a panel's columns, and even.
@@ -53,10 +54,9 @@ pub fn forward(
 multiversion! {
     /// Numbers as words of a precision.
     pub(super) fn write_row(out: &mut [u32], precision: Precision, row: &[f32]) {
-        let row = crate::memory::words(row);
         match precision {
-            Precision::F32 => out.copy_from_slice(row),
-            Precision::Bf16 => pack::round_row(out, row),
+            Precision::F32 => out.copy_from_slice(words(row)),
+            Precision::Bf16 => neighbours::<BF16>(out, row),
         }
     }
 }
@@ -237,7 +237,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Replaces `row` by exp(scale·row − m), m the largest so far; updates (m, l); exp(m_old − m).
+    /// Replaces `row` by exp::<FUSED>(scale·row − m), m the largest so far; updates (m, l); exp::<FUSED>(m_old − m).
     pub(super) fn online(row: &mut [f32], scale: f32, state: &mut [f32; 2]) -> f32 {
         let [old, sum] = *state;
         let max = (max_by(row.len(), |i| row[i]) * scale).max(old);
@@ -246,9 +246,9 @@ multiversion! {
             return 1.0;
         }
         for x in row.iter_mut() {
-            *x = exp(*x * scale - max);
+            *x = exp::<FUSED>(*x * scale - max);
         }
-        let factor = exp(old - max);
+        let factor = exp::<FUSED>(old - max);
         *state = [max, sum * factor + sum_by(row.len(), |i| row[i])];
         factor
     }

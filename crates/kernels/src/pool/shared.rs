@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a worker without work spins before it sleeps: longer than the gap between two kernels.
-const SPIN: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(200);
 
 /// Looks at `state` between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 64;

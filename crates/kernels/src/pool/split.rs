@@ -172,6 +172,19 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
+impl<T: Copy> Parts<'_, T> {
+    /// Writes `values` from element `at` on, without a look at the length.
+    ///
+    /// # Safety
+    /// As for [`Parts::slice`]; and `at + N` is at most [`Parts::len`].
+    #[inline(always)]
+    pub(crate) unsafe fn write<const N: usize>(&self, at: usize, values: [T; N]) {
+        debug_assert!(at + N <= self.len, "{at} and {N} more of {}", self.len);
+        // SAFETY: the caller's promise.
+        unsafe { self.start.add(at).cast::<[T; N]>().write(values) };
+    }
+}
+
 // SAFETY: it gives `&mut [T]` to whichever thread asks, which is to send `T`; nothing is shared, as parts in use do
 // not overlap.
 unsafe impl<T: Send> Send for Parts<'_, T> {}

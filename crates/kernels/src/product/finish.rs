@@ -12,6 +12,7 @@ use crate::Pool;
 use crate::activation::Activation;
 use crate::arch::multiversion;
 use crate::pool::Parts;
+use super::tile::copy_line;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -44,20 +45,26 @@ multiversion! {
     fn store_tile(tile: &mut Tile, out: &Parts<'_, f32>, n: usize, bias: Option<&[f32]>, onto: Onto<'_>) {
         add_bias(tile, bias);
         let columns = tile.columns();
-        for (r, row) in tile.rows_mut() {
+        for (r, line) in tile.lines_mut() {
             let range = r * n + columns.start..r * n + columns.end;
             // SAFETY: each tile of C is finished once, by one thread.
             let out = unsafe { out.slice(range.clone()) };
             match onto {
-                Onto::Nothing => out.copy_from_slice(row),
-                Onto::Itself => out.iter_mut().zip(row).for_each(|(out, x)| *out += *x),
-                Onto::Rows(rows) => {
-                    for ((out, &x), &other) in out.iter_mut().zip(&*row).zip(&rows[range]) {
-                        *out = other + x;
-                    }
-                }
+                Onto::Nothing => {}
+                Onto::Itself => add_line(line, out),
+                Onto::Rows(rows) => add_line(line, &rows[range]),
             }
+            copy_line(out, line);
         }
+    }
+}
+
+/// Adds what there is to a line; a whole line in loops of a fixed length.
+#[inline(always)]
+fn add_line(line: &mut [f32; RIGHT], more: &[f32]) {
+    match <&[f32; RIGHT]>::try_from(more) {
+        Ok(more) => line.iter_mut().zip(more).for_each(|(x, more)| *x += *more),
+        Err(_) => line.iter_mut().zip(more).for_each(|(x, more)| *x += *more),
     }
 }
 
@@ -65,8 +72,8 @@ multiversion! {
 fn add_bias(tile: &mut Tile, bias: Option<&[f32]>) {
     if let Some(bias) = bias {
         let bias = &bias[tile.columns()];
-        for (_, row) in tile.rows_mut() {
-            row.iter_mut().zip(bias).for_each(|(x, b)| *x += *b);
+        for (_, line) in tile.lines_mut() {
+            add_line(line, bias);
         }
     }
 }
@@ -83,7 +90,7 @@ multiversion! {
     fn round_tile(tile: &mut Tile, out: &Parts<'_, u32>, precision: Precision, stride: usize, bias: Option<&[f32]>) {
         add_bias(tile, bias);
         // SAFETY: each tile of C is finished once, by one thread.
-        unsafe { tile.to_rows(out, precision, stride) };
+        unsafe { tile.to_rows::<BF16>(out, precision, stride) };
     }
 }
 
@@ -118,14 +125,14 @@ multiversion! {
         tile.round(precision);
         if let Some(pre) = pre {
             // SAFETY: each tile of C is finished once, by one thread.
-            unsafe { tile.to_rows(pre, precision, stride) };
+            unsafe { tile.to_rows::<BF16>(pre, precision, stride) };
         }
         match f {
-            Activation::GeluTanh => map(tile, |x| Activation::GeluTanh.value(x)),
-            Activation::Relu => map(tile, |x| Activation::Relu.value(x)),
+            Activation::GeluTanh => map(tile, |x| Activation::GeluTanh.value::<FUSED>(x)),
+            Activation::Relu => map(tile, |x| Activation::Relu.value::<FUSED>(x)),
         }
         // SAFETY: as above.
-        unsafe { tile.to_rows(post, precision, stride) };
+        unsafe { tile.to_rows::<BF16>(post, precision, stride) };
     }
 }
 
@@ -171,10 +178,10 @@ multiversion! {
         let block = first / BLOCK_ROWS * pre.cols;
         // SAFETY: the tiles of a block of rows are made one after the other by one thread, each finished once.
         let sums = unsafe { sums.slice(block + columns.start..block + columns.end) };
-        let mut activated = tile.read(pre);
+        let mut activated = tile.read::<BF16>(pre);
         let more = match f {
-            Activation::GeluTanh => chain(tile, &mut activated, |h| Activation::GeluTanh.value_and_slope(h)),
-            Activation::Relu => chain(tile, &mut activated, |h| Activation::Relu.value_and_slope(h)),
+            Activation::GeluTanh => chain(tile, &mut activated, |h| Activation::GeluTanh.value_and_slope::<FUSED>(h)),
+            Activation::Relu => chain(tile, &mut activated, |h| Activation::Relu.value_and_slope::<FUSED>(h)),
         };
         if first % BLOCK_ROWS == 0 {
             sums.fill(0.0);
@@ -184,9 +191,9 @@ multiversion! {
         activated.clear_outside();
         // SAFETY: as above.
         unsafe {
-            tile.to_rows(rows, precision, precision.words(pre.cols));
-            tile.to_right(right, precision, pre.rows);
-            activated.to_columns(post, precision, pre.rows);
+            tile.to_rows::<BF16>(rows, precision, precision.words(pre.cols));
+            tile.to_right::<BF16>(right, precision, pre.rows);
+            activated.to_columns::<BF16>(post, precision, pre.rows);
         }
     }
 }

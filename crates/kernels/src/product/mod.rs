@@ -19,6 +19,7 @@ pub mod finish;
 mod kernel;
 pub mod operand;
 pub mod pack;
+pub(crate) mod round;
 pub mod tile;
 
 pub use operand::{Left, Precision, Right, Rows};
@@ -31,23 +32,26 @@ pub const LEFT: usize = 8;
 /// Columns of a tile, and of a panel of B.
 pub const RIGHT: usize = 48;
 
-/// Tiles in one block of work: down, and across.
-const BLOCK: [usize; 2] = [16, 8];
-
 /// Rows of C in one block of work; the tiles of a block are made in order, by one thread.
-pub const BLOCK_ROWS: usize = BLOCK[0] * LEFT;
+pub const BLOCK_ROWS: usize = 8 * LEFT;
+
+/// Most columns of C in one block of work, in panels of B.
+const BLOCK_PANELS: usize = 8;
+
+/// Blocks that each thread should find, so that one that comes late does not hold up the others.
+const BLOCKS_PER_THREAD: usize = 8;
 
 /// Computes A·B and gives each tile of it to `finish` once, on whichever thread made it.
 pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile) + Sync) {
-    let blocks = [
-        a.rows().div_ceil(BLOCK_ROWS),
-        b.cols().div_ceil(BLOCK[1] * RIGHT),
-    ];
-    pool.each(blocks[0] * blocks[1], |i| {
-        let first = [i % blocks[0] * BLOCK[0], i / blocks[0] * BLOCK[1]];
-        let (a, b) = (a.panels(first[0], BLOCK[0]), b.panels(first[1], BLOCK[1]));
+    let down = a.rows().div_ceil(BLOCK_ROWS);
+    let panels = b.cols().div_ceil(RIGHT);
+    let wanted = pool.threads() * BLOCKS_PER_THREAD;
+    let across = (panels * down / wanted).clamp(1, BLOCK_PANELS);
+    pool.each(down * panels.div_ceil(across), |i| {
+        let (row, panel) = (i % down * BLOCK_ROWS, i / down * across);
+        let (a, b) = (a.panels(row / LEFT, BLOCK_ROWS / LEFT), b.panels(panel, across));
         block(a, b, |tile| {
-            tile.shift(first[0] * LEFT, first[1] * RIGHT);
+            tile.shift(row, panel * RIGHT);
             finish(tile);
         });
     });

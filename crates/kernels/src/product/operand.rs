@@ -3,7 +3,8 @@
 use super::{LEFT, RIGHT};
 use crate::arch::{Level, level};
 use crate::matrix::MatRef;
-use crate::memory;
+use crate::memory::{self, halves};
+use super::round::widened;
 
 /// What operands of a product are rounded to. Sums are always `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -124,12 +125,8 @@ impl<'a> Rows<'a> {
                 }
             }
             Precision::Bf16 => {
-                let (pairs, odd) = out.as_chunks_mut::<2>();
-                for (two, &word) in pairs.iter_mut().zip(row) {
-                    *two = [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)];
-                }
-                if let [last] = odd {
-                    *last = f32::from_bits(row[row.len() - 1] << 16);
+                for (out, &half) in out.iter_mut().zip(halves(row)) {
+                    *out = widened(half);
                 }
             }
         }

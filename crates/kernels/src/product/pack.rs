@@ -3,9 +3,11 @@
 //! In bf16 a word holds the numbers of k = 2w (low half) and 2w + 1 (high half), rounded to nearest even. Where k runs
 //! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
 
+use super::round::{neighbours, two_rows};
 use super::tile::Strip;
 use super::{LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
+use crate::memory::{floats, halves};
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
@@ -14,21 +16,6 @@ const STRIP: usize = LEFT;
 const RUN: usize = 64;
 /// Words of output below which another thread does not pay.
 const PIECE: usize = 8192;
-
-/// The upper half of a `f32`, rounded to nearest even: its `bf16`. NaN stays NaN.
-#[inline(always)]
-pub(crate) fn bf16(x: f32) -> u32 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    // Rounding could carry a NaN's bits over into infinity or zero.
-    if x.is_nan() { (bits >> 16) | 0x40 } else { rounded }
-}
-
-/// Two numbers in one word.
-#[inline(always)]
-pub(crate) fn pair(low: f32, high: f32) -> u32 {
-    bf16(low) | (bf16(high) << 16)
-}
 
 /// Rounds row-major `f32` to row-major words of `precision`, rows adjacent.
 pub fn rows(pool: &Pool, words: &mut [u32], precision: Precision, x: Rows<'_>) {
@@ -50,19 +37,7 @@ multiversion! {
             return;
         }
         assert!(precision == Precision::Bf16, "numbers are rounded, never widened");
-        round_row(words, x);
-    }
-}
-
-/// Bits of `f32` to pairs of `bf16`.
-#[inline(always)]
-pub(crate) fn round_row(words: &mut [u32], x: &[u32]) {
-    let pairs = x.chunks_exact(2);
-    if let [last] = pairs.remainder() {
-        words[x.len() / 2] = bf16(f32::from_bits(*last));
-    }
-    for (word, x) in words.iter_mut().zip(pairs) {
-        *word = pair(f32::from_bits(x[0]), f32::from_bits(x[1]));
+        neighbours::<BF16>(words, floats(x));
     }
 }
 
@@ -103,21 +78,19 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
 multiversion! {
     /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
     fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
-        let last = (first + STRIP).min(x.rows);
+        let rows = STRIP.min(x.rows - first);
         for col in (0..x.cols).step_by(RIGHT) {
-            let size = [last - first, (x.cols - col).min(RIGHT)];
-            let mut strip = Strip::new(precision, [first, col], size);
-            match (precision, x.precision) {
-                (Precision::F32, _) => same(&mut strip, x, first, col, size),
-                (Precision::Bf16, Precision::F32) => pairs_of_rows(&mut strip, x, first, col, size),
-                (Precision::Bf16, Precision::Bf16) => interleaved(&mut strip, x, first, col, size),
-            }
+            let cols = (x.cols - col).min(RIGHT);
+            let strip = Strip { precision, depth: x.rows, place: [first, col], size: [rows, cols] };
             // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
             unsafe {
-                if w == RIGHT {
-                    strip.put::<RIGHT>(words, x.rows);
-                } else {
-                    strip.put::<LEFT>(words, x.rows);
+                match (precision, x.precision, w == RIGHT) {
+                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| same(x, first + k, col, cols)),
+                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| same(x, first + k, col, cols)),
+                    (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
+                    (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
+                    (_, _, true) => strip.put::<RIGHT>(words, |k| interleaved(x, first + 2 * k, col, cols)),
+                    (_, _, false) => strip.put::<LEFT>(words, |k| interleaved(x, first + 2 * k, col, cols)),
                 }
             }
         }
@@ -141,41 +114,33 @@ fn line<'a, const N: usize>(x: Rows<'a>, r: usize, col: usize, cols: usize, spac
     space
 }
 
+/// One row as it is.
 #[inline(always)]
-fn same(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
-    let mut space = [0; RIGHT];
-    for (r, group) in strip.groups.iter_mut().enumerate().take(rows) {
-        *group = *line(x, first + r, col, cols, &mut space);
-    }
+fn same(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
+    *line(x, r, col, cols, &mut [0; RIGHT])
 }
 
 /// Words made of two rows of `f32`.
 #[inline(always)]
-fn pairs_of_rows(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
-    let mut space = [[0; RIGHT]; 2];
-    let [a, b] = &mut space;
-    for (k, group) in strip.groups.iter_mut().enumerate().take(rows.div_ceil(2)) {
-        let low = line(x, first + 2 * k, col, cols, a);
-        let high = line(x, first + 2 * k + 1, col, cols, b);
-        for i in 0..RIGHT {
-            group[i] = pair(f32::from_bits(low[i]), f32::from_bits(high[i]));
-        }
-    }
+fn rounded<const BF16: bool>(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
+    let (mut a, mut b) = ([0; RIGHT], [0; RIGHT]);
+    let low = line(x, r, col, cols, &mut a);
+    let high = line(x, r + 1, col, cols, &mut b);
+    let [low, high] = [low, high].map(|line| floats(line).try_into().expect("a line"));
+    two_rows::<BF16>(low, high)
 }
 
 /// Words of two rows of pairs become pairs of the two rows.
 #[inline(always)]
-fn interleaved(strip: &mut Strip, x: Rows<'_>, first: usize, col: usize, [rows, cols]: [usize; 2]) {
-    let mut space = [[0; RIGHT / 2]; 2];
-    let [a, b] = &mut space;
-    for (k, group) in strip.groups.iter_mut().enumerate().take(rows.div_ceil(2)) {
-        let low = line(x, first + 2 * k, col, cols, a);
-        let high = line(x, first + 2 * k + 1, col, cols, b);
-        for i in 0..RIGHT / 2 {
-            group[2 * i] = (low[i] & 0xffff) | (high[i] << 16);
-            group[2 * i + 1] = (low[i] >> 16) | (high[i] & 0xffff_0000);
-        }
+fn interleaved(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
+    let (mut a, mut b) = ([0; RIGHT / 2], [0; RIGHT / 2]);
+    let low = line(x, r, col, cols, &mut a);
+    let high = line(x, r + 1, col, cols, &mut b);
+    let mut group = [0; RIGHT];
+    for ((word, &low), &high) in group.iter_mut().zip(halves(low)).zip(halves(high)) {
+        *word = u32::from(low) | (u32::from(high) << 16);
     }
+    group
 }
 
 multiversion! {
@@ -190,7 +155,7 @@ multiversion! {
                 if precision == x.precision {
                     run[..count].copy_from_slice(&row[first..first + count]);
                 } else {
-                    round_row(&mut run[..count], &row[2 * first..(2 * (first + count)).min(x.cols)]);
+                    neighbours::<BF16>(&mut run[..count], floats(&row[2 * first..(2 * (first + count)).min(x.cols)]));
                 }
             }
             for (k, group) in panel[first * RIGHT..(first + count) * RIGHT].chunks_exact_mut(RIGHT).enumerate() {

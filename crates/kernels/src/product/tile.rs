@@ -1,9 +1,9 @@
 //! A tile of a product while it is in the first-level cache, and how it becomes an operand of the next product.
 
 use super::kernel::kernel;
-use super::pack::{bf16, pair, round_row};
+use super::round::{bf16, neighbours, two_rows, widen};
 use super::{LEFT, Left, Precision, RIGHT, Right, Rows};
-use crate::memory::words;
+use crate::memory::{floats, halves, words};
 use crate::pool::Parts;
 
 /// LEFT × RIGHT numbers of C, row-major, of which `rows` × `cols` count.
@@ -115,24 +115,14 @@ impl Tile {
 
     /// A tile in the same place, with the numbers of `from` there.
     #[inline(always)]
-    pub(crate) fn read(&self, from: Rows<'_>) -> Self {
-        let mut tile = Self {
-            values: [0.0; LEFT * RIGHT],
-            ..*self
-        };
+    pub(crate) fn read<const BF16: bool>(&self, from: Rows<'_>) -> Self {
+        let mut tile = self.clone();
         let part = from.columns(self.col, self.col + self.cols);
-        let width = from.precision.words(self.cols);
         for (r, line) in tile.lines_mut() {
             let row = part.row(r);
             match from.precision {
-                Precision::F32 => line[..width].copy_from_slice(crate::memory::floats(row)),
-                Precision::Bf16 => {
-                    let mut pairs = [0; RIGHT / 2];
-                    pairs[..width].copy_from_slice(row);
-                    for (two, &word) in line.as_chunks_mut::<2>().0.iter_mut().zip(&pairs) {
-                        *two = [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)];
-                    }
-                }
+                Precision::F32 => copy_into_line(line, floats(row)),
+                Precision::Bf16 => widen::<BF16>(&mut line[..self.cols], halves(row)),
             }
         }
         tile
@@ -140,8 +130,8 @@ impl Tile {
 
     /// Row `r` of the tile, in full width.
     #[inline(always)]
-    fn line(&self, r: usize) -> &[f32] {
-        &self.values[r * RIGHT..][..RIGHT]
+    fn line(&self, r: usize) -> &[f32; RIGHT] {
+        &self.values.as_chunks().0[r]
     }
 
     /// Makes what does not count 0, as operands want their odd ends.
@@ -170,7 +160,7 @@ impl Tile {
     /// # Safety
     /// No other thread touches this tile's place in `out`.
     #[inline(always)]
-    pub(crate) unsafe fn to_rows(&self, out: &Parts<'_, u32>, precision: Precision, stride: usize) {
+    pub(crate) unsafe fn to_rows<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, stride: usize) {
         let width = precision.words(self.cols);
         for r in 0..self.rows {
             let start = (self.row + r) * stride + precision.words(self.col);
@@ -178,9 +168,9 @@ impl Tile {
             let out = unsafe { out.slice(start..start + width) };
             let line = self.line(r);
             match precision {
-                Precision::F32 => out.copy_from_slice(&words(line)[..self.cols]),
-                Precision::Bf16 if self.cols == RIGHT => round_line(out, line),
-                Precision::Bf16 => round_row(out, &words(line)[..self.cols]),
+                Precision::F32 => copy_line(out, words(line).try_into().expect("a line")),
+                Precision::Bf16 if self.cols == RIGHT => neighbours::<BF16>(out, line),
+                Precision::Bf16 => neighbours::<BF16>(out, &line[..self.cols]),
             }
         }
     }
@@ -190,9 +180,9 @@ impl Tile {
     /// # Safety
     /// As for [`Tile::to_rows`].
     #[inline(always)]
-    pub(crate) unsafe fn to_right(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+    pub(crate) unsafe fn to_right<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.strip(precision).put::<RIGHT>(out, depth) };
+        unsafe { self.to_panels::<RIGHT, BF16>(out, precision, depth) };
     }
 
     /// Into panels of A, where C [K,M] is the transpose of that A. What does not count must be 0.
@@ -200,82 +190,78 @@ impl Tile {
     /// # Safety
     /// As for [`Tile::to_rows`].
     #[inline(always)]
-    pub(crate) unsafe fn to_columns(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+    pub(crate) unsafe fn to_columns<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.strip(precision).put::<LEFT>(out, depth) };
+        unsafe { self.to_panels::<LEFT, BF16>(out, precision, depth) };
     }
 
-    /// The words in which the tile's rows are k.
     #[inline(always)]
-    fn strip(&self, precision: Precision) -> Strip {
-        let mut strip = Strip::new(precision, [self.row, self.col], [self.rows, self.cols]);
+    unsafe fn to_panels<const W: usize, const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+        let strip = Strip {
+            precision,
+            depth,
+            place: [self.row, self.col],
+            size: [self.rows, self.cols],
+        };
         let lines = self.values.as_chunks::<RIGHT>().0;
-        match precision {
-            Precision::F32 => {
-                for (group, line) in strip.groups.iter_mut().zip(lines) {
-                    group.copy_from_slice(words(line));
-                }
-            }
-            Precision::Bf16 => {
-                for (group, two) in strip.groups.iter_mut().zip(lines.as_chunks::<2>().0) {
-                    for ((word, &low), &high) in group.iter_mut().zip(&two[0]).zip(&two[1]) {
-                        *word = pair(low, high);
-                    }
-                }
+        // SAFETY: the caller's promise.
+        unsafe {
+            match precision {
+                Precision::F32 => strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line")),
+                Precision::Bf16 => strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1])),
             }
         }
-        strip
     }
 }
 
-/// LEFT rows of a [K,·] matrix, RIGHT columns wide, as words in which k runs down the rows.
+/// LEFT rows of a [K,·] matrix, RIGHT columns wide, on their way into panels in which k runs down the rows.
+#[derive(Clone, Copy)]
 pub(super) struct Strip {
-    pub(super) groups: [[u32; RIGHT]; LEFT],
-    precision: Precision,
-    place: [usize; 2],
-    size: [usize; 2],
+    pub(super) precision: Precision,
+    /// K.
+    pub(super) depth: usize,
+    pub(super) place: [usize; 2],
+    pub(super) size: [usize; 2],
 }
 
 impl Strip {
-    #[inline(always)]
-    pub(super) fn new(precision: Precision, place: [usize; 2], size: [usize; 2]) -> Self {
-        Self {
-            groups: [[0; RIGHT]; LEFT],
-            precision,
-            place,
-            size,
-        }
-    }
-
-    /// Puts the words in panels of `W` columns of an operand with K = `depth`.
+    /// Puts the groups of words, one for each word of k, into panels of `W` columns.
     ///
     /// # Safety
     /// No other thread touches this strip's place in `out`.
     #[inline(always)]
-    pub(super) unsafe fn put<const W: usize>(&self, out: &Parts<'_, u32>, depth: usize) {
+    pub(super) unsafe fn put<const W: usize>(self, out: &Parts<'_, u32>, group: impl Fn(usize) -> [u32; RIGHT]) {
         let ([row, col], [rows, cols]) = (self.place, self.size);
         let first = self.precision.words(row);
         let count = self.precision.words(row + rows) - first;
-        let panel = W * self.precision.words(depth);
-        for p in 0..cols.div_ceil(W) {
-            let start = (col / W + p) * panel + first * W;
-            // SAFETY: the caller's promise.
-            let out = unsafe { out.slice(start..start + count * W) };
-            for (out, group) in out.as_chunks_mut::<W>().0.iter_mut().zip(&self.groups) {
-                out.copy_from_slice(&group[p * W..(p + 1) * W]);
+        let panel = W * self.precision.words(self.depth);
+        let panels = cols.div_ceil(W);
+        let last = (col / W + panels - 1) * panel + (first + count) * W;
+        assert!(last <= out.len(), "the operand ends before word {last}");
+        for k in 0..count {
+            let group = group(k);
+            for (p, part) in group.as_chunks::<W>().0.iter().enumerate().take(panels) {
+                // SAFETY: the caller's promise; nothing is written behind `last`.
+                unsafe { out.write((col / W + p) * panel + (first + k) * W, *part) };
             }
         }
     }
 }
 
-/// A whole row of a tile to pairs of `bf16`.
+/// A line from the numbers of a row; a whole line without a call.
 #[inline(always)]
-fn round_line(out: &mut [u32], line: &[f32]) {
-    let mut rounded = [0; RIGHT];
-    for (rounded, &x) in rounded.iter_mut().zip(line) {
-        *rounded = bf16(x);
+fn copy_into_line(line: &mut [f32; RIGHT], row: &[f32]) {
+    match row.try_into() {
+        Ok(whole) => *line = whole,
+        Err(_) => line[..row.len()].copy_from_slice(row),
     }
-    for (out, two) in out.iter_mut().zip(rounded.as_chunks::<2>().0) {
-        *out = two[0] | (two[1] << 16);
+}
+
+/// Copies the numbers of a line that count; a whole line without a call.
+#[inline(always)]
+pub(crate) fn copy_line<T: Copy>(out: &mut [T], line: &[T; RIGHT]) {
+    match <&mut [T; RIGHT]>::try_from(&mut *out) {
+        Ok(out) => *out = *line,
+        Err(_) => out.copy_from_slice(&line[..out.len()]),
     }
 }

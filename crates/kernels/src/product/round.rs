@@ -1,0 +1,137 @@
+//! `f32` to `bf16`, in the words of operands: by the processor's instruction where there is one.
+//!
+//! Rounded to nearest, to even on ties; NaN stays NaN. The instruction takes numbers below the smallest normal one
+//! (1.2e-38) for 0.
+
+use super::RIGHT;
+use crate::memory::halves_mut;
+
+/// The upper half of a `f32`, rounded: its `bf16`.
+#[inline(always)]
+pub(crate) fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    // Rounding could carry a NaN's bits over into infinity or zero.
+    if x.is_nan() { (bits >> 16) | 0x40 } else { rounded }
+}
+
+/// Words of neighbours: `words[i]` = (x[2i], x[2i + 1]); an odd last number has a 0 beside it.
+#[inline(always)]
+pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
+    let (mut words, mut x) = (words, x);
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        let (chunks, rest) = x.as_chunks::<32>();
+        let (out, tail) = words.split_at_mut(16 * chunks.len());
+        for (out, chunk) in out.as_chunks_mut::<16>().0.iter_mut().zip(chunks) {
+            // SAFETY: `BF16` holds in code that is compiled for AVX-512 BF16 and runs where that is.
+            unsafe { x86::neighbours(out, chunk) };
+        }
+        (words, x) = (tail, rest);
+    }
+    let halves = halves_mut(words);
+    for (half, &x) in halves.iter_mut().zip(x) {
+        *half = bf16(x) as u16;
+    }
+    if let Some(odd) = halves.get_mut(x.len()) {
+        *odd = 0;
+    }
+}
+
+/// The `f32` that a `bf16` stands for.
+#[inline(always)]
+pub(crate) fn widened(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
+}
+
+/// `x[i]` = the number that `halves[i]` stands for.
+#[inline(always)]
+pub(super) fn widen<const BF16: bool>(x: &mut [f32], halves: &[u16]) {
+    let (mut x, mut halves) = {
+        let n = x.len();
+        (x, &halves[..n])
+    };
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        let (chunks, rest) = halves.as_chunks::<16>();
+        let (out, tail) = x.split_at_mut(16 * chunks.len());
+        for (out, chunk) in out.as_chunks_mut::<16>().0.iter_mut().zip(chunks) {
+            // SAFETY: as in `neighbours`.
+            unsafe { x86::widen(out, chunk) };
+        }
+        (x, halves) = (tail, rest);
+    }
+    for (x, &half) in x.iter_mut().zip(halves) {
+        *x = widened(half);
+    }
+}
+
+/// Words of two rows: `words[i]` = (low[i], high[i]).
+#[inline(always)]
+pub(super) fn two_rows<const BF16: bool>(low: &[f32; RIGHT], high: &[f32; RIGHT]) -> [u32; RIGHT] {
+    let mut words = [0; RIGHT];
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        let lines = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
+        for (words, (low, high)) in words.as_chunks_mut::<16>().0.iter_mut().zip(lines) {
+            // SAFETY: as in `neighbours`.
+            unsafe { x86::two_rows(words, low, high) };
+        }
+        return words;
+    }
+    for ((word, &low), &high) in words.iter_mut().zip(low).zip(high) {
+        *word = bf16(low) | (bf16(high) << 16);
+    }
+    words
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    /// Each word's halves: number i of the first row, and number i of the second, 16 further on.
+    const INTERLEAVE: [i16; 32] = {
+        let mut indices = [0; 32];
+        let mut i = 0;
+        while i < 16 {
+            indices[2 * i] = i as i16;
+            indices[2 * i + 1] = i as i16 + 16;
+            i += 1;
+        }
+        indices
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn neighbours(words: &mut [u32; 16], x: &[f32; 32]) {
+        // SAFETY: both arrays have the length of what is read and written.
+        unsafe {
+            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16)));
+            let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            _mm512_storeu_si512(words.as_mut_ptr().cast(), pairs);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn widen(x: &mut [f32; 16], halves: &[u16; 16]) {
+        // SAFETY: both arrays have the length of what is read and written.
+        unsafe {
+            let halves = _mm256_loadu_si256(halves.as_ptr().cast());
+            let words = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves));
+            _mm512_storeu_ps(x.as_mut_ptr(), _mm512_castsi512_ps(words));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn two_rows(words: &mut [u32; 16], low: &[f32; 16], high: &[f32; 16]) {
+        // SAFETY: the arrays have the length of what is read and written.
+        unsafe {
+            let (low, high) = (_mm512_loadu_ps(low.as_ptr()), _mm512_loadu_ps(high.as_ptr()));
+            let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            let order = _mm512_loadu_si512(INTERLEAVE.as_ptr().cast());
+            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, halves));
+        }
+    }
+}
