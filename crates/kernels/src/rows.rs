@@ -1,7 +1,8 @@
 //! Work on whole rows: bias, sums, residual addition, and the gather and scatter of embedding rows.
 
-use crate::arch::{multiversion, sum_by};
+use crate::arch::{mul_add, multiversion, sum_by};
 use crate::memory::{floats, halves};
+use crate::pool::{Parts, Pool};
 use crate::product::round::widened;
 use crate::product::{Precision, Rows};
 
@@ -64,40 +65,57 @@ multiversion! {
     /// `inner[n]` = Σ_d a[n,d]·b[n,d], of rows of one precision.
     pub fn inner_products(inner: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
         assert!(a.precision == b.precision && a.cols == b.cols && inner.len() <= a.rows.min(b.rows));
-        let (precision, cols) = (a.precision, a.cols);
+        let precision = a.precision;
         for (r, inner) in inner.iter_mut().enumerate() {
-            let (a, b) = (a.row(r), b.row(r));
+            let a = a.row(r);
+            let b = &b.row(r)[..a.len()];
             let n = a.len();
             *inner = if precision == Precision::F32 {
                 sum_by(n, |i| f32::from_bits(a[i]) * f32::from_bits(b[i]))
             } else {
-                let (a, b) = (halves(a), halves(b));
-                sum_by(cols, |i| widened(a[i]) * widened(b[i]))
+                // An odd last number has a 0 beside it.
+                let low = |word: u32| f32::from_bits(word << 16);
+                let high = |word: u32| f32::from_bits(word & 0xffff_0000);
+                sum_by(n, |i| mul_add::<FUSED>(low(a[i]), low(b[i]), high(a[i]) * high(b[i])))
             };
         }
     }
 }
 
 /// `y [N,D]`: row n is row `ids[n]` of `table [V,D]`.
-pub fn gather(y: &mut [f32], table: &[f32], ids: &[u32]) {
+pub fn gather(pool: &Pool, y: &mut [f32], table: &[f32], ids: &[u32]) {
     if ids.is_empty() {
         return;
     }
     let d = y.len() / ids.len();
     assert_eq!(y.len(), ids.len() * d);
-    for (row, &id) in y.chunks_exact_mut(d).zip(ids) {
-        row.copy_from_slice(&table[id as usize * d..][..d]);
-    }
+    pool.rows(y, d, 64, |first, y| {
+        for (row, &id) in y.chunks_exact_mut(d).zip(&ids[first..]) {
+            row.copy_from_slice(&table[id as usize * d..][..d]);
+        }
+    });
 }
 
+/// Columns that one thread adds at a time in [`scatter_add`].
+const COLUMNS: usize = 64;
+
 /// `d_table [V,D]`: adds row n of `dy [N,D]` to row `ids[n]`; the backward of [`gather`].
-pub fn scatter_add(d_table: &mut [f32], dy: &[f32], ids: &[u32]) {
+///
+/// Threads share the columns, so each sum is taken in the order of n.
+pub fn scatter_add(pool: &Pool, d_table: &mut [f32], dy: &[f32], ids: &[u32]) {
     if ids.is_empty() {
         return;
     }
     let d = dy.len() / ids.len();
     assert_eq!(dy.len(), ids.len() * d);
-    for (row, &id) in dy.chunks_exact(d).zip(ids) {
-        add(&mut d_table[id as usize * d..][..d], row);
-    }
+    let table = Parts::new(d_table);
+    pool.each(d.div_ceil(COLUMNS), |i| {
+        let columns = i * COLUMNS..((i + 1) * COLUMNS).min(d);
+        for (dy, &id) in dy.chunks_exact(d).zip(ids) {
+            let start = id as usize * d;
+            // SAFETY: each column belongs to one index of one call.
+            let row = unsafe { table.slice(start + columns.start..start + columns.end) };
+            add(row, &dy[columns.clone()]);
+        }
+    });
 }

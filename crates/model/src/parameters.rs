@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use glassformer_kernels::memory::Block;
 use glassformer_kernels::random;
+use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, TensorFile, WeightsError};
 
 /// Where a parameter lies in the arena.
@@ -213,8 +214,8 @@ impl Gradients {
     }
 
     /// Back to all zero.
-    pub fn clear(&mut self) {
-        self.data.fill(0.0);
+    pub fn clear(&mut self, pool: &Pool) {
+        pool.chunks(&mut self.data, 1 << 16, |_, part| part.fill(0.0));
     }
 
     /// The gradient of one parameter.

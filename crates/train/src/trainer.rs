@@ -139,7 +139,7 @@ impl Trainer {
         let accumulate = self.options.accumulate;
         let size = self.options.batch_size * self.options.n_ctx;
         let (mut x, mut y) = (vec![0; size], vec![0; size]);
-        gradients.clear();
+        gradients.clear(pool);
         let mut total = 0.0;
         for micro in 0..accumulate {
             let index = self.progress.step * accumulate as u64 + micro as u64;

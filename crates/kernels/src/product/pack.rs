@@ -3,11 +3,11 @@
 //! In bf16 a word holds the numbers of k = 2w (low half) and 2w + 1 (high half), rounded to nearest even. Where k runs
 //! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
 
-use super::round::{neighbours, two_rows};
+use super::round::{interleaved, neighbours, two_rows};
 use super::tile::Strip;
 use super::{LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
-use crate::memory::{floats, halves};
+use crate::memory::floats;
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
@@ -89,8 +89,8 @@ multiversion! {
                     (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| same(x, first + k, col, cols)),
                     (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
                     (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
-                    (_, _, true) => strip.put::<RIGHT>(words, |k| interleaved(x, first + 2 * k, col, cols)),
-                    (_, _, false) => strip.put::<LEFT>(words, |k| interleaved(x, first + 2 * k, col, cols)),
+                    (_, _, true) => strip.put::<RIGHT>(words, |k| both::<BF16>(x, first + 2 * k, col, cols)),
+                    (_, _, false) => strip.put::<LEFT>(words, |k| both::<BF16>(x, first + 2 * k, col, cols)),
                 }
             }
         }
@@ -132,15 +132,11 @@ fn rounded<const BF16: bool>(x: Rows<'_>, r: usize, col: usize, cols: usize) -> 
 
 /// Words of two rows of pairs become pairs of the two rows.
 #[inline(always)]
-fn interleaved(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
+fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
     let (mut a, mut b) = ([0; RIGHT / 2], [0; RIGHT / 2]);
     let low = line(x, r, col, cols, &mut a);
     let high = line(x, r + 1, col, cols, &mut b);
-    let mut group = [0; RIGHT];
-    for ((word, &low), &high) in group.iter_mut().zip(halves(low)).zip(halves(high)) {
-        *word = u32::from(low) | (u32::from(high) << 16);
-    }
-    group
+    interleaved::<BF16>(low, high)
 }
 
 multiversion! {

@@ -4,7 +4,7 @@
 //! (1.2e-38) for 0.
 
 use super::RIGHT;
-use crate::memory::halves_mut;
+use crate::memory::{halves, halves_mut};
 
 /// The upper half of a `f32`, rounded: its `bf16`.
 #[inline(always)]
@@ -85,6 +85,26 @@ pub(super) fn two_rows<const BF16: bool>(low: &[f32; RIGHT], high: &[f32; RIGHT]
     words
 }
 
+/// Words of two rows that are rounded already: `words[i]` = (low[i], high[i]).
+#[inline(always)]
+pub(super) fn interleaved<const BF16: bool>(low: &[u32; RIGHT / 2], high: &[u32; RIGHT / 2]) -> [u32; RIGHT] {
+    let mut words = [0; RIGHT];
+    let (low, high) = (halves(low), halves(high));
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        let lines = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
+        for (words, (low, high)) in words.as_chunks_mut::<16>().0.iter_mut().zip(lines) {
+            // SAFETY: as in `neighbours`.
+            unsafe { x86::interleaved(words, low, high) };
+        }
+        return words;
+    }
+    for ((word, &low), &high) in words.iter_mut().zip(low).zip(high) {
+        *word = u32::from(low) | (u32::from(high) << 16);
+    }
+    words
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -120,6 +140,18 @@ mod x86 {
             let halves = _mm256_loadu_si256(halves.as_ptr().cast());
             let words = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves));
             _mm512_storeu_ps(x.as_mut_ptr(), _mm512_castsi512_ps(words));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn interleaved(words: &mut [u32; 16], low: &[u16; 16], high: &[u16; 16]) {
+        // SAFETY: the arrays have the length of what is read and written.
+        unsafe {
+            let low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(low.as_ptr().cast()));
+            let high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(high.as_ptr().cast()));
+            let both = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
+            _mm512_storeu_si512(words.as_mut_ptr().cast(), both);
         }
     }
 

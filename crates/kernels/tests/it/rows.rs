@@ -1,5 +1,6 @@
 //! Work on rows.
 
+use glassformer_kernels::Pool;
 use glassformer_kernels::rows::{add, fill, gather, scatter_add, sum, sum_rows};
 use proptest::prelude::*;
 
@@ -40,13 +41,13 @@ proptest! {
         let ids: Vec<u32> = (0..n as u64).map(|i| below(seed, i, vocab) as u32).collect();
         let table = normals(seed, 1, vocab * d);
         let mut y = vec![f32::NAN; n * d];
-        gather(&mut y, &table, &ids);
+        gather(&Pool::new(2), &mut y, &table, &ids);
         for (row, &id) in y.chunks_exact(d).zip(&ids) {
             prop_assert_eq!(row, &table[id as usize * d..][..d]);
         }
         let dy = normals(seed, 2, n * d);
         let mut d_table = table.clone();
-        scatter_add(&mut d_table, &dy, &ids);
+        scatter_add(&Pool::new(2), &mut d_table, &dy, &ids);
         let expected: Vec<f64> = (0..vocab * d)
             .map(|i| {
                 let picked = ids.iter().zip(dy.chunks_exact(d)).filter(|(id, _)| **id as usize == i / d);

@@ -134,7 +134,7 @@ impl Training {
         random_ids(key, vocab, &mut x);
         random_ids(random::derive(key, 1), vocab, &mut y);
         timed(|| {
-            self.gradients.clear();
+            self.gradients.clear(&self.pool);
             let mode = Mode::Training { dropout: 0.0, key };
             let run = self.model.run(&self.pool, &self.buffers);
             let pass = Pass::new(run, batch, n_ctx, mode);
