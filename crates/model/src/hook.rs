@@ -1,5 +1,9 @@
 //! How a run is watched and changed from outside: recording, parity tests, ablation and patching are all this.
 
+use std::sync::Arc;
+
+use glassformer_tensor::Tensor;
+
 use crate::Site;
 
 /// A value at a site, where it lies in memory: `rows` rows of `width` numbers, `row_stride` apart.
@@ -12,9 +16,16 @@ pub struct View<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) width: usize,
     pub(crate) row_stride: usize,
+    /// The tensor of which this is the whole, if it is.
+    pub(crate) tensor: Option<&'a Arc<Tensor>>,
 }
 
 impl View<'_> {
+    /// The whole value as a tensor of the pass, to be kept without a copy; `None` where it is only a part of one.
+    pub fn share(&self) -> Option<Arc<Tensor>> {
+        self.tensor.cloned()
+    }
+
     /// The rows, first to last.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.data

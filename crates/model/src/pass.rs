@@ -223,6 +223,7 @@ impl<'a> Pass<'a> {
                     data,
                     width: 1,
                     row_stride: 1,
+                    tensor: None,
                 },
             );
         }
@@ -270,6 +271,7 @@ impl<'a> Pass<'a> {
         }
         if hook.wants(site) {
             let data = &value.tensor().data()[first..];
+            let tensor = (width == row_stride).then_some(&value.tensor);
             hook.record(
                 site,
                 View {
@@ -277,6 +279,7 @@ impl<'a> Pass<'a> {
                     data,
                     width,
                     row_stride,
+                    tensor,
                 },
             );
         }

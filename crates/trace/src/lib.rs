@@ -7,11 +7,13 @@ pub mod cell;
 mod edit;
 pub mod lens;
 pub mod neighbours;
+mod numbers;
 mod recording;
 mod select;
 pub mod weight;
 
 pub use cell::{Cell, Source, Term};
 pub use edit::{Change, Edit, Part};
+pub use numbers::Numbers;
 pub use recording::{Recorded, Recording, record};
 pub use select::{Selection, TraceError};

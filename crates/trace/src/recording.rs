@@ -7,7 +7,7 @@ use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::safetensors::{self, NamedTensor};
 use glassformer_weights::{FloatType, WeightsError};
 
-use crate::{Edit, Selection, TraceError};
+use crate::{Edit, Numbers, Selection, TraceError};
 
 /// A recorded value.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Recorded {
     /// As the site's documentation gives it.
     pub shape: Vec<usize>,
     /// Row-major.
-    pub data: Vec<f32>,
+    pub data: Numbers,
 }
 
 impl Recorded {
@@ -152,7 +152,7 @@ impl Hook for Recorder<'_> {
 
     fn record(&mut self, site: Site, value: View<'_>) {
         let recorded = Recorded {
-            data: value.to_vec(),
+            data: value.share().map_or_else(|| value.to_vec().into(), Numbers::Shared),
             shape: value.shape,
         };
         self.recording.sites.insert(site, recorded);

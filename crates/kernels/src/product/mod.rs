@@ -21,6 +21,7 @@ pub mod operand;
 pub mod pack;
 pub(crate) mod round;
 pub mod tile;
+mod transpose;
 
 pub use operand::{Left, Precision, Right, Rows};
 pub use tile::Tile;

@@ -5,6 +5,7 @@
 
 use super::round::{interleaved, neighbours, two_rows};
 use super::tile::Strip;
+use super::transpose::{SIDE, transpose};
 use super::{LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
 use crate::memory::floats;
@@ -154,9 +155,18 @@ multiversion! {
                     neighbours::<BF16>(&mut run[..count], floats(&row[2 * first..(2 * (first + count)).min(x.cols)]));
                 }
             }
-            for (k, group) in panel[first * RIGHT..(first + count) * RIGHT].chunks_exact_mut(RIGHT).enumerate() {
+            let groups = panel[first * RIGHT..(first + count) * RIGHT].as_chunks_mut::<RIGHT>().0;
+            let (squares, rest) = groups.as_chunks_mut::<SIDE>();
+            let whole = squares.len() * SIDE;
+            for (i, square) in squares.iter_mut().enumerate() {
+                for lane in (0..RIGHT).step_by(SIDE) {
+                    let rows = std::array::from_fn(|l| run[lane + l].as_chunks().0.get(i).expect("within the run"));
+                    transpose::<BF16>(square, lane, rows);
+                }
+            }
+            for (k, group) in rest.iter_mut().enumerate() {
                 for (word, run) in group.iter_mut().zip(&run) {
-                    *word = run[k];
+                    *word = run[whole + k];
                 }
             }
         }

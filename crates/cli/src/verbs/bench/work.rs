@@ -211,10 +211,10 @@ impl Reading {
     }
 }
 
-/// Keeps a copy of each value, as a recording does.
+/// Keeps each value, as a recording does.
 #[derive(Default)]
 struct Residuals {
-    values: Vec<Vec<f32>>,
+    values: Vec<std::sync::Arc<Tensor>>,
 }
 
 impl Hook for Residuals {
@@ -234,7 +234,7 @@ impl Hook for Residuals {
     }
 
     fn record(&mut self, _: Site, value: View<'_>) {
-        self.values.push(value.to_vec());
+        self.values.extend(value.share());
     }
 
     fn edit(&mut self, _: Site, _: ViewMut<'_>) {}
