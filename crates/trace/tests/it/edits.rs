@@ -164,7 +164,7 @@ fn what_changes_nothing_changes_nothing() {
                 kept.map(|(_, &x)| x).collect()
             };
             let inner: usize = value.shape[1..].iter().product();
-            let mut edits = vec![(Part::All, value.data.clone())];
+            let mut edits = vec![(Part::All, value.data.to_vec())];
             match (site, &value.shape[..]) {
                 (
                     Site::Block {

@@ -27,7 +27,7 @@ fn hold_what_was_selected() {
         let (shape, data) = file.load_f32(&site.to_string()).unwrap();
         assert_eq!(
             (shape, data),
-            (value.shape.clone(), value.data.clone()),
+            (value.shape.clone(), value.data.to_vec()),
             "{site}"
         );
     }
