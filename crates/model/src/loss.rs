@@ -20,6 +20,11 @@ const CHUNK: usize = 1 << 23;
 /// Rows whose gradients are kept for one product with them.
 const GROUP: usize = 1024;
 
+/// Rows of a group and of a chunk, for a vocabulary: what memory the loss takes follows from them.
+pub fn rows_at_a_time(vocab: usize) -> (usize, usize) {
+    (GROUP, chunk_rows(vocab))
+}
+
 /// Rows of a chunk: whole blocks of a product, at most a group.
 fn chunk_rows(vocab: usize) -> usize {
     (CHUNK / vocab / BLOCK_ROWS * BLOCK_ROWS).clamp(BLOCK_ROWS, GROUP)

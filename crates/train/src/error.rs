@@ -57,6 +57,16 @@ pub enum TrainError {
     /// A number out of range.
     #[error("{0}")]
     Options(String),
+    /// The machine is too small.
+    #[error(
+        "this run needs {needs} of memory and {available} are free; lower --batch-size, --context, --layers or --d-model"
+    )]
+    Memory {
+        /// How much.
+        needs: String,
+        /// How much there is.
+        available: String,
+    },
     /// The folder of a new run holds one already.
     #[error(
         "{path} already holds a run; go on with it by --resume, or name another folder with --out",

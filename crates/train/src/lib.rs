@@ -5,6 +5,7 @@
 pub mod checkpoint;
 pub mod data;
 mod error;
+pub mod memory;
 pub mod metrics;
 mod optimizer;
 mod options;
@@ -15,5 +16,5 @@ mod trainer;
 
 pub use error::TrainError;
 pub use optimizer::Optimizer;
-pub use options::{Options, PRESETS, Vocabulary};
+pub use options::{Compute, Options, PRESETS, Vocabulary};
 pub use trainer::{Observer, Outcome, StepReport, Trainer, gradient};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use glassformer_kernels::product::Precision;
 use glassformer_model::Dimensions;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::gpt2;
@@ -21,6 +22,52 @@ pub enum Vocabulary {
     File(PathBuf),
 }
 
+/// What operands of products are rounded to in training. Weights, gradients, moments and sums are `f32` in either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compute {
+    /// Not rounded.
+    #[default]
+    F32,
+    /// 8 bits of mantissa: twice the speed where the processor has an instruction for it, and the same loss curve.
+    Bf16,
+}
+
+impl Compute {
+    /// The faster one on this processor.
+    pub fn fastest() -> Self {
+        match Precision::fastest() {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+impl From<Compute> for Precision {
+    fn from(compute: Compute) -> Self {
+        match compute {
+            Compute::F32 => Self::F32,
+            Compute::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// All hyper-parameters of a run. Stored with the run, so that `--resume` needs no other flag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
@@ -38,6 +85,9 @@ pub struct Options {
     pub relu: bool,
     /// What the tokens are.
     pub vocabulary: Vocabulary,
+    /// What operands of products are rounded to; `f32` in runs of versions that did not say.
+    #[serde(default)]
+    pub precision: Compute,
     /// Optimiser steps.
     pub steps: u64,
     /// Sequences in a batch.
@@ -104,6 +154,7 @@ impl Options {
             n_ctx: 64,
             relu: false,
             vocabulary: Vocabulary::Characters,
+            precision: Compute::fastest(),
             steps: 2_000,
             batch_size: 12,
             accumulate: 1,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
 use crate::source::{self, Source};
+use crate::memory::{self, Needs};
 use crate::{Optimizer, Options, TrainError, Trainer};
 
 /// What a run was started with; `run.json` in its folder, so that `--resume` needs nothing else.
@@ -178,6 +179,7 @@ fn fresh(
     let tokenizer = source.vocabulary(&options.vocabulary, pool, report)?;
     let config = options.config(tokenizer.vocab_size());
     config.check().map_err(TrainError::Options)?;
+    Needs::of(options, &options.dimensions(tokenizer.vocab_size())).check(memory::available())?;
     Ok((gpt2::new(&config, options.seed), tokenizer))
 }
 
@@ -192,11 +194,12 @@ fn assemble(
     report: &dyn Fn(Stage),
 ) -> Result<Ready, TrainError> {
     let Beginning {
-        model,
+        mut model,
         optimizer,
         progress,
         mut notes,
     } = begin;
+    model.precision = request.options.precision.into();
     let shards = source.shards(folder, &request.options, &tokenizer, pool, report)?;
     for shard in [&shards.train, &shards.val] {
         shard.check_vocab(tokenizer.vocab_size())?;

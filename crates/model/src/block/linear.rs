@@ -167,7 +167,7 @@ impl Layer for Linear {
     fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
         let (x, dy) = (call.inputs[0], &call.d_output);
         self.add_gradients(run, x.as_rows(), dy.as_rows(), gradients);
-        vec![self.input_gradient(run, dy.as_rows(), Precision::F32)]
+        vec![self.input_gradient(run, dy.as_rows(), x.precision())]
     }
 }
 

@@ -1,6 +1,7 @@
 //! One binary for all integration tests of this crate.
 
 mod data;
+mod memory;
 mod parity;
 mod resume;
 mod runs;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use glassformer_train::schedule::Schedule;
-use glassformer_train::{Options, Vocabulary};
+use glassformer_train::{Compute, Options, Vocabulary};
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Activation {
@@ -15,6 +15,14 @@ enum ScheduleName {
     Cosine,
     Constant,
     Linear,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PrecisionName {
+    /// bf16 where the processor has an instruction for it, else f32.
+    Auto,
+    F32,
+    Bf16,
 }
 
 /// Each overrides the preset.
@@ -81,6 +89,10 @@ pub(super) struct Hyper {
     /// Probability of dropout.
     #[arg(long)]
     dropout: Option<f32>,
+    /// What operands of products are rounded to; weights, gradients, moments and sums are f32 in either. A run keeps
+    /// what it began with [default: auto].
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionName>,
     /// Seed of parameters, batches and dropout.
     #[arg(long)]
     seed: Option<u64>,
@@ -145,6 +157,13 @@ impl Hyper {
         }
         if let Some(activation) = self.activation {
             options.relu = matches!(activation, Activation::Relu);
+        }
+        if let Some(precision) = self.precision {
+            options.precision = match precision {
+                PrecisionName::Auto => Compute::fastest(),
+                PrecisionName::F32 => Compute::F32,
+                PrecisionName::Bf16 => Compute::Bf16,
+            };
         }
         if let Some(schedule) = self.schedule {
             options.schedule = match schedule {

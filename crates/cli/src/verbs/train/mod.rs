@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use glassformer_tensor::Pool;
 use glassformer_train::data::{CorpusOptions, DocumentSplit};
+use glassformer_train::memory::{Needs, gigabytes};
 use glassformer_train::setup::{self, Ready, Request, Stage};
 use glassformer_train::{Options, Outcome, PRESETS};
 
@@ -21,7 +22,7 @@ use progress::{Bar, Preparation, duration};
 ///
 /// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text"), any of these as .gz or .zst,
 /// or a folder with nanoGPT's train.bin and val.bin. The run lives in --out: checkpoints, metrics.jsonl, tokenizer.
-/// Ctrl-C saves it; --resume goes on as if it had never stopped.
+/// Ctrl-C saves it; --resume goes on as if it had never stopped. The result is the same for any number of threads.
 #[derive(Args)]
 #[command(
     args_override_self = true,
@@ -162,7 +163,7 @@ fn introduce(ready: &Ready, out: &Path) {
     let trainer = &ready.trainer;
     let d = trainer.model.dimensions();
     eprintln!(
-        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters; {} tokens per step",
+        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters; {} tokens per step, in {}",
         style("1", &out.display().to_string()),
         d.n_layers,
         d.n_heads,
@@ -171,6 +172,13 @@ fn introduce(ready: &Ready, out: &Path) {
         thousands(d.vocab as u64),
         thousands(trainer.model.parameters.arena().len() as u64),
         thousands((trainer.train.tokens() * trainer.options.accumulate) as u64),
+        trainer.options.precision.name(),
+    );
+    let needs = Needs::of(&trainer.options, &d);
+    eprintln!(
+        "Memory: {} for parameters, gradients and moments; {} for activations and operands.",
+        gigabytes(needs.arenas),
+        gigabytes(needs.work),
     );
     if trainer.progress.step > 0 {
         eprintln!("Going on at step {}.", thousands(trainer.progress.step));

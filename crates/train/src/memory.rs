@@ -1,0 +1,89 @@
+//! What a run will take of the machine's memory, before it takes it.
+//!
+//! With P parameters, N = B·T rows, w bytes per number of an operand (4 in f32, 2 in bf16):
+//!
+//! | what | bytes |
+//! |---|---|
+//! | parameters, gradients, two moments | 16·P |
+//! | kept of each block for the backward pass | 2·4·N·D + w·N·(6·D + F) |
+//! | … and with dropout | + 4·4·N·D |
+//! | operands of one block's products, forward and backward | w·(2·(4·D² + 2·D·F) + N·(8·D + 3·F)) + 4·N·D |
+//! | loss: both operands of W_U, a chunk of logits, gradients of a group of them | w·(2·V·D + 2·G·V) + 4·C·V |
+//!
+//! G ≤ 1,024 rows of a group, C of a chunk (`glassformer_model::loss`). Evaluation reuses what training took.
+
+use glassformer_model::{Dimensions, loss};
+
+use crate::{Options, TrainError};
+
+/// Bytes that a run needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Parameters, gradients, moments.
+    pub arenas: u64,
+    /// Activations, and operands of products.
+    pub work: u64,
+}
+
+impl Needs {
+    /// Of a run with these options on a model of these sizes.
+    pub fn of(options: &Options, dimensions: &Dimensions) -> Self {
+        // Sizes come from a user: their products need more than 64 bits before they are found too large.
+        let size = |n: usize| n as u128;
+        let (d, f, v) = (size(dimensions.d_model), size(dimensions.d_ff), size(dimensions.vocab));
+        let layers = size(dimensions.n_layers);
+        let n = size(options.batch_size) * size(options.n_ctx);
+        let w = size(options.precision.bytes());
+        let matrices = 4 * d * d + 2 * d * f;
+        let parameters = v * d + size(dimensions.n_ctx) * d + layers * (matrices + 9 * d + f) + 2 * d;
+        let dropped = if options.dropout > 0.0 { 16 * n * d } else { 0 };
+        let kept = 8 * n * d + w * n * (6 * d + f) + dropped;
+        let block = w * (2 * matrices + n * (8 * d + 3 * f)) + 4 * n * d;
+        let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
+        let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));
+        let loss = w * (2 * v * d + 2 * group * v) + 4 * chunk * v;
+        let bytes = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+        Self {
+            arenas: bytes(16 * parameters),
+            work: bytes(layers * kept + block + loss),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.arenas.saturating_add(self.work)
+    }
+
+    /// Fails when less than that is `available`.
+    pub fn check(&self, available: Option<u64>) -> Result<(), TrainError> {
+        match available {
+            Some(available) if self.total() > available => Err(TrainError::Memory {
+                needs: gigabytes(self.total()),
+                available: gigabytes(available),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes as people read them.
+pub fn gigabytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    if bytes >= 1e9 {
+        format!("{:.1} GB", bytes / 1e9)
+    } else {
+        format!("{:.0} MB", (bytes / 1e6).max(1.0))
+    }
+}
+
+/// Bytes that this process may still take, where the system tells (Linux): what is free or can be freed, or what the
+/// control group leaves if that is less.
+pub fn available() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let free = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free: u64 = free.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    let number = |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let group = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
+    let left = group.map(|(most, now)| most.saturating_sub(now));
+    Some((free * 1024).min(left.unwrap_or(u64::MAX)))
+}
