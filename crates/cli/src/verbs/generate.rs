@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use glassformer_generate::{Generation, Sampling, TextStream, Work};
+use glassformer_kernels::product::Precision;
 use glassformer_tensor::Pool;
 use glassformer_tokens::Tokenizer;
 use serde_json::json;
@@ -40,9 +41,18 @@ pub(crate) struct Generate {
     /// One JSON object with the text, the ids and the probabilities, instead of streaming.
     #[arg(long)]
     json: bool,
+    /// What weights and operands of products are rounded to: bf16 reads half the memory per token, f32 is exact.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
     /// Threads; 0 for all cores.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PrecisionName {
+    F32,
+    Bf16,
 }
 
 /// How tokens are chosen.
@@ -102,7 +112,7 @@ impl Generate {
         let sampling = Sampling::from(&self.sampling);
         sampling.check()?;
         let prompt = self.prompt()?;
-        let loaded = self.model.load()?;
+        let mut loaded = self.model.load()?;
         let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
         let n_ctx = loaded.model.dimensions().n_ctx;
         if ids.len() > n_ctx {
@@ -114,8 +124,10 @@ impl Generate {
         if !self.json {
             write(&prompt)?;
         }
+        let pool = Pool::new(self.threads);
+        loaded.model.pack(&pool, self.precision());
         let begin = Instant::now();
-        let produced = self.produce(&loaded, &ids, sampling)?;
+        let produced = self.produce(&loaded, &pool, &ids, sampling)?;
         let seconds = begin.elapsed().as_secs_f64();
         if self.json {
             let value = json!({
@@ -145,8 +157,14 @@ impl Generate {
         Ok(prompt)
     }
 
-    fn produce(&self, loaded: &Loaded, ids: &[u32], sampling: Sampling) -> Result<Produced> {
-        let pool = Pool::new(self.threads);
+    fn precision(&self) -> Precision {
+        match self.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        }
+    }
+
+    fn produce(&self, loaded: &Loaded, pool: &Pool, ids: &[u32], sampling: Sampling) -> Result<Produced> {
         let work = if self.no_cache {
             Work::FromScratch
         } else {
@@ -157,7 +175,7 @@ impl Generate {
             .iter()
             .map(|stop| stop.replace("\\n", "\n"))
             .collect();
-        let mut generation = Generation::new(&loaded.model, &pool, ids, sampling, work);
+        let mut generation = Generation::new(&loaded.model, pool, ids, sampling, work);
         let mut stream = TextStream::new(&loaded.tokenizer, &stops);
         let mut produced = Produced {
             text: String::new(),

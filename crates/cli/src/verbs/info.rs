@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use glassformer_kernels::instruction_set;
+use glassformer_kernels::quantised::integer_instruction_set;
 use glassformer_model::Dimensions;
+use glassformer_train::Compute;
 use serde_json::{Map, Value, json};
 
 use crate::source::ModelFlag;
@@ -58,6 +60,8 @@ impl Info {
         );
         facts.extend([
             ("instruction_set", json!(instruction_set())),
+            ("integer_instruction_set", json!(integer_instruction_set())),
+            ("fastest_precision", json!(Compute::fastest().name())),
             ("threads", json!(threads)),
         ]);
         if self.json {
