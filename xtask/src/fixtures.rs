@@ -1,4 +1,4 @@
-//! `cargo xtask fixtures`: runs `parity/export.py` in a Python environment of its own.
+//! `cargo xtask fixtures`: runs `parity/export.py` and `parity/quantised.py` in a Python environment of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -26,15 +26,15 @@ pub(crate) fn python(root: &Path) -> Option<PathBuf> {
     PARITY.ready(root)
 }
 
-/// Runs the script that makes, or checks, the golden files.
+/// Runs the scripts that make, or check, the golden files.
 pub(crate) fn export(root: &Path, check: bool) -> Result<()> {
-    let mut script = command(
-        root,
-        &PARITY.interpreter(root).to_string_lossy(),
-        "parity/export.py",
-    );
-    if check {
-        script.arg("--check");
+    let python = PARITY.interpreter(root);
+    for script in ["parity/export.py", "parity/quantised.py"] {
+        let mut script = command(root, &python.to_string_lossy(), script);
+        if check {
+            script.arg("--check");
+        }
+        run_command(script.env("PYTHONDONTWRITEBYTECODE", "1"))?;
     }
-    run_command(script.env("PYTHONDONTWRITEBYTECODE", "1"))
+    Ok(())
 }

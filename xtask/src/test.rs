@@ -19,7 +19,7 @@ use crate::tidy;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also make the golden files again and compare (needs `cargo xtask fixtures` once).
+    /// Also make the golden files again and compare (needs `cargo xtask fixtures` once), and run kernels under Miri.
     #[arg(long)]
     deep: bool,
     /// Run this step alone (may be given several times).
@@ -44,7 +44,7 @@ struct Step {
     run: fn(&Path, &Arguments) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     step("format", "cargo fmt --check", format),
     step(
         "page",
@@ -74,6 +74,10 @@ const STEPS: [Step; 9] = [
     Step {
         deep: true,
         ..step("parity", "the golden files, made again", deep::parity)
+    },
+    Step {
+        deep: true,
+        ..step("miri", "kernels' portable path under Miri", deep::miri)
     },
 ];
 

@@ -4,9 +4,14 @@ use glassformer_kernels::random;
 use proptest::test_runner::Config;
 
 /// Settings of a property test; the cases are made from a seed, so a failing one is named in its message.
+///
+/// `PROPTEST_CASES` bounds their number, for runs that are slow.
 pub(crate) fn cases(cases: u32) -> Config {
+    let most = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|most| most.parse().ok());
     Config {
-        cases,
+        cases: most.map_or(cases, |most: u32| cases.min(most)),
         failure_persistence: None,
         ..Config::default()
     }

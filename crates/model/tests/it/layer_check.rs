@@ -42,7 +42,10 @@ impl<L: Layer> Subject<L> {
 
     fn forward(&self, pool: &Pool) -> Vec<f32> {
         let buffers = Buffers::new();
-        let run = Run { keeps: true, ..Run::new(&self.parameters, pool, &buffers) };
+        let run = Run {
+            keeps: true,
+            ..Run::new(&self.parameters, pool, &buffers)
+        };
         let inputs = self.tensors(&buffers);
         self.layer
             .forward(run, &inputs.iter().collect::<Vec<_>>())
@@ -51,10 +54,19 @@ impl<L: Layer> Subject<L> {
             .to_vec()
     }
 
-    /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`.
-    fn backward(&self, pool: &Pool, c: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
+    /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`; the first input's gradient is
+    /// added to `sum`.
+    fn backward(
+        &self,
+        pool: &Pool,
+        c: &[f32],
+        sum: Option<&[f32]>,
+    ) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
         let buffers = Buffers::new();
-        let run = Run { keeps: true, ..Run::new(&self.parameters, pool, &buffers) };
+        let run = Run {
+            keeps: true,
+            ..Run::new(&self.parameters, pool, &buffers)
+        };
         let tensors = self.tensors(&buffers);
         let inputs: Vec<&Tensor> = tensors.iter().collect();
         let (y, saved) = self.layer.forward(run, &inputs);
@@ -67,7 +79,7 @@ impl<L: Layer> Subject<L> {
             inputs: &inputs,
             output: Some(&y),
             d_output,
-            sum: None,
+            sum: sum.map(|sum| Tensor::from_slice(&buffers, &self.inputs[0].0, sum)),
         };
         let d_inputs = self.layer.backward(run, call, &mut gradients);
         let d_inputs = d_inputs.iter().map(|d| d.data().to_vec()).collect();
@@ -99,9 +111,9 @@ impl<L: Layer> Subject<L> {
     }
 
     fn check_threads(&self, what: &str, c: &[f32]) {
-        let (y, d_inputs, gradients) = self.backward(&Pool::single(), c);
+        let (y, d_inputs, gradients) = self.backward(&Pool::single(), c, None);
         for threads in [2, 3] {
-            let other = self.backward(&Pool::new(threads), c);
+            let other = self.backward(&Pool::new(threads), c, None);
             let size = gradients.iter().fold(1.0f32, |a, b| a.max(b.abs()));
             assert!(
                 distance(&y, &other.0) <= 1e-5,
@@ -120,12 +132,41 @@ impl<L: Layer> Subject<L> {
         }
     }
 
+    /// The first input's gradient goes on top of what is there; nothing else changes.
+    fn check_sum(&self, what: &str, c: &[f32], (d_inputs, gradients): (&[Vec<f32>], &[f32])) {
+        let sum = normals(98, d_inputs[0].len());
+        for threads in [1, 2] {
+            let (_, onto, parameters) = self.backward(&Pool::new(threads), c, Some(&sum));
+            for ((onto, d), sum) in onto[0].iter().zip(&d_inputs[0]).zip(&sum) {
+                let off = (f64::from(*onto) - f64::from(*d) - f64::from(*sum)).abs();
+                assert!(
+                    off <= 1e-5 * (1.0 + f64::from(d.abs())),
+                    "{what}: {onto} is not {d} + {sum}"
+                );
+            }
+            for (a, b) in onto.iter().zip(d_inputs).skip(1) {
+                assert!(
+                    distance(a, b) <= 1e-5,
+                    "{what}: the other inputs with a sum"
+                );
+            }
+            let size = gradients.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+            assert!(
+                distance(&parameters, gradients) <= 1e-5 * f64::from(size),
+                "{what}: parameters with a sum"
+            );
+        }
+    }
+
     /// Compares `backward` with differences of `forward`, for every input and parameter, and for several threads.
     pub(crate) fn check(mut self, what: &str) {
         let y = self.forward(&Pool::single());
         let c = normals(99, y.len());
         self.check_threads(what, &c);
-        let (_, d_inputs, gradients) = self.backward(&Pool::single(), &c);
+        let (_, d_inputs, gradients) = self.backward(&Pool::single(), &c, None);
+        if L::ADDS {
+            self.check_sum(what, &c, (&d_inputs, &gradients));
+        }
         assert_eq!(
             d_inputs.len(),
             self.inputs.len(),

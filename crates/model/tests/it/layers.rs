@@ -154,7 +154,10 @@ fn dropped(
     let spec = &parameters.layout().specs()[0];
     let [rows, width] = [spec.shape[0], spec.shape[1]];
     let mut pass = Pass::new(
-        Run { keeps: true, ..Run::new(parameters, pool, &buffers) },
+        Run {
+            keeps: true,
+            ..Run::new(parameters, pool, &buffers)
+        },
         1,
         rows,
         mode,
@@ -222,7 +225,10 @@ fn each_call_of_dropout_has_its_own_mask() {
     let mut layout = Layout::default();
     let table = layout.add("x", &[5, 31], Init::Ones);
     let (parameters, pool, buffers) = (Parameters::new(layout, 0), Pool::single(), Buffers::new());
-    let run = Run { keeps: true, ..Run::new(&parameters, &pool, &buffers) };
+    let run = Run {
+        keeps: true,
+        ..Run::new(&parameters, &pool, &buffers)
+    };
     let mut pass = Pass::new(
         run,
         1,
@@ -256,7 +262,10 @@ fn each_head_and_sequence_drops_its_own_weights() {
     };
     let parameters = random_parameters(Layout::default(), 0);
     let (pool, buffers) = (Pool::single(), Buffers::new());
-    let run = Run { keeps: true, ..Run::new(&parameters, &pool, &buffers) };
+    let run = Run {
+        keeps: true,
+        ..Run::new(&parameters, &pool, &buffers)
+    };
     let qkv = Tensor::from_slice(&buffers, &[rows, 3 * heads * d_head], &fused);
     let (z, _) = layer.forward(run, &[&qkv]);
     // All scores are equal, so each weight is 1/(t+1), and z is v times the mean of the mask's factors.

@@ -53,7 +53,10 @@ fn agrees_with_f64() {
         };
         let parameters = random_parameters(layout, 1);
         let (pool, buffers) = (Pool::new(threads), Buffers::new());
-        let run = Run { keeps: true, ..Run::new(&parameters, &pool, &buffers) };
+        let run = Run {
+            keeps: true,
+            ..Run::new(&parameters, &pool, &buffers)
+        };
         let x = Tensor::from_slice(&buffers, &[ROWS, D], &normals(2, ROWS * D));
         let targets = random_ids(3, ROWS, VOCAB);
         let place = |i: usize, v: usize| {

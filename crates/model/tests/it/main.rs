@@ -1,9 +1,13 @@
 //! Rings 2 and 3: every layer against finite differences, every site and gradient against PyTorch.
 
 mod cache;
+mod fused;
+mod fused_layers;
+mod isa;
 mod layer_check;
 mod layers;
 mod loss;
 mod network;
 mod parity;
+mod precision;
 mod support;

@@ -56,12 +56,17 @@ pub(crate) fn random_ids(seed: u64, n: usize, vocab: usize) -> Vec<u32> {
 
 /// 2 blocks, 3 heads of 5, everything odd; every parameter has a value that matters.
 pub(crate) fn odd_model(activation: Activation, seed: u64) -> Model {
+    model_of_heads(5, activation, seed)
+}
+
+/// 2 blocks, 3 heads of `d_head`.
+pub(crate) fn model_of_heads(d_head: usize, activation: Activation, seed: u64) -> Model {
     let dimensions = Dimensions {
         n_layers: 2,
         n_heads: 3,
         n_kv_heads: 3,
-        d_model: 15,
-        d_head: 5,
+        d_model: 3 * d_head,
+        d_head,
         d_ff: 23,
         n_ctx: 29,
         vocab: 31,
@@ -79,8 +84,20 @@ pub(crate) fn loss_and_gradient(
     model: &Model,
     pool: &Pool,
     batch: usize,
+    text: [&[u32]; 2],
+    dropout: f32,
+) -> (f64, Gradients) {
+    watched_loss_and_gradient(model, pool, batch, text, dropout, None)
+}
+
+/// As [`loss_and_gradient`], with a hook.
+pub(crate) fn watched_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    batch: usize,
     [x, y]: [&[u32]; 2],
     dropout: f32,
+    hook: Option<&mut dyn Hook>,
 ) -> (f64, Gradients) {
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
@@ -91,6 +108,9 @@ pub(crate) fn loss_and_gradient(
         x.len() / batch,
         Mode::Training { dropout, key: 77 },
     );
+    if let Some(hook) = hook {
+        pass = pass.with_hook(hook);
+    }
     let last = model.network.residual(&mut pass, x);
     let normed = model.network.unembed().normed(&mut pass, &last);
     let linear = &model.network.unembed().linear;
@@ -153,6 +173,12 @@ pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
         }
     };
     a.iter().zip(b).map(one).fold(0.0, f64::max)
+}
+
+/// Σ (a − b)² / Σ b²: the normalised squared error of `a`.
+pub(crate) fn squared_error(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    (norm(a.iter().zip(b).map(|(a, b)| a - b)) / norm(b.iter().copied())).powi(2)
 }
 
 /// √Σ x².
