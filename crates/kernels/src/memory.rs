@@ -63,14 +63,24 @@ pub fn words(x: &[f32]) -> &[u32] {
 
 /// Words as their halves, the low one first: `bf16` numbers in the order in which a row has them.
 pub(crate) fn halves(x: &[u32]) -> &[u16] {
-    const { assert!(cfg!(target_endian = "little"), "the low half of a word comes first in memory") };
+    const {
+        assert!(
+            cfg!(target_endian = "little"),
+            "the low half of a word comes first in memory"
+        )
+    };
     // SAFETY: a word is two u16 of lower alignment, and every bit pattern is valid.
     unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), 2 * x.len()) }
 }
 
 /// As [`halves`], to be written.
 pub(crate) fn halves_mut(x: &mut [u32]) -> &mut [u16] {
-    const { assert!(cfg!(target_endian = "little"), "the low half of a word comes first in memory") };
+    const {
+        assert!(
+            cfg!(target_endian = "little"),
+            "the low half of a word comes first in memory"
+        )
+    };
     // SAFETY: as for `halves`; `x` is borrowed alone.
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), 2 * x.len()) }
 }

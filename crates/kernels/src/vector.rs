@@ -90,9 +90,7 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn add_pairs(self, a: Self, b: Self) -> Self {
-        self.zip(a, b, |sum, a, b| {
-            sum + low(a) * low(b) + high(a) * high(b)
-        })
+        self.zip(a, b, |sum, a, b| sum + low(a) * low(b) + high(a) * high(b))
     }
 }
 
@@ -203,8 +201,7 @@ pub(crate) mod x86 {
             unsafe {
                 let mask = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
                 let low = |x| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(x)));
-                let high =
-                    |x| _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(x), mask));
+                let high = |x| _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(x), mask));
                 let sum = _mm512_fmadd_ps(low(a.0), low(b.0), self.0);
                 Self(_mm512_fmadd_ps(high(a.0), high(b.0), sum))
             }

@@ -108,7 +108,9 @@ impl Group<'_> {
         let mut d_logits = run.in_precision(run.precision, &[n, vocab]);
         let width = d_logits.words().len() / n;
         let each = chunk_rows(vocab);
-        let chunks = losses.chunks_mut(each).zip(dx.chunks_mut(each * unembed.d_in));
+        let chunks = losses
+            .chunks_mut(each)
+            .zip(dx.chunks_mut(each * unembed.d_in));
         for (i, (losses, dx)) in chunks.enumerate() {
             let range = i * each..i * each + losses.len();
             let mut logits = logits(run, &x, range.clone(), self.operands[0]);

@@ -18,7 +18,12 @@ pub struct PackedWeights {
 
 impl PackedWeights {
     /// Lays out the weights of `layers` in `precision`.
-    pub fn new(pool: &Pool, parameters: &Parameters, precision: Precision, layers: &[Linear]) -> Self {
+    pub fn new(
+        pool: &Pool,
+        parameters: &Parameters,
+        precision: Precision,
+        layers: &[Linear],
+    ) -> Self {
         let buffers = Buffers::new();
         let pack = |linear: &Linear| {
             let packed = linear.forward_operand(pool, &buffers, parameters, precision);

@@ -27,7 +27,12 @@ trait Recorded: Send {
     /// See [`Layer::ADDS`].
     fn adds(&self) -> bool;
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor>;
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor>;
 }
 
 struct Call<L: Layer> {
@@ -40,7 +45,12 @@ impl<L: Layer> Recorded for Call<L> {
         L::ADDS
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let call = Backward {
             saved: &self.saved,
             inputs: call.inputs,

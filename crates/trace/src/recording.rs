@@ -152,7 +152,9 @@ impl Hook for Recorder<'_> {
 
     fn record(&mut self, site: Site, value: View<'_>) {
         let recorded = Recorded {
-            data: value.share().map_or_else(|| value.to_vec().into(), Numbers::Shared),
+            data: value
+                .share()
+                .map_or_else(|| value.to_vec().into(), Numbers::Shared),
             shape: value.shape,
         };
         self.recording.sites.insert(site, recorded);

@@ -30,12 +30,17 @@ impl Needs {
     pub fn of(options: &Options, dimensions: &Dimensions) -> Self {
         // Sizes come from a user: their products need more than 64 bits before they are found too large.
         let size = |n: usize| n as u128;
-        let (d, f, v) = (size(dimensions.d_model), size(dimensions.d_ff), size(dimensions.vocab));
+        let (d, f, v) = (
+            size(dimensions.d_model),
+            size(dimensions.d_ff),
+            size(dimensions.vocab),
+        );
         let layers = size(dimensions.n_layers);
         let n = size(options.batch_size) * size(options.n_ctx);
         let w = size(options.precision.bytes());
         let matrices = 4 * d * d + 2 * d * f;
-        let parameters = v * d + size(dimensions.n_ctx) * d + layers * (matrices + 9 * d + f) + 2 * d;
+        let parameters =
+            v * d + size(dimensions.n_ctx) * d + layers * (matrices + 9 * d + f) + 2 * d;
         let dropped = if options.dropout > 0.0 { 16 * n * d } else { 0 };
         let kept = 8 * n * d + w * n * (6 * d + f) + dropped;
         let block = w * (2 * matrices + n * (8 * d + 3 * f)) + 4 * n * d;
@@ -80,9 +85,12 @@ pub fn gigabytes(bytes: u64) -> String {
 /// control group leaves if that is less.
 pub fn available() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let free = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let free: u64 = free.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    let number = |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let number =
+        |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
     let group = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
     let left = group.map(|(most, now)| most.saturating_sub(now));
     Some((free * 1024).min(left.unwrap_or(u64::MAX)))

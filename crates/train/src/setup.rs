@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
-use crate::source::{self, Source};
 use crate::memory::{self, Needs};
+use crate::source::{self, Source};
 use crate::{Optimizer, Options, TrainError, Trainer};
 
 /// What a run was started with; `run.json` in its folder, so that `--resume` needs nothing else.

@@ -164,7 +164,13 @@ impl Generate {
         }
     }
 
-    fn produce(&self, loaded: &Loaded, pool: &Pool, ids: &[u32], sampling: Sampling) -> Result<Produced> {
+    fn produce(
+        &self,
+        loaded: &Loaded,
+        pool: &Pool,
+        ids: &[u32],
+        sampling: Sampling,
+    ) -> Result<Produced> {
         let work = if self.no_cache {
             Work::FromScratch
         } else {

@@ -136,7 +136,10 @@ impl Trace {
             let (shape, data) = TensorFile::open(Path::new(file))?.load_f32(&named)?;
             edits.push(Edit::patch(
                 site,
-                &Recorded { shape, data: data.into() },
+                &Recorded {
+                    shape,
+                    data: data.into(),
+                },
                 dimensions,
                 positions,
             )?);

@@ -20,8 +20,8 @@ use crate::dropout::Mask;
 use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
-use crate::rows::inner_products;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
+use crate::rows::inner_products;
 
 /// Queries handled at a time.
 const QUERIES: usize = 64;
@@ -49,7 +49,14 @@ pub fn backward(
     (d_qkv, kept): (&mut [u32], Precision),
 ) {
     input.check(&shape);
-    let Shape { batch, queries, keys, heads, kv_heads, d_head: e } = shape;
+    let Shape {
+        batch,
+        queries,
+        keys,
+        heads,
+        kv_heads,
+        d_head: e,
+    } = shape;
     assert_eq!(queries, keys, "gradients are taken over whole sequences");
     let stride = kept.words((heads + 2 * kv_heads) * e);
     assert_eq!(d_qkv.len(), batch * queries * stride, "d_qkv");
@@ -76,7 +83,11 @@ pub fn backward(
             }
             for t in 0..keys {
                 write(heads + kv, t, &scratch.dk.floats(keys * e)[t * e..][..e]);
-                write(heads + kv_heads + kv, t, &scratch.dv.floats(keys * e)[t * e..][..e]);
+                write(
+                    heads + kv_heads + kv,
+                    t,
+                    &scratch.dv.floats(keys * e)[t * e..][..e],
+                );
             }
         });
     });
@@ -111,7 +122,13 @@ struct Scratch {
 
 impl Scratch {
     /// Adds one head's part to dk and dv (sets them when it is the `first`); each row of dq goes to `write`.
-    fn head(&mut self, one: &HeadGradient<'_>, precision: Precision, first: bool, mut write: impl FnMut(usize, &[f32])) {
+    fn head(
+        &mut self,
+        one: &HeadGradient<'_>,
+        precision: Precision,
+        first: bool,
+        mut write: impl FnMut(usize, &[f32]),
+    ) {
         let Head { shape, q, k, v, .. } = one.head;
         let (queries, keys, e) = (shape.queries, shape.keys, shape.d_head);
         let [kt_space, vt_space, k_space, q_space, dz_space] = &mut self.right;
@@ -139,12 +156,24 @@ impl Scratch {
                     keys: first..(first + KEYS).min(last.next_multiple_of(2)).min(keys),
                 };
                 let (span, columns) = (place.keys.clone(), (place.keys.start, place.keys.end));
-                self.block.fill(one, inner, &place, [q, dz], [kt, vt].map(|x| x.columns(columns.0, columns.1)));
+                self.block.fill(
+                    one,
+                    inner,
+                    &place,
+                    [q, dz],
+                    [kt, vt].map(|x| x.columns(columns.0, columns.1)),
+                );
                 let [ds, ds_t, p_t] = self.block.operands(precision, &place);
                 let part = first * e..span.end * e;
-                block(ds, k.rows(span.start, span.end), |tile| add_tile(tile, dq, e));
-                block(ds_t, q_right.rows(start, end), |tile| add_tile(tile, &mut dk[part.clone()], e));
-                block(p_t, dz_right.rows(start, end), |tile| add_tile(tile, &mut dv[part.clone()], e));
+                block(ds, k.rows(span.start, span.end), |tile| {
+                    add_tile(tile, dq, e)
+                });
+                block(ds_t, q_right.rows(start, end), |tile| {
+                    add_tile(tile, &mut dk[part.clone()], e)
+                });
+                block(p_t, dz_right.rows(start, end), |tile| {
+                    add_tile(tile, &mut dv[part.clone()], e)
+                });
             }
             for (r, t) in (start..end).enumerate() {
                 write(t, &dq[r * e..][..e]);
@@ -197,7 +226,8 @@ impl ScoreBlock {
     ) {
         let (start, end) = (place.queries.start, place.queries.end);
         let [q, dz] = [q, dz].map(|x| Left::from(x.range(start, end)));
-        let [ds, ds_t, p_t] = [&mut self.ds, &mut self.ds_t, &mut self.p_t].map(|block| Parts::new(block.words_mut()));
+        let [ds, ds_t, p_t] = [&mut self.ds, &mut self.ds_t, &mut self.p_t]
+            .map(|block| Parts::new(block.words_mut()));
         let (mut p, mut d) = (Tile::new(), Tile::new());
         for row in (0..end - start).step_by(LEFT) {
             let seen = one.head.shape.visible((start + row + LEFT).min(end) - 1);
@@ -221,8 +251,8 @@ impl ScoreBlock {
         let (queries, keys) = (place.queries.len(), place.keys.len());
         let stride = precision.words(KEYS);
         let ds = Rows::new(self.ds.words(), precision, [queries, keys], stride);
-        let [ds_t, p_t] =
-            [&self.ds_t, &self.p_t].map(|block| Left::in_panels(block.words(), precision, keys, queries));
+        let [ds_t, p_t] = [&self.ds_t, &self.p_t]
+            .map(|block| Left::in_panels(block.words(), precision, keys, queries));
         [ds.into(), ds_t, p_t]
     }
 }
@@ -251,7 +281,10 @@ impl HeadGradient<'_> {
         }
         for ((r, d), (_, p)) in d.lines_mut().zip(p.lines_mut()) {
             let t = place.queries.start + r;
-            let mask = self.head.dropout.map(|(mask, plane)| (mask, plane + (t * self.head.shape.keys + first) as u64));
+            let mask = self
+                .head
+                .dropout
+                .map(|(mask, plane)| (mask, plane + (t * self.head.shape.keys + first) as u64));
             score_gradient(d, p, inner[t], scale, mask);
         }
         p.clear_outside();

@@ -27,10 +27,21 @@ pub fn scratch_len(shape: &Shape) -> usize {
 /// `z [T,H·E]` in `f32` for one sequence; q, k and v in `f32`; scratch as [`scratch_len`] says.
 pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
     input.check(&shape);
-    let Shape { batch, keys, heads, d_head: e, .. } = shape;
-    assert!(batch == 1 && input.dropout.is_none(), "decoding is of one sequence, without dropout");
+    let Shape {
+        batch,
+        keys,
+        heads,
+        d_head: e,
+        ..
+    } = shape;
     assert!(
-        [input.q, input.k, input.v].iter().all(|x| x.precision == Precision::F32),
+        batch == 1 && input.dropout.is_none(),
+        "decoding is of one sequence, without dropout"
+    );
+    assert!(
+        [input.q, input.k, input.v]
+            .iter()
+            .all(|x| x.precision == Precision::F32),
         "the cache is in f32"
     );
     let pieces = keys.div_ceil(PIECE);

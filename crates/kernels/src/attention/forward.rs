@@ -30,10 +30,20 @@ pub fn forward(
     log_sum: &mut [f32],
 ) {
     input.check(&shape);
-    let Shape { batch, queries, heads, d_head, .. } = shape;
+    let Shape {
+        batch,
+        queries,
+        heads,
+        d_head,
+        ..
+    } = shape;
     let stride = kept.words(heads * d_head);
     assert_eq!(z.len(), batch * queries * stride, "z");
-    assert_eq!(log_sum.len(), batch * heads * queries, "a number for each query of each head");
+    assert_eq!(
+        log_sum.len(),
+        batch * heads * queries,
+        "a number for each query of each head"
+    );
     let (z, sums) = (Parts::new(z), Parts::new(log_sum));
     pool.each(batch * heads, |i| {
         let (b, h) = (i / heads, i % heads);
@@ -122,7 +132,11 @@ pub(super) fn right<'a>(space: &'a mut Space, x: Rows<'_>, precision: Precision)
 }
 
 /// `xᵀ` as B.
-pub(super) fn right_transposed<'a>(space: &'a mut Space, x: Rows<'_>, precision: Precision) -> Right<'a> {
+pub(super) fn right_transposed<'a>(
+    space: &'a mut Space,
+    x: Rows<'_>,
+    precision: Precision,
+) -> Right<'a> {
     let words = space.words(Right::len(precision, x.cols, x.rows));
     pack::right_transposed(&Pool::single(), words, precision, x);
     Right::new(words, precision, x.cols, x.rows)
@@ -193,12 +207,20 @@ impl Panel {
             let mut scales = [1.0; LEFT];
             for r in 0..rows {
                 let row = &mut self.scores[r * KEYS..][..span];
-                let seen = head.shape.visible(start + r).saturating_sub(first).min(keys);
+                let seen = head
+                    .shape
+                    .visible(start + r)
+                    .saturating_sub(first)
+                    .min(keys);
                 let (row, masked) = row.split_at_mut(seen);
                 scales[r] = online(row, head.shape.scale(), &mut state[r]);
                 head.drop_row(row, start + r, first);
                 masked.fill(0.0);
-                write_row(&mut self.pattern[r * words..][..words], precision, &self.scores[r * KEYS..][..span]);
+                write_row(
+                    &mut self.pattern[r * words..][..words],
+                    precision,
+                    &self.scores[r * KEYS..][..span],
+                );
             }
             let pattern = Rows::new(&self.pattern, precision, [rows, span], words);
             block(Left::from(pattern), v.rows(first, first + span), |tile| {

@@ -80,7 +80,8 @@ pub struct Input<'a> {
 
 /// Rows and columns of head `h` of sequence `b` in an array of heads side by side.
 fn head<'a>(x: Rows<'a>, b: usize, rows: usize, h: usize, e: usize) -> Rows<'a> {
-    x.range(b * rows, (b + 1) * rows).columns(h * e, (h + 1) * e)
+    x.range(b * rows, (b + 1) * rows)
+        .columns(h * e, (h + 1) * e)
 }
 
 /// One head of one sequence.
@@ -96,7 +97,12 @@ struct Head<'a> {
 
 impl<'a> Input<'a> {
     fn head(&self, shape: &'a Shape, b: usize, h: usize) -> Head<'a> {
-        let &Shape { queries, keys, d_head, .. } = shape;
+        let &Shape {
+            queries,
+            keys,
+            d_head,
+            ..
+        } = shape;
         let kv = h / shape.group();
         let plane = ((b * shape.heads + h) * queries * keys) as u64;
         Head {
@@ -110,11 +116,29 @@ impl<'a> Input<'a> {
 
     /// Panics unless the arrays have the shape.
     fn check(&self, shape: &Shape) {
-        let &Shape { batch, queries, keys, heads, kv_heads, d_head } = shape;
-        assert!(queries <= keys && heads.is_multiple_of(kv_heads), "{shape:?}");
-        assert_eq!([self.q.rows, self.q.cols], [batch * queries, heads * d_head], "q");
+        let &Shape {
+            batch,
+            queries,
+            keys,
+            heads,
+            kv_heads,
+            d_head,
+        } = shape;
+        assert!(
+            queries <= keys && heads.is_multiple_of(kv_heads),
+            "{shape:?}"
+        );
+        assert_eq!(
+            [self.q.rows, self.q.cols],
+            [batch * queries, heads * d_head],
+            "q"
+        );
         for kv in [self.k, self.v] {
-            assert_eq!([kv.rows, kv.cols], [batch * keys, kv_heads * d_head], "k and v");
+            assert_eq!(
+                [kv.rows, kv.cols],
+                [batch * keys, kv_heads * d_head],
+                "k and v"
+            );
         }
     }
 }

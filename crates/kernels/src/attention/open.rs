@@ -40,9 +40,22 @@ pub fn pattern(pool: &Pool, scores: &mut [f32], keys: usize) {
 }
 
 /// `z [B·T,H·E]` from a pattern `[B,H,T,S]` and the values.
-pub fn weighted_values(pool: &Pool, shape: Shape, pattern: &[f32], input: Input<'_>, z: &mut [f32]) {
+pub fn weighted_values(
+    pool: &Pool,
+    shape: Shape,
+    pattern: &[f32],
+    input: Input<'_>,
+    z: &mut [f32],
+) {
     input.check(&shape);
-    let Shape { batch, queries, keys, heads, d_head: e, .. } = shape;
+    let Shape {
+        batch,
+        queries,
+        keys,
+        heads,
+        d_head: e,
+        ..
+    } = shape;
     let width = heads * e;
     assert_eq!(z.len(), batch * queries * width, "z");
     let z = Parts::new(z);

@@ -7,12 +7,12 @@
 //! | [`activate`] | h = A·B + bias; C = f(h); keeps h |
 //! | [`activate_backward`] | dh = (A·B)∘f′(h), laid out for the two products that need it |
 
+use super::tile::copy_line;
 use super::{BLOCK_ROWS, Left, Precision, RIGHT, Right, Rows, Tile, product};
 use crate::Pool;
 use crate::activation::Activation;
 use crate::arch::multiversion;
 use crate::pool::Parts;
-use super::tile::copy_line;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,14 @@ pub enum Onto<'a> {
 }
 
 /// `out [M,N]` = A·B (+ `bias [N]`) + `onto`.
-pub fn store(pool: &Pool, out: &mut [f32], a: Left<'_>, b: Right<'_>, bias: Option<&[f32]>, onto: Onto<'_>) {
+pub fn store(
+    pool: &Pool,
+    out: &mut [f32],
+    a: Left<'_>,
+    b: Right<'_>,
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+) {
     let n = b.cols();
     check(out.len(), a.rows() * n, bias, n);
     if let Onto::Rows(rows) = onto {
@@ -38,7 +45,10 @@ pub fn store(pool: &Pool, out: &mut [f32], a: Left<'_>, b: Right<'_>, bias: Opti
 
 fn check(len: usize, expected: usize, bias: Option<&[f32]>, n: usize) {
     assert_eq!(len, expected, "C is M×N");
-    assert!(bias.is_none_or(|bias| bias.len() == n), "one bias for each column");
+    assert!(
+        bias.is_none_or(|bias| bias.len() == n),
+        "one bias for each column"
+    );
 }
 
 multiversion! {
@@ -79,11 +89,20 @@ fn add_bias(tile: &mut Tile, bias: Option<&[f32]>) {
 }
 
 /// `out` = A·B (+ `bias [N]`) as adjacent rows of `precision`.
-pub fn round(pool: &Pool, out: &mut [u32], precision: Precision, a: Left<'_>, b: Right<'_>, bias: Option<&[f32]>) {
+pub fn round(
+    pool: &Pool,
+    out: &mut [u32],
+    precision: Precision,
+    a: Left<'_>,
+    b: Right<'_>,
+    bias: Option<&[f32]>,
+) {
     let stride = precision.words(b.cols());
     check(out.len(), a.rows() * stride, bias, b.cols());
     let out = Parts::new(out);
-    product(pool, a, b, |tile| round_tile(tile, &out, precision, stride, bias));
+    product(pool, a, b, |tile| {
+        round_tile(tile, &out, precision, stride, bias)
+    });
 }
 
 multiversion! {
@@ -111,7 +130,14 @@ pub fn activate(
     assert!(!keeps || pre.len() == post.len(), "h has C's shape");
     let (pre, post) = (Parts::new(pre), Parts::new(post));
     product(pool, a, b, |tile| {
-        activate_tile(tile, keeps.then_some(&pre), &post, (a.precision(), stride), f, bias);
+        activate_tile(
+            tile,
+            keeps.then_some(&pre),
+            &post,
+            (a.precision(), stride),
+            f,
+            bias,
+        );
     });
 }
 
@@ -159,14 +185,32 @@ pub fn activate_backward(
     pre: Rows<'_>,
 ) {
     let (m, n, precision) = (a.rows(), b.cols(), a.precision());
-    assert_eq!((pre.rows, pre.cols, pre.precision), (m, n, precision), "h has C's shape");
+    assert_eq!(
+        (pre.rows, pre.cols, pre.precision),
+        (m, n, precision),
+        "h has C's shape"
+    );
     assert_eq!(out.rows.len(), m * precision.words(n), "dh as rows");
     assert_eq!(out.right.len(), Right::len(precision, m, n), "dh as B");
-    assert_eq!(out.post.len(), Left::panels_len(precision, n, m), "f(h)ᵀ as A");
-    assert_eq!(out.sums.len(), m.div_ceil(BLOCK_ROWS) * n, "a row of sums for each block");
-    let parts = [Parts::new(out.rows), Parts::new(out.right), Parts::new(out.post)];
+    assert_eq!(
+        out.post.len(),
+        Left::panels_len(precision, n, m),
+        "f(h)ᵀ as A"
+    );
+    assert_eq!(
+        out.sums.len(),
+        m.div_ceil(BLOCK_ROWS) * n,
+        "a row of sums for each block"
+    );
+    let parts = [
+        Parts::new(out.rows),
+        Parts::new(out.right),
+        Parts::new(out.post),
+    ];
     let sums = Parts::new(out.sums);
-    product(pool, a, b, |tile| activate_backward_tile(tile, &parts, &sums, f, pre));
+    product(pool, a, b, |tile| {
+        activate_backward_tile(tile, &parts, &sums, f, pre)
+    });
 }
 
 multiversion! {

@@ -113,7 +113,11 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
             // SAFETY: height ≤ rows − row, so only rows of A are read; col + vectors · LANES ≤ RIGHT, a multiple of
             // the tile's width.
             unsafe {
-                let (out, a, b) = (out.add(row * RIGHT + col), a.add(row * strides[0]), b.add(col));
+                let (out, a, b) = (
+                    out.add(row * RIGHT + col),
+                    a.add(row * strides[0]),
+                    b.add(col),
+                );
                 match (height, vectors) {
                     (1, 1) => tile::<V, 1, 1, PAIRS>(out, words, a, strides, b),
                     (1, 2) => tile::<V, 1, 2, PAIRS>(out, words, a, strides, b),
@@ -164,8 +168,18 @@ mod x86 {
 
     kernel!(avx2_f32, Avx2, false, "avx2,fma");
     kernel!(avx2_pairs, Avx2, true, "avx2,fma");
-    kernel!(avx512_f32, Avx512, false, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    kernel!(avx512_pairs, Avx512, true, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+    kernel!(
+        avx512_f32,
+        Avx512,
+        false,
+        "avx512f,avx512bw,avx512dq,avx512vl,fma"
+    );
+    kernel!(
+        avx512_pairs,
+        Avx512,
+        true,
+        "avx512f,avx512bw,avx512dq,avx512vl,fma"
+    );
     kernel!(
         avx512_bf16,
         Avx512Bf16,

@@ -50,7 +50,10 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
     let across = (panels * down / wanted).clamp(1, BLOCK_PANELS);
     pool.each(down * panels.div_ceil(across), |i| {
         let (row, panel) = (i % down * BLOCK_ROWS, i / down * across);
-        let (a, b) = (a.panels(row / LEFT, BLOCK_ROWS / LEFT), b.panels(panel, across));
+        let (a, b) = (
+            a.panels(row / LEFT, BLOCK_ROWS / LEFT),
+            b.panels(panel, across),
+        );
         block(a, b, |tile| {
             tile.shift(row, panel * RIGHT);
             finish(tile);

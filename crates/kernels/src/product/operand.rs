@@ -1,10 +1,10 @@
 //! How the operands of a product lie in memory.
 
+use super::round::widened;
 use super::{LEFT, RIGHT};
 use crate::arch::{Level, level};
 use crate::matrix::MatRef;
 use crate::memory::{self, halves};
-use super::round::widened;
 
 /// What operands of a product are rounded to. Sums are always `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -19,7 +19,11 @@ pub enum Precision {
 impl Precision {
     /// The one in which products are fastest on this processor.
     pub fn fastest() -> Self {
-        if level() >= Level::Avx512Bf16 { Self::Bf16 } else { Self::F32 }
+        if level() >= Level::Avx512Bf16 {
+            Self::Bf16
+        } else {
+            Self::F32
+        }
     }
 
     /// Words that `n` adjacent numbers take.
@@ -69,7 +73,11 @@ impl<'a> Rows<'a> {
     /// Rows `start..end`.
     #[must_use]
     pub fn range(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.rows, "rows {start}..{end} of {}", self.rows);
+        assert!(
+            start <= end && end <= self.rows,
+            "rows {start}..{end} of {}",
+            self.rows
+        );
         Self {
             words: self.words.get(start * self.stride..).unwrap_or_default(),
             rows: end - start,
@@ -80,7 +88,11 @@ impl<'a> Rows<'a> {
     /// Columns `start..end`; `start` must begin a word.
     #[must_use]
     pub fn columns(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.cols, "columns {start}..{end} of {}", self.cols);
+        assert!(
+            start <= end && end <= self.cols,
+            "columns {start}..{end} of {}",
+            self.cols
+        );
         let words = self.precision.words(start);
         assert!(
             self.precision == Precision::F32 || start.is_multiple_of(2),
@@ -175,7 +187,11 @@ impl<'a> Left<'a> {
     /// A as [`super::pack::columns`] writes it: `panel[word][row]`. Panics when there are too few words.
     pub fn in_panels(words: &'a [u32], precision: Precision, rows: usize, depth: usize) -> Self {
         let len = Self::panels_len(precision, rows, depth);
-        assert!(words.len() >= len, "A [{rows},{depth}] takes {len} words, not {}", words.len());
+        assert!(
+            words.len() >= len,
+            "A [{rows},{depth}] takes {len} words, not {}",
+            words.len()
+        );
         Self {
             words: &words[..len],
             rows,
@@ -241,7 +257,11 @@ impl<'a> Right<'a> {
     /// B as [`super::pack::right`] writes it. Panics when there are too few words.
     pub fn new(words: &'a [u32], precision: Precision, depth: usize, cols: usize) -> Self {
         let len = Self::len(precision, depth, cols);
-        assert!(words.len() >= len, "B [{depth},{cols}] takes {len} words, not {}", words.len());
+        assert!(
+            words.len() >= len,
+            "B [{depth},{cols}] takes {len} words, not {}",
+            words.len()
+        );
         Self {
             words: &words[..len],
             depth,
@@ -260,9 +280,15 @@ impl<'a> Right<'a> {
     /// Columns `start..end`, as far as there are; `start` must begin a panel.
     #[must_use]
     pub fn columns(self, start: usize, end: usize) -> Self {
-        assert!(start.is_multiple_of(RIGHT) && start <= self.cols, "column {start} begins no panel");
+        assert!(
+            start.is_multiple_of(RIGHT) && start <= self.cols,
+            "column {start} begins no panel"
+        );
         Self {
-            words: self.words.get(start / RIGHT * self.stride..).unwrap_or_default(),
+            words: self
+                .words
+                .get(start / RIGHT * self.stride..)
+                .unwrap_or_default(),
             cols: end.min(self.cols) - start,
             ..self
         }
@@ -271,14 +297,21 @@ impl<'a> Right<'a> {
     /// Rows `start..end` of B; `start` must begin a word, and `end` end one unless it ends B.
     #[must_use]
     pub fn rows(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.depth, "rows {start}..{end} of {}", self.depth);
+        assert!(
+            start <= end && end <= self.depth,
+            "rows {start}..{end} of {}",
+            self.depth
+        );
         assert!(
             self.precision == Precision::F32
                 || (start.is_multiple_of(2) && (end.is_multiple_of(2) || end == self.depth)),
             "rows {start}..{end} cut a word"
         );
         Self {
-            words: self.words.get(self.precision.words(start) * RIGHT..).unwrap_or_default(),
+            words: self
+                .words
+                .get(self.precision.words(start) * RIGHT..)
+                .unwrap_or_default(),
             depth: end - start,
             ..self
         }

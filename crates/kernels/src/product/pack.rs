@@ -23,11 +23,15 @@ pub fn rows(pool: &Pool, words: &mut [u32], precision: Precision, x: Rows<'_>) {
     let width = precision.words(x.cols);
     let each = (PIECE / width.max(1)).max(1);
     assert!(words.len() >= x.rows * width, "room for {} rows", x.rows);
-    pool.chunks(&mut words[..x.rows * width], (each * width).max(1), |i, words| {
-        for (r, words) in words.chunks_exact_mut(width).enumerate() {
-            row(words, precision, x.row(i * each + r), x.precision);
-        }
-    });
+    pool.chunks(
+        &mut words[..x.rows * width],
+        (each * width).max(1),
+        |i, words| {
+            for (r, words) in words.chunks_exact_mut(width).enumerate() {
+                row(words, precision, x.row(i * each + r), x.precision);
+            }
+        },
+    );
 }
 
 multiversion! {
@@ -100,7 +104,13 @@ multiversion! {
 
 /// Words of row `r` of `x` from column `col` on, the missing ones 0 (in `space`): a fixed length for the loops.
 #[inline(always)]
-fn line<'a, const N: usize>(x: Rows<'a>, r: usize, col: usize, cols: usize, space: &'a mut [u32; N]) -> &'a [u32; N] {
+fn line<'a, const N: usize>(
+    x: Rows<'a>,
+    r: usize,
+    col: usize,
+    cols: usize,
+    space: &'a mut [u32; N],
+) -> &'a [u32; N] {
     if r >= x.rows {
         *space = [0; N];
         return space;

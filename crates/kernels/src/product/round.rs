@@ -12,7 +12,11 @@ pub(crate) fn bf16(x: f32) -> u32 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     // Rounding could carry a NaN's bits over into infinity or zero.
-    if x.is_nan() { (bits >> 16) | 0x40 } else { rounded }
+    if x.is_nan() {
+        (bits >> 16) | 0x40
+    } else {
+        rounded
+    }
 }
 
 /// Words of neighbours: `words[i]` = (x[2i], x[2i + 1]); an odd last number has a 0 beside it.
@@ -87,7 +91,10 @@ pub(super) fn two_rows<const BF16: bool>(low: &[f32; RIGHT], high: &[f32; RIGHT]
 
 /// Words of two rows that are rounded already: `words[i]` = (low[i], high[i]).
 #[inline(always)]
-pub(super) fn interleaved<const BF16: bool>(low: &[u32; RIGHT / 2], high: &[u32; RIGHT / 2]) -> [u32; RIGHT] {
+pub(super) fn interleaved<const BF16: bool>(
+    low: &[u32; RIGHT / 2],
+    high: &[u32; RIGHT / 2],
+) -> [u32; RIGHT] {
     let mut words = [0; RIGHT];
     let (low, high) = (halves(low), halves(high));
     #[cfg(target_arch = "x86_64")]
@@ -126,7 +133,10 @@ mod x86 {
     pub(super) unsafe fn neighbours(words: &mut [u32; 16], x: &[f32; 32]) {
         // SAFETY: both arrays have the length of what is read and written.
         unsafe {
-            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16)));
+            let (low, high) = (
+                _mm512_loadu_ps(x.as_ptr()),
+                _mm512_loadu_ps(x.as_ptr().add(16)),
+            );
             let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
             _mm512_storeu_si512(words.as_mut_ptr().cast(), pairs);
         }
@@ -160,10 +170,16 @@ mod x86 {
     pub(super) unsafe fn two_rows(words: &mut [u32; 16], low: &[f32; 16], high: &[f32; 16]) {
         // SAFETY: the arrays have the length of what is read and written.
         unsafe {
-            let (low, high) = (_mm512_loadu_ps(low.as_ptr()), _mm512_loadu_ps(high.as_ptr()));
+            let (low, high) = (
+                _mm512_loadu_ps(low.as_ptr()),
+                _mm512_loadu_ps(high.as_ptr()),
+            );
             let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
             let order = _mm512_loadu_si512(INTERLEAVE.as_ptr().cast());
-            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, halves));
+            _mm512_storeu_si512(
+                words.as_mut_ptr().cast(),
+                _mm512_permutexvar_epi16(order, halves),
+            );
         }
     }
 }

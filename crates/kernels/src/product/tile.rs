@@ -160,7 +160,12 @@ impl Tile {
     /// # Safety
     /// No other thread touches this tile's place in `out`.
     #[inline(always)]
-    pub(crate) unsafe fn to_rows<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, stride: usize) {
+    pub(crate) unsafe fn to_rows<const BF16: bool>(
+        &self,
+        out: &Parts<'_, u32>,
+        precision: Precision,
+        stride: usize,
+    ) {
         let width = precision.words(self.cols);
         for r in 0..self.rows {
             let start = (self.row + r) * stride + precision.words(self.col);
@@ -180,7 +185,12 @@ impl Tile {
     /// # Safety
     /// As for [`Tile::to_rows`].
     #[inline(always)]
-    pub(crate) unsafe fn to_right<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+    pub(crate) unsafe fn to_right<const BF16: bool>(
+        &self,
+        out: &Parts<'_, u32>,
+        precision: Precision,
+        depth: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe { self.to_panels::<RIGHT, BF16>(out, precision, depth) };
     }
@@ -190,13 +200,23 @@ impl Tile {
     /// # Safety
     /// As for [`Tile::to_rows`].
     #[inline(always)]
-    pub(crate) unsafe fn to_columns<const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+    pub(crate) unsafe fn to_columns<const BF16: bool>(
+        &self,
+        out: &Parts<'_, u32>,
+        precision: Precision,
+        depth: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe { self.to_panels::<LEFT, BF16>(out, precision, depth) };
     }
 
     #[inline(always)]
-    unsafe fn to_panels<const W: usize, const BF16: bool>(&self, out: &Parts<'_, u32>, precision: Precision, depth: usize) {
+    unsafe fn to_panels<const W: usize, const BF16: bool>(
+        &self,
+        out: &Parts<'_, u32>,
+        precision: Precision,
+        depth: usize,
+    ) {
         let strip = Strip {
             precision,
             depth,
@@ -207,8 +227,12 @@ impl Tile {
         // SAFETY: the caller's promise.
         unsafe {
             match precision {
-                Precision::F32 => strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line")),
-                Precision::Bf16 => strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1])),
+                Precision::F32 => {
+                    strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line"))
+                }
+                Precision::Bf16 => {
+                    strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1]))
+                }
             }
         }
     }
@@ -230,7 +254,11 @@ impl Strip {
     /// # Safety
     /// No other thread touches this strip's place in `out`.
     #[inline(always)]
-    pub(super) unsafe fn put<const W: usize>(self, out: &Parts<'_, u32>, group: impl Fn(usize) -> [u32; RIGHT]) {
+    pub(super) unsafe fn put<const W: usize>(
+        self,
+        out: &Parts<'_, u32>,
+        group: impl Fn(usize) -> [u32; RIGHT],
+    ) {
         let ([row, col], [rows, cols]) = (self.place, self.size);
         let first = self.precision.words(row);
         let count = self.precision.words(row + rows) - first;

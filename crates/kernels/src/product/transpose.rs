@@ -9,10 +9,17 @@ pub(super) const SIDE: usize = 16;
 ///
 /// Four rounds of shuffles, each of which doubles the size of the squares whose corners are exchanged.
 #[inline(always)]
-pub(super) fn transpose<const WIDE: bool>(groups: &mut [[u32; RIGHT]; SIDE], first: usize, rows: [&[u32; SIDE]; SIDE]) {
+pub(super) fn transpose<const WIDE: bool>(
+    groups: &mut [[u32; RIGHT]; SIDE],
+    first: usize,
+    rows: [&[u32; SIDE]; SIDE],
+) {
     #[cfg(target_arch = "x86_64")]
     if WIDE {
-        assert!(first + SIDE <= RIGHT, "columns {first} and {SIDE} more of {RIGHT}");
+        assert!(
+            first + SIDE <= RIGHT,
+            "columns {first} and {SIDE} more of {RIGHT}"
+        );
         // SAFETY: `WIDE` holds in code that is compiled for AVX-512 and runs where that is; the columns were checked.
         unsafe { x86::transpose(groups, first, rows) };
         return;
@@ -32,7 +39,11 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn transpose(groups: &mut [[u32; RIGHT]; SIDE], first: usize, rows: [&[u32; SIDE]; SIDE]) {
+    pub(super) unsafe fn transpose(
+        groups: &mut [[u32; RIGHT]; SIDE],
+        first: usize,
+        rows: [&[u32; SIDE]; SIDE],
+    ) {
         // SAFETY: each row holds 16 words, and each group 16 from `first` on, as the caller checked.
         unsafe {
             let r = rows.map(|row| _mm512_loadu_si512(row.as_ptr().cast()));
@@ -77,14 +88,19 @@ mod tests {
     use super::{RIGHT, SIDE, transpose};
 
     fn check<const WIDE: bool>() {
-        let rows: [[u32; SIDE]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|k| (100 * i + k) as u32));
+        let rows: [[u32; SIDE]; SIDE] =
+            std::array::from_fn(|i| std::array::from_fn(|k| (100 * i + k) as u32));
         for first in [0, 16, 32] {
             let mut groups = [[7; RIGHT]; SIDE];
             transpose::<WIDE>(&mut groups, first, rows.each_ref());
             for (k, group) in groups.iter().enumerate() {
                 for (at, &word) in group.iter().enumerate() {
                     let inside = (first..first + SIDE).contains(&at);
-                    let expected = if inside { (100 * (at - first) + k) as u32 } else { 7 };
+                    let expected = if inside {
+                        (100 * (at - first) + k) as u32
+                    } else {
+                        7
+                    };
                     assert_eq!(word, expected, "word {k} of column {at}");
                 }
             }

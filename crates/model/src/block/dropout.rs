@@ -32,7 +32,12 @@ impl Layer for Dropout {
         (y, ())
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, _gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        _gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let mut dx = run.like(&call.d_output);
         elementwise::dropout(run.pool, dx.data_mut(), call.d_output.data(), self.mask);
         vec![dx]

@@ -46,7 +46,15 @@ impl LayerNorm {
         let mut dx = sum.unwrap_or_else(|| run.like(given[1]));
         let d_parameters = gradients.pair_mut(self.gain, self.bias);
         let gain = run.parameters.get(self.gain);
-        norm::backward(run.pool, run.buffers, &mut dx, d_parameters, given, gain, adds);
+        norm::backward(
+            run.pool,
+            run.buffers,
+            &mut dx,
+            d_parameters,
+            given,
+            gain,
+            adds,
+        );
         dx
     }
 }
@@ -62,7 +70,12 @@ impl Layer for LayerNorm {
         self.apply(run, x, Precision::F32)
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, Tensor>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, Tensor>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let given = [&call.d_output, call.inputs[0], call.saved];
         vec![self.add_gradients(run, call.sum, given, gradients)]
     }

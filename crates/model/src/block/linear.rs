@@ -72,23 +72,33 @@ impl Linear {
     pub(crate) fn backward_operand(&self, run: Run<'_>) -> PackedRight {
         let rows = self.rows(run.parameters.get(self.weight));
         match self.storage {
-            Storage::InOut => PackedRight::of_transposed(run.pool, run.buffers, run.precision, rows),
+            Storage::InOut => {
+                PackedRight::of_transposed(run.pool, run.buffers, run.precision, rows)
+            }
             Storage::OutIn => PackedRight::of(run.pool, run.buffers, run.precision, rows),
         }
     }
 
     /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
     pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
-        let packed = run.packed.filter(|packed| packed.precision() == run.precision);
+        let packed = run
+            .packed
+            .filter(|packed| packed.precision() == run.precision);
         match packed.and_then(|packed| packed.get(self.weight)) {
             Some(operand) => f(operand),
-            None => f(self.forward_operand(run.pool, run.buffers, run.parameters, run.precision).view()),
+            None => f(self
+                .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
+                .view()),
         }
     }
 
     /// Whether `rows` rows are too few to lay W out for them.
     pub(crate) fn runs_in_place(&self, run: Run<'_>, rows: usize) -> bool {
-        rows <= FEW && !run.keeps && run.packed.is_none_or(|packed| packed.get(self.weight).is_none())
+        rows <= FEW
+            && !run.keeps
+            && run
+                .packed
+                .is_none_or(|packed| packed.get(self.weight).is_none())
     }
 
     /// b.
@@ -110,13 +120,26 @@ impl Linear {
         let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
         let onto = onto.map_or(Onto::Nothing, |onto| Onto::Rows(onto.data()));
         self.with_operand(run, |w| {
-            finish::store(run.pool, y.data_mut(), x.view().into(), w, self.bias(run), onto);
+            finish::store(
+                run.pool,
+                y.data_mut(),
+                x.view().into(),
+                w,
+                self.bias(run),
+                onto,
+            );
         });
         y
     }
 
     /// Adds the gradients of W and b, given x and dy as rows.
-    pub(crate) fn add_gradients(&self, run: Run<'_>, x: Rows<'_>, dy: Rows<'_>, gradients: &mut Gradients) {
+    pub(crate) fn add_gradients(
+        &self,
+        run: Run<'_>,
+        x: Rows<'_>,
+        dy: Rows<'_>,
+        gradients: &mut Gradients,
+    ) {
         let (left, right) = match self.storage {
             Storage::InOut => (x, dy),
             Storage::OutIn => (dy, x),
@@ -128,7 +151,13 @@ impl Linear {
     }
 
     /// Adds the gradient of W, given its two operands: xᵀ·dy, or dyᵀ·x where W is stored [O,I].
-    pub(crate) fn add_weight_gradient(&self, run: Run<'_>, left: Left<'_>, right: Right<'_>, gradients: &mut Gradients) {
+    pub(crate) fn add_weight_gradient(
+        &self,
+        run: Run<'_>,
+        left: Left<'_>,
+        right: Right<'_>,
+        gradients: &mut Gradients,
+    ) {
         let dw = gradients.get_mut(self.weight);
         finish::store(run.pool, dw, left, right, None, Onto::Itself);
     }
@@ -141,16 +170,35 @@ impl Linear {
     }
 
     /// dx = dy·Wᵀ, in `precision`.
-    pub(crate) fn input_gradient(&self, run: Run<'_>, dy: Rows<'_>, precision: Precision) -> Tensor {
+    pub(crate) fn input_gradient(
+        &self,
+        run: Run<'_>,
+        dy: Rows<'_>,
+        precision: Precision,
+    ) -> Tensor {
         let dy = Rounded::new(run.pool, run.buffers, run.precision, dy);
         let w = self.backward_operand(run);
         let mut dx = run.in_precision(precision, &[dy.view().row_count(), self.d_in]);
         match precision {
             Precision::F32 => {
                 let onto = Onto::Nothing;
-                finish::store(run.pool, dx.data_mut(), dy.view().into(), w.view(), None, onto);
+                finish::store(
+                    run.pool,
+                    dx.data_mut(),
+                    dy.view().into(),
+                    w.view(),
+                    None,
+                    onto,
+                );
             }
-            Precision::Bf16 => finish::round(run.pool, dx.words_mut(), precision, dy.view().into(), w.view(), None),
+            Precision::Bf16 => finish::round(
+                run.pool,
+                dx.words_mut(),
+                precision,
+                dy.view().into(),
+                w.view(),
+                None,
+            ),
         }
         dx
     }
@@ -164,7 +212,12 @@ impl Layer for Linear {
         (self.apply(run, x, None), ())
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let (x, dy) = (call.inputs[0], &call.d_output);
         self.add_gradients(run, x.as_rows(), dy.as_rows(), gradients);
         vec![self.input_gradient(run, dy.as_rows(), x.precision())]
@@ -181,15 +234,23 @@ impl Layer for LinearOnto {
     type Saved = ();
 
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let &[x, residual] = inputs else { panic!("two inputs") };
+        let &[x, residual] = inputs else {
+            panic!("two inputs")
+        };
         (self.0.apply(run, x, Some(residual)), ())
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let (x, dy) = (call.inputs[0], call.d_output);
         // Rounded once for both products that read its rows.
         let rounded = Rounded::new(run.pool, run.buffers, run.precision, dy.as_rows());
-        self.0.add_gradients(run, x.as_rows(), rounded.view(), gradients);
+        self.0
+            .add_gradients(run, x.as_rows(), rounded.view(), gradients);
         let dx = self.0.input_gradient(run, rounded.view(), x.precision());
         drop(rounded);
         vec![dx, dy]

@@ -30,7 +30,11 @@ impl Layer for NormLinear {
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved) {
         let &[x] = inputs else { panic!("one input") };
         let in_place = self.linear.runs_in_place(run, x.rows());
-        let precision = if in_place { Precision::F32 } else { run.precision };
+        let precision = if in_place {
+            Precision::F32
+        } else {
+            run.precision
+        };
         let (normed, stats) = self.norm.apply(run, x, precision);
         let y = match self.kept {
             Precision::F32 => self.linear.apply(run, &normed, None),
@@ -46,11 +50,19 @@ impl Layer for NormLinear {
         (y, (normed, stats))
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, Self::Saved>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, Self::Saved>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let (normed, stats) = call.saved;
         let dy = call.d_output;
-        self.linear.add_gradients(run, normed.as_rows(), dy.as_rows(), gradients);
-        let d_normed = self.linear.input_gradient(run, dy.as_rows(), Precision::F32);
+        self.linear
+            .add_gradients(run, normed.as_rows(), dy.as_rows(), gradients);
+        let d_normed = self
+            .linear
+            .input_gradient(run, dy.as_rows(), Precision::F32);
         drop(dy);
         let given = [&d_normed, call.inputs[0], stats];
         vec![self.norm.add_gradients(run, call.sum, given, gradients)]

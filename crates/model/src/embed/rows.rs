@@ -30,12 +30,27 @@ impl Layer for EmbedRows {
 
     fn forward(&self, run: Run<'_>, _inputs: &[&Tensor]) -> (Tensor, ()) {
         let mut y = run.tensor(&[self.ids.len(), self.width]);
-        rows::gather(run.pool, y.data_mut(), run.parameters.get(self.table), &self.ids);
+        rows::gather(
+            run.pool,
+            y.data_mut(),
+            run.parameters.get(self.table),
+            &self.ids,
+        );
         (y, ())
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, gradients: &mut Gradients) -> Vec<Tensor> {
-        rows::scatter_add(run.pool, gradients.get_mut(self.table), call.d_output.data(), &self.ids);
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
+        rows::scatter_add(
+            run.pool,
+            gradients.get_mut(self.table),
+            call.d_output.data(),
+            &self.ids,
+        );
         Vec::new()
     }
 }

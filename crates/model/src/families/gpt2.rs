@@ -312,7 +312,14 @@ impl Network for Gpt2 {
     }
 
     fn linears(&self) -> Vec<Linear> {
-        let of_block = |block: &PreNormBlock| [block.attention.qkv, block.attention.out, block.mlp.up, block.mlp.down];
+        let of_block = |block: &PreNormBlock| {
+            [
+                block.attention.qkv,
+                block.attention.out,
+                block.mlp.up,
+                block.mlp.down,
+            ]
+        };
         let mut all: Vec<Linear> = self.blocks.iter().flat_map(of_block).collect();
         all.push(self.unembed.linear);
         all

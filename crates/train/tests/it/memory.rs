@@ -8,7 +8,11 @@ use glassformer_train::{Compute, Optimizer, Options, gradient};
 
 const VOCAB: usize = 61;
 
-fn options(precision: Compute, dropout: f32, [layers, d_model, n_ctx, batch]: [usize; 4]) -> Options {
+fn options(
+    precision: Compute,
+    dropout: f32,
+    [layers, d_model, n_ctx, batch]: [usize; 4],
+) -> Options {
     Options {
         n_layers: layers,
         n_heads: 4,
@@ -51,18 +55,41 @@ impl Work {
     fn step(&mut self) {
         self.gradients.clear(&self.pool);
         let (batch, n_ctx) = (self.options.batch_size, self.options.n_ctx);
-        let mode = Mode::Training { dropout: self.options.dropout, key: self.optimizer.step };
-        let pass = Pass::new(self.model.run(&self.pool, &self.buffers), batch, n_ctx, mode);
-        gradient(&self.model, pass, [&self.tokens, &self.tokens], 1, &mut self.gradients);
+        let mode = Mode::Training {
+            dropout: self.options.dropout,
+            key: self.optimizer.step,
+        };
+        let pass = Pass::new(
+            self.model.run(&self.pool, &self.buffers),
+            batch,
+            n_ctx,
+            mode,
+        );
+        gradient(
+            &self.model,
+            pass,
+            [&self.tokens, &self.tokens],
+            1,
+            &mut self.gradients,
+        );
         let parameters = &mut self.model.parameters;
-        self.optimizer.step(&self.pool, parameters, &self.gradients, &self.options, 1e-3);
+        self.optimizer
+            .step(&self.pool, parameters, &self.gradients, &self.options, 1e-3);
     }
 }
 
 #[test]
 fn the_estimate_is_near_what_is_taken() {
-    for (shape, vocab) in [([2, 64, 64, 8], VOCAB), ([4, 128, 64, 4], VOCAB), ([3, 96, 128, 2], 5_000)] {
-        for (precision, dropout) in [(Compute::F32, 0.0), (Compute::Bf16, 0.0), (Compute::Bf16, 0.1)] {
+    for (shape, vocab) in [
+        ([2, 64, 64, 8], VOCAB),
+        ([4, 128, 64, 4], VOCAB),
+        ([3, 96, 128, 2], 5_000),
+    ] {
+        for (precision, dropout) in [
+            (Compute::F32, 0.0),
+            (Compute::Bf16, 0.0),
+            (Compute::Bf16, 0.1),
+        ] {
             let options = options(precision, dropout, shape);
             let mut work = Work::new(options, vocab, 2);
             work.step();
@@ -70,7 +97,8 @@ fn the_estimate_is_near_what_is_taken() {
             let arenas = 16 * work.model.parameters.arena().len() as u64;
             assert_eq!(needs.arenas, arenas, "{shape:?}");
             let ratio = needs.work as f64 / work.buffers.bytes() as f64;
-            let told = format!("{shape:?} {precision:?} dropout {dropout}: {ratio:.2} of what was taken");
+            let told =
+                format!("{shape:?} {precision:?} dropout {dropout}: {ratio:.2} of what was taken");
             assert!((0.9..1.35).contains(&ratio), "{told}");
         }
     }
@@ -81,9 +109,19 @@ fn what_cannot_fit_is_refused() {
     let options = options(Compute::F32, 0.0, [2, 64, 64, 8]);
     let needs = Needs::of(&options, &options.dimensions(VOCAB));
     assert!(needs.check(None).is_ok() && needs.check(Some(needs.total())).is_ok());
-    let error = needs.check(Some(needs.total() - 1)).unwrap_err().to_string();
-    assert!(error.contains("--batch-size") && !error.contains('\n'), "{error}");
-    let huge = Options { n_layers: 1 << 24, d_model: 1 << 24, ..options };
+    let error = needs
+        .check(Some(needs.total() - 1))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("--batch-size") && !error.contains('\n'),
+        "{error}"
+    );
+    let huge = Options {
+        n_layers: 1 << 24,
+        d_model: 1 << 24,
+        ..options
+    };
     let needs = Needs::of(&huge, &huge.dimensions(1 << 24));
     assert_eq!(needs.total(), u64::MAX);
 }
@@ -110,7 +148,10 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
             work.model.parameters.arena().to_vec()
         });
         assert!(results[0].iter().all(|x| x.is_finite()));
-        assert!(results[0] == results[1] && results[0] == results[2], "{precision:?}");
+        assert!(
+            results[0] == results[1] && results[0] == results[2],
+            "{precision:?}"
+        );
     }
 }
 
@@ -122,7 +163,15 @@ fn bf16_learns_as_f32_does() {
         (0..40).for_each(|_| work.step());
         let (batch, n_ctx) = (work.options.batch_size, work.options.n_ctx);
         let run = work.model.run(&work.pool, &work.buffers);
-        let pass = Pass::new(run, batch, n_ctx, Mode::Training { dropout: 0.0, key: 0 });
+        let pass = Pass::new(
+            run,
+            batch,
+            n_ctx,
+            Mode::Training {
+                dropout: 0.0,
+                key: 0,
+            },
+        );
         let tokens: [&[u32]; 2] = [&work.tokens, &work.tokens];
         gradient(&work.model, pass, tokens, 1, &mut work.gradients) / work.tokens.len() as f64
     });

@@ -36,7 +36,11 @@ impl Heads {
 
     /// What q, k, v and z may be kept in when products are in `precision`: each head must begin at a whole word.
     pub fn kept(&self, precision: Precision) -> Precision {
-        if self.d_head.is_multiple_of(2) { precision } else { Precision::F32 }
+        if self.d_head.is_multiple_of(2) {
+            precision
+        } else {
+            Precision::F32
+        }
     }
 
     pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape {
@@ -93,11 +97,23 @@ impl Layer for CausalHeads {
         let mut log_sum = run.tensor(&[shape.batch, shape.heads, shape.queries]);
         let input = self.heads.input(qkv, self.dropout);
         let out = (z.words_mut(), qkv.precision());
-        forward::forward(run.pool, shape, input, run.precision, out, log_sum.data_mut());
+        forward::forward(
+            run.pool,
+            shape,
+            input,
+            run.precision,
+            out,
+            log_sum.data_mut(),
+        );
         (z, log_sum)
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, Tensor>, _gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, Tensor>,
+        _gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let qkv = call.inputs[0];
         let mut d_qkv = run.in_precision(qkv.precision(), qkv.shape());
         let saved = Saved {
@@ -106,7 +122,15 @@ impl Layer for CausalHeads {
         };
         let (input, dz) = (self.heads.input(qkv, self.dropout), call.d_output.as_rows());
         let out = (d_qkv.words_mut(), qkv.precision());
-        backward::backward(run.pool, self.shape(qkv), input, saved, dz, run.precision, out);
+        backward::backward(
+            run.pool,
+            self.shape(qkv),
+            input,
+            saved,
+            dz,
+            run.precision,
+            out,
+        );
         vec![d_qkv]
     }
 }

@@ -24,26 +24,48 @@ pub struct Attention {
 impl Attention {
     /// `x [B·T,D]` (after the norm) to what attention adds, `[B·T,D]`, step by step for whoever looks.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        let Heads { heads, kv_heads, d_head } = self.heads;
+        let Heads {
+            heads,
+            kv_heads,
+            d_head,
+        } = self.heads;
         let at = |site| Site::block(layer, site);
         let mut qkv = pass.apply(self.qkv, &[x]);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
-        pass.tap_columns(at(BlockSite::V), &mut qkv, q + kv..q + 2 * kv, &[kv_heads, d_head]);
+        pass.tap_columns(
+            at(BlockSite::V),
+            &mut qkv,
+            q + kv..q + 2 * kv,
+            &[kv_heads, d_head],
+        );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
         pass.apply(self.out, &[&z])
     }
 
     /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
-    pub(crate) fn fused(&self, pass: &mut Pass<'_>, norm: LayerNorm, x: &Value, layer: usize) -> Value {
+    pub(crate) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: LayerNorm,
+        x: &Value,
+        layer: usize,
+    ) -> Value {
         // The cache is in f32.
         let kept = match pass.cache() {
             Some(_) => Precision::F32,
             None => self.heads.kept(pass.run().precision),
         };
-        let qkv = pass.apply(NormLinear { norm, linear: self.qkv, kept }, &[x]);
+        let qkv = pass.apply(
+            NormLinear {
+                norm,
+                linear: self.qkv,
+                kept,
+            },
+            &[x],
+        );
         self.mix(pass, &qkv, layer)
     }
 
@@ -82,7 +104,14 @@ impl Attention {
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);
             let out = (z.words_mut(), Precision::F32);
-            forward::forward(run.pool, shape, input, run.precision, out, log_sum.data_mut());
+            forward::forward(
+                run.pool,
+                shape,
+                input,
+                run.precision,
+                out,
+                log_sum.data_mut(),
+            );
         }
         pass.constant(z)
     }
@@ -98,7 +127,9 @@ impl Attention {
             None => f(self.heads.input(qkv.tensor(), None)),
         };
         let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
-        input(pass, &mut |input| open::scores(run.pool, shape, input, scores.data_mut()));
+        input(pass, &mut |input| {
+            open::scores(run.pool, shape, input, scores.data_mut())
+        });
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
         let mut pattern = scores.tensor().copy(run.buffers);
@@ -107,7 +138,9 @@ impl Attention {
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
         let mut z = run.tensor(&[batch * new, self.heads.width()]);
         let pattern = pattern.tensor().data();
-        input(pass, &mut |input| open::weighted_values(run.pool, shape, pattern, input, z.data_mut()));
+        input(pass, &mut |input| {
+            open::weighted_values(run.pool, shape, pattern, input, z.data_mut())
+        });
         pass.constant(z)
     }
 }

@@ -23,7 +23,12 @@ impl Layer for Activation {
         (y, ())
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, ()>, _gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, ()>,
+        _gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let x = call.inputs[0];
         let mut dx = run.like(x);
         let f = match self {

@@ -45,7 +45,11 @@ pub struct Saved {
 impl NormMlp {
     /// The fused form of `mlp` behind `norm`, for weights that are stored [I,O].
     pub fn new(norm: LayerNorm, mlp: Mlp, onto_input: bool) -> Option<Self> {
-        let Mlp { up, activation, down } = mlp;
+        let Mlp {
+            up,
+            activation,
+            down,
+        } = mlp;
         let stored = [up.storage, down.storage];
         (stored == [Storage::InOut; 2]).then_some(Self {
             norm,
@@ -83,7 +87,12 @@ impl Layer for NormMlp {
         (y, Saved { normed, stats, pre })
     }
 
-    fn backward(&self, run: Run<'_>, call: Backward<'_, Saved>, gradients: &mut Gradients) -> Vec<Tensor> {
+    fn backward(
+        &self,
+        run: Run<'_>,
+        call: Backward<'_, Saved>,
+        gradients: &mut Gradients,
+    ) -> Vec<Tensor> {
         let Saved { normed, stats, pre } = call.saved;
         let (n, f, precision) = (pre.rows(), pre.width(), run.precision);
         let dy = call.d_output;
@@ -105,12 +114,14 @@ impl Layer for NormMlp {
         }
         {
             let right = PackedRight::of(run.pool, run.buffers, precision, dy.as_rows());
-            self.down.add_weight_gradient(run, post.view(), right.view(), gradients);
+            self.down
+                .add_weight_gradient(run, post.view(), right.view(), gradients);
             self.down.add_bias_gradient(run, dy.as_rows(), gradients);
         }
         drop(post);
         let columns = PackedLeft::columns(run.pool, run.buffers, precision, normed.as_rows());
-        self.up.add_weight_gradient(run, columns.view(), dh_right.view(), gradients);
+        self.up
+            .add_weight_gradient(run, columns.view(), dh_right.view(), gradients);
         if let Some(bias) = self.up.bias {
             rows::sum_rows(gradients.get_mut(bias), sums.data());
         }
@@ -128,4 +139,3 @@ impl Layer for NormMlp {
         vec![self.norm.add_gradients(run, sum, given, gradients)]
     }
 }
-
