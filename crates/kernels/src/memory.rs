@@ -67,7 +67,7 @@ pub(crate) fn halves(x: &[u32]) -> &[u16] {
         assert!(
             cfg!(target_endian = "little"),
             "the low half of a word comes first in memory"
-        )
+        );
     };
     // SAFETY: a word is two u16 of lower alignment, and every bit pattern is valid.
     unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), 2 * x.len()) }
@@ -79,7 +79,7 @@ pub(crate) fn halves_mut(x: &mut [u32]) -> &mut [u16] {
         assert!(
             cfg!(target_endian = "little"),
             "the low half of a word comes first in memory"
-        )
+        );
     };
     // SAFETY: as for `halves`; `x` is borrowed alone.
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), 2 * x.len()) }

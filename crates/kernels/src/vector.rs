@@ -98,6 +98,10 @@ impl Vector for Portable {
 pub(crate) mod x86 {
     //! The registers of x86-64.
 
+    #[expect(
+        clippy::wildcard_imports,
+        reason = "intrinsics have names like nothing else"
+    )]
     use std::arch::x86_64::*;
 
     use super::Vector;

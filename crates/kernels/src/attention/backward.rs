@@ -166,13 +166,13 @@ impl Scratch {
                 let [ds, ds_t, p_t] = self.block.operands(precision, &place);
                 let part = first * e..span.end * e;
                 block(ds, k.rows(span.start, span.end), |tile| {
-                    add_tile(tile, dq, e)
+                    add_tile(tile, dq, e);
                 });
                 block(ds_t, q_right.rows(start, end), |tile| {
-                    add_tile(tile, &mut dk[part.clone()], e)
+                    add_tile(tile, &mut dk[part.clone()], e);
                 });
                 block(p_t, dz_right.rows(start, end), |tile| {
-                    add_tile(tile, &mut dv[part.clone()], e)
+                    add_tile(tile, &mut dv[part.clone()], e);
                 });
             }
             for (r, t) in (start..end).enumerate() {

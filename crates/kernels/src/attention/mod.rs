@@ -79,7 +79,7 @@ pub struct Input<'a> {
 }
 
 /// Rows and columns of head `h` of sequence `b` in an array of heads side by side.
-fn head<'a>(x: Rows<'a>, b: usize, rows: usize, h: usize, e: usize) -> Rows<'a> {
+fn head(x: Rows<'_>, b: usize, rows: usize, h: usize, e: usize) -> Rows<'_> {
     x.range(b * rows, (b + 1) * rows)
         .columns(h * e, (h + 1) * e)
 }

@@ -101,7 +101,7 @@ pub fn round(
     check(out.len(), a.rows() * stride, bias, b.cols());
     let out = Parts::new(out);
     product(pool, a, b, |tile| {
-        round_tile(tile, &out, precision, stride, bias)
+        round_tile(tile, &out, precision, stride, bias);
     });
 }
 
@@ -209,7 +209,7 @@ pub fn activate_backward(
     ];
     let sums = Parts::new(out.sums);
     product(pool, a, b, |tile| {
-        activate_backward_tile(tile, &parts, &sums, f, pre)
+        activate_backward_tile(tile, &parts, &sums, f, pre);
     });
 }
 

@@ -228,10 +228,10 @@ impl Tile {
         unsafe {
             match precision {
                 Precision::F32 => {
-                    strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line"))
+                    strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line"));
                 }
                 Precision::Bf16 => {
-                    strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1]))
+                    strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1]));
                 }
             }
         }

@@ -109,15 +109,19 @@ fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
 /// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs.
 fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
     let mut block = filled(Right::len(precision, b.rows, b.cols));
-    let source = if layout % 2 == 0 { b.clone() } else { b.t() };
-    let kept = if layout / 2 % 2 == 0 {
+    let source = if layout.is_multiple_of(2) {
+        b.clone()
+    } else {
+        b.t()
+    };
+    let kept = if (layout / 2).is_multiple_of(2) {
         Precision::F32
     } else {
         precision
     };
     let words = source.words(kept, pool);
     let rows = source.rows(&words, kept);
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         pack::right(pool, block.words_mut(), precision, rows);
     } else {
         pack::right_transposed(pool, block.words_mut(), precision, rows);
@@ -127,12 +131,12 @@ fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block 
 
 /// A: where it lies, or in panels.
 fn left(a: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         return a.words(precision, pool);
     }
     let mut block = filled(Left::panels_len(precision, a.rows, a.cols));
     let source = a.t();
-    let kept = if layout / 2 % 2 == 0 {
+    let kept = if (layout / 2).is_multiple_of(2) {
         Precision::F32
     } else {
         precision
@@ -148,7 +152,7 @@ fn left(a: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
 }
 
 fn left_view<'a>(a: &Matrix, block: &'a Block, precision: Precision, layout: usize) -> Left<'a> {
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         a.rows(block, precision).into()
     } else {
         Left::in_panels(block.words(), precision, a.rows, a.cols)

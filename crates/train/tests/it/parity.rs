@@ -65,7 +65,7 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
     let size = batch * positions;
     let mut worst = 0.0f64;
     for (step, (x, y)) in x.chunks(size).zip(y.chunks(size)).enumerate() {
-        gradients.clear(&pool);
+        gradients.clear(pool);
         let mode = Mode::Training {
             dropout: 0.0,
             key: step as u64,

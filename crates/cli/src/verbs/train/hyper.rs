@@ -25,6 +25,16 @@ enum PrecisionName {
     Bf16,
 }
 
+impl From<PrecisionName> for Compute {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Auto => Self::fastest(),
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// Each overrides the preset.
 #[derive(Args)]
 #[command(next_help_heading = "Hyper-parameters (default: the preset's)")]
@@ -158,13 +168,10 @@ impl Hyper {
         if let Some(activation) = self.activation {
             options.relu = matches!(activation, Activation::Relu);
         }
-        if let Some(precision) = self.precision {
-            options.precision = match precision {
-                PrecisionName::Auto => Compute::fastest(),
-                PrecisionName::F32 => Compute::F32,
-                PrecisionName::Bf16 => Compute::Bf16,
-            };
-        }
+        set(
+            &mut options.precision,
+            self.precision.map(Compute::from).as_ref(),
+        );
         if let Some(schedule) = self.schedule {
             options.schedule = match schedule {
                 ScheduleName::Cosine => Schedule::Cosine,

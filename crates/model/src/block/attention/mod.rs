@@ -128,7 +128,7 @@ impl Attention {
         };
         let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
         input(pass, &mut |input| {
-            open::scores(run.pool, shape, input, scores.data_mut())
+            open::scores(run.pool, shape, input, scores.data_mut());
         });
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
@@ -139,7 +139,7 @@ impl Attention {
         let mut z = run.tensor(&[batch * new, self.heads.width()]);
         let pattern = pattern.tensor().data();
         input(pass, &mut |input| {
-            open::weighted_values(run.pool, shape, pattern, input, z.data_mut())
+            open::weighted_values(run.pool, shape, pattern, input, z.data_mut());
         });
         pass.constant(z)
     }
