@@ -90,9 +90,7 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn add_pairs(self, a: Self, b: Self) -> Self {
-        self.zip(a, b, |sum, a, b| {
-            sum + low(a) * low(b) + high(a) * high(b)
-        })
+        self.zip(a, b, |sum, a, b| sum + low(a) * low(b) + high(a) * high(b))
     }
 }
 
@@ -100,7 +98,14 @@ impl Vector for Portable {
 pub(crate) mod x86 {
     //! The registers of x86-64.
 
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, __m512, __m512bh, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
+        _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_epi32,
+        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_epi32,
+        _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+        _mm512_storeu_ps,
+    };
 
     use super::Vector;
 
@@ -203,8 +208,7 @@ pub(crate) mod x86 {
             unsafe {
                 let mask = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
                 let low = |x| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(x)));
-                let high =
-                    |x| _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(x), mask));
+                let high = |x| _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(x), mask));
                 let sum = _mm512_fmadd_ps(low(a.0), low(b.0), self.0);
                 Self(_mm512_fmadd_ps(high(a.0), high(b.0), sum))
             }

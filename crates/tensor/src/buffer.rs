@@ -70,7 +70,11 @@ impl Buffers {
     /// Gives all free memory back to the system: for when the shapes of the work change.
     pub fn clear(&self) {
         let mut store = self.lock();
-        let free: usize = store.free.drain().map(|(len, blocks)| len * blocks.len()).sum();
+        let free: usize = store
+            .free
+            .drain()
+            .map(|(len, blocks)| len * blocks.len())
+            .sum();
         store.words -= free;
     }
 }
@@ -78,7 +82,12 @@ impl Buffers {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(block) = self.block.take() {
-            self.home.lock().free.entry(block.len()).or_default().push(block);
+            self.home
+                .lock()
+                .free
+                .entry(block.len())
+                .or_default()
+                .push(block);
         }
     }
 }

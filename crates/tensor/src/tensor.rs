@@ -54,7 +54,11 @@ impl Tensor {
     /// A tensor of these values. Panics unless their number is the product of `shape`.
     pub fn from_slice(buffers: &Buffers, shape: &[usize], data: &[f32]) -> Self {
         let mut tensor = Self::uninitialised(buffers, shape);
-        assert_eq!(data.len(), tensor.data().len(), "values for shape {shape:?}");
+        assert_eq!(
+            data.len(),
+            tensor.data().len(),
+            "values for shape {shape:?}"
+        );
         tensor.data_mut().copy_from_slice(data);
         tensor
     }
@@ -125,7 +129,12 @@ impl Tensor {
     /// The values as rows of the last axis, for products.
     pub fn as_rows(&self) -> Rows<'_> {
         let size = [self.rows(), self.width()];
-        Rows::new(self.words(), self.precision, size, self.precision.words(self.width()))
+        Rows::new(
+            self.words(),
+            self.precision,
+            size,
+            self.precision.words(self.width()),
+        )
     }
 
     /// Row `r` of the last axis.

@@ -21,12 +21,19 @@ impl Case {
     /// Lengths of q, and of k or v.
     fn lens(&self) -> [usize; 2] {
         let s = &self.shape;
-        [s.batch * s.queries * s.heads * s.d_head, s.batch * s.keys * s.kv_heads * s.d_head]
+        [
+            s.batch * s.queries * s.heads * s.d_head,
+            s.batch * s.keys * s.kv_heads * s.d_head,
+        ]
     }
 
     fn numbers(&self) -> [Vec<f32>; 3] {
         let [q, kv] = self.lens();
-        [normals(self.seed, 1, q), normals(self.seed, 2, kv), normals(self.seed, 3, kv)]
+        [
+            normals(self.seed, 1, q),
+            normals(self.seed, 2, kv),
+            normals(self.seed, 3, kv),
+        ]
     }
 
     fn input<'a>(&self, [q, k, v]: &'a [Vec<f32>; 3]) -> Input<'a> {
@@ -50,15 +57,27 @@ impl Case {
 
     /// z [B·T,H·E] and log Σ exp [B,H,T], by the equation.
     fn naive(&self, qkv: &[f64], mask: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let Shape { batch, queries, keys, heads, kv_heads, d_head: e } = self.shape;
+        let Shape {
+            batch,
+            queries,
+            keys,
+            heads,
+            kv_heads,
+            d_head: e,
+        } = self.shape;
         let [q_len, kv_len] = self.lens();
         let (q, kv) = qkv.split_at(q_len);
         let (k, v) = kv.split_at(kv_len);
         let (mut z, mut sums) = (vec![0.0; q_len], Vec::new());
-        for (b, h, t) in (0..batch * heads * queries).map(|i| (i / queries / heads, i / queries % heads, i % queries)) {
-            let at = |s: usize, c: usize| ((b * keys + s) * kv_heads + h * kv_heads / heads) * e + c;
+        for (b, h, t) in (0..batch * heads * queries)
+            .map(|i| (i / queries / heads, i / queries % heads, i % queries))
+        {
+            let at =
+                |s: usize, c: usize| ((b * keys + s) * kv_heads + h * kv_heads / heads) * e + c;
             let query = ((b * queries + t) * heads + h) * e;
-            let dot = |s: usize| (0..e).map(|c| q[query + c] * k[at(s, c)]).sum::<f64>() / (e as f64).sqrt();
+            let dot = |s: usize| {
+                (0..e).map(|c| q[query + c] * k[at(s, c)]).sum::<f64>() / (e as f64).sqrt()
+            };
             let scores: Vec<f64> = (0..=keys - queries + t).map(dot).collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = scores.iter().map(|x| (x - max).exp()).sum();
@@ -74,25 +93,57 @@ impl Case {
 
     fn forward(&self, pool: &Pool, input: Input<'_>, precision: Precision) -> (Vec<f32>, Vec<f32>) {
         let s = &self.shape;
-        let (mut z, mut sums) = (vec![f32::NAN; self.lens()[0]], vec![f32::NAN; s.batch * s.heads * s.queries]);
+        let (mut z, mut sums) = (
+            vec![f32::NAN; self.lens()[0]],
+            vec![f32::NAN; s.batch * s.heads * s.queries],
+        );
         let words = glassformer_kernels::memory::words_mut(&mut z);
-        forward::forward(pool, *s, input, precision, (words, Precision::F32), &mut sums);
+        forward::forward(
+            pool,
+            *s,
+            input,
+            precision,
+            (words, Precision::F32),
+            &mut sums,
+        );
         (z, sums)
     }
 }
 
 fn case(most: usize, more: usize) -> impl Strategy<Value = Case> {
-    let sizes = (1usize..3, 1..most, 0..=more, 1usize..3, 1usize..3, prop_oneof![1usize..20, Just(64)]);
+    let sizes = (
+        1usize..3,
+        1..most,
+        0..=more,
+        1usize..3,
+        1usize..3,
+        prop_oneof![1usize..20, Just(64)],
+    );
     (sizes, prop::option::of(0.0f32..0.6), any::<u64>()).prop_map(|(sizes, p, seed)| {
         let (batch, queries, more, kv_heads, group, d_head) = sizes;
-        let shape = Shape { batch, queries, keys: queries + more, heads: kv_heads * group, kv_heads, d_head };
-        Case { shape, dropout: p.map(|p| Mask::new(seed, p)), seed }
+        let shape = Shape {
+            batch,
+            queries,
+            keys: queries + more,
+            heads: kv_heads * group,
+            kv_heads,
+            d_head,
+        };
+        Case {
+            shape,
+            dropout: p.map(|p| Mask::new(seed, p)),
+            seed,
+        }
     })
 }
 
 /// Σ(a − b)² ÷ Σb².
 fn nmse(actual: &[f32], expected: &[f64]) -> f64 {
-    let error: f64 = actual.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).powi(2)).sum();
+    let error: f64 = actual
+        .iter()
+        .zip(expected)
+        .map(|(&a, b)| (f64::from(a) - b).powi(2))
+        .sum();
     error / expected.iter().map(|b| b * b).sum::<f64>().max(1e-30)
 }
 
@@ -183,7 +234,14 @@ proptest! {
 #[test]
 fn values_kept_in_pairs_give_the_same_as_their_numbers() {
     let case = Case {
-        shape: Shape { batch: 2, queries: 70, keys: 70, heads: 3, kv_heads: 3, d_head: 6 },
+        shape: Shape {
+            batch: 2,
+            queries: 70,
+            keys: 70,
+            heads: 3,
+            kv_heads: 3,
+            d_head: 6,
+        },
         dropout: None,
         seed: 5,
     };
@@ -192,11 +250,27 @@ fn values_kept_in_pairs_give_the_same_as_their_numbers() {
     let width = case.shape.heads * case.shape.d_head;
     let pairs = numbers.each_ref().map(|x| {
         let mut block = Block::zeros(x.len() / 2);
-        pack::rows(&pool, block.words_mut(), Precision::Bf16, Rows::f32(x, width));
+        pack::rows(
+            &pool,
+            block.words_mut(),
+            Precision::Bf16,
+            Rows::f32(x, width),
+        );
         block
     });
-    let [q, k, v] = pairs.each_ref().map(|x| Rows::new(x.words(), Precision::Bf16, [140, width], width / 2));
-    let (from_pairs, sums) = case.forward(&pool, Input { q, k, v, dropout: None }, Precision::Bf16);
+    let [q, k, v] = pairs
+        .each_ref()
+        .map(|x| Rows::new(x.words(), Precision::Bf16, [140, width], width / 2));
+    let (from_pairs, sums) = case.forward(
+        &pool,
+        Input {
+            q,
+            k,
+            v,
+            dropout: None,
+        },
+        Precision::Bf16,
+    );
     let (plain, plain_sums) = case.forward(&pool, case.input(&numbers), Precision::Bf16);
     assert_eq!(from_pairs, plain);
     assert_eq!(words(&sums), words(&plain_sums));

@@ -20,7 +20,11 @@ fn rounded(precision: Precision, x: f32) -> f32 {
             let upper = f32::from_bits((x.to_bits() & 0xffff_0000).wrapping_add(0x1_0000));
             let (down, up) = ((x - lower).abs(), (upper - x).abs());
             let even = (lower.to_bits() >> 16).is_multiple_of(2);
-            if down < up || (down == up && even) { lower } else { upper }
+            if down < up || (down == up && even) {
+                lower
+            } else {
+                upper
+            }
         }
     }
 }
@@ -46,7 +50,9 @@ impl Matrix {
 
     fn t(&self) -> Self {
         let (rows, cols) = (self.cols, self.rows);
-        let data = (0..rows * cols).map(|i| self.data[i % cols * self.cols + i / cols]).collect();
+        let data = (0..rows * cols)
+            .map(|i| self.data[i % cols * self.cols + i / cols])
+            .collect();
         Self { data, rows, cols }
     }
 
@@ -61,12 +67,22 @@ impl Matrix {
     /// Words of the rows, and the rows; or of the rows in bf16 pairs.
     fn words(&self, precision: Precision, pool: &Pool) -> Block {
         let mut block = filled(self.rows * precision.words(self.cols));
-        pack::rows(pool, block.words_mut(), precision, Rows::f32(&self.data, self.cols));
+        pack::rows(
+            pool,
+            block.words_mut(),
+            precision,
+            Rows::f32(&self.data, self.cols),
+        );
         block
     }
 
     fn rows<'a>(&self, block: &'a Block, precision: Precision) -> Rows<'a> {
-        Rows::new(block.words(), precision, [self.rows, self.cols], precision.words(self.cols))
+        Rows::new(
+            block.words(),
+            precision,
+            [self.rows, self.cols],
+            precision.words(self.cols),
+        )
     }
 }
 
@@ -93,11 +109,15 @@ fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
 /// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs.
 fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
     let mut block = filled(Right::len(precision, b.rows, b.cols));
-    let source = if layout % 2 == 0 { b.clone() } else { b.t() };
-    let kept = if layout / 2 % 2 == 0 { Precision::F32 } else { precision };
+    let source = if layout.is_multiple_of(2) { b.clone() } else { b.t() };
+    let kept = if (layout / 2).is_multiple_of(2) {
+        Precision::F32
+    } else {
+        precision
+    };
     let words = source.words(kept, pool);
     let rows = source.rows(&words, kept);
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         pack::right(pool, block.words_mut(), precision, rows);
     } else {
         pack::right_transposed(pool, block.words_mut(), precision, rows);
@@ -107,19 +127,28 @@ fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block 
 
 /// A: where it lies, or in panels.
 fn left(a: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         return a.words(precision, pool);
     }
     let mut block = filled(Left::panels_len(precision, a.rows, a.cols));
     let source = a.t();
-    let kept = if layout / 2 % 2 == 0 { Precision::F32 } else { precision };
+    let kept = if (layout / 2).is_multiple_of(2) {
+        Precision::F32
+    } else {
+        precision
+    };
     let words = source.words(kept, pool);
-    pack::columns(pool, block.words_mut(), precision, source.rows(&words, kept));
+    pack::columns(
+        pool,
+        block.words_mut(),
+        precision,
+        source.rows(&words, kept),
+    );
     block
 }
 
 fn left_view<'a>(a: &Matrix, block: &'a Block, precision: Precision, layout: usize) -> Left<'a> {
-    if layout % 2 == 0 {
+    if layout.is_multiple_of(2) {
         a.rows(block, precision).into()
     } else {
         Left::in_panels(block.words(), precision, a.rows, a.cols)
@@ -269,11 +298,25 @@ proptest! {
 fn extremes_come_through() {
     let pool = Pool::single();
     for precision in [Precision::F32, Precision::Bf16] {
-        let a = Matrix { data: vec![1.0, f32::INFINITY, f32::NAN, 0.0, 3e38, -3e38], rows: 3, cols: 2 };
-        let b = Matrix { data: vec![1.0, 0.0], rows: 2, cols: 1 };
-        let (a_words, b_words) = (left(&a, precision, 0, &pool), right(&b, precision, 0, &pool));
+        let a = Matrix {
+            data: vec![1.0, f32::INFINITY, f32::NAN, 0.0, 3e38, -3e38],
+            rows: 3,
+            cols: 2,
+        };
+        let b = Matrix {
+            data: vec![1.0, 0.0],
+            rows: 2,
+            cols: 1,
+        };
+        let (a_words, b_words) = (
+            left(&a, precision, 0, &pool),
+            right(&b, precision, 0, &pool),
+        );
         let mut out = vec![0.0; 3];
-        let (left, right) = (left_view(&a, &a_words, precision, 0), Right::new(b_words.words(), precision, 2, 1));
+        let (left, right) = (
+            left_view(&a, &a_words, precision, 0),
+            Right::new(b_words.words(), precision, 2, 1),
+        );
         finish::store(&pool, &mut out, left, right, None, Onto::Nothing);
         assert!(out[0].is_nan() && out[1].is_nan(), "∞·0 and NaN: {out:?}");
         assert!((out[2] - 3e38).abs() < 2e36, "{out:?}");

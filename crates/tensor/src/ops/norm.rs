@@ -30,7 +30,9 @@ pub fn forward(pool: &Pool, y: &mut Tensor, stats: &mut Tensor, x: &Tensor, norm
         (x.data(), ROWS * d),
     );
     pool.split(arrays, |_, (y, mean, inv_std, x)| {
-        layer_norm::forward_rounded(y, precision, mean, inv_std, x, norm.gain, norm.bias, norm.eps);
+        layer_norm::forward_rounded(
+            y, precision, mean, inv_std, x, norm.gain, norm.bias, norm.eps,
+        );
     });
 }
 

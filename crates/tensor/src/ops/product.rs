@@ -15,7 +15,12 @@ pub struct PackedLeft {
 
 impl PackedLeft {
     /// Room for A [rows,depth], to be written in full.
-    pub fn uninitialised(buffers: &Buffers, precision: Precision, rows: usize, depth: usize) -> Self {
+    pub fn uninitialised(
+        buffers: &Buffers,
+        precision: Precision,
+        rows: usize,
+        depth: usize,
+    ) -> Self {
         let len = Left::panels_len(precision, rows, depth);
         Self {
             words: Tensor::uninitialised(buffers, &[len]),
@@ -54,7 +59,12 @@ pub struct PackedRight {
 
 impl PackedRight {
     /// Room for B [depth,cols], to be written in full.
-    pub fn uninitialised(buffers: &Buffers, precision: Precision, depth: usize, cols: usize) -> Self {
+    pub fn uninitialised(
+        buffers: &Buffers,
+        precision: Precision,
+        depth: usize,
+        cols: usize,
+    ) -> Self {
         let len = Right::len(precision, depth, cols);
         Self {
             words: Tensor::uninitialised(buffers, &[len]),
@@ -72,7 +82,12 @@ impl PackedRight {
     }
 
     /// B from the rows of its transpose.
-    pub fn of_transposed(pool: &Pool, buffers: &Buffers, precision: Precision, b: Rows<'_>) -> Self {
+    pub fn of_transposed(
+        pool: &Pool,
+        buffers: &Buffers,
+        precision: Precision,
+        b: Rows<'_>,
+    ) -> Self {
         let mut packed = Self::uninitialised(buffers, precision, b.col_count(), b.row_count());
         pack::right_transposed(pool, packed.words_mut(), precision, b);
         packed

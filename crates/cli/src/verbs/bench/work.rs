@@ -112,7 +112,12 @@ pub(super) struct Training {
 
 impl Training {
     /// Of batch and context, `options` has the last word; the other sizes are the model's.
-    pub(super) fn new(mut model: Model, options: Options, pool: Pool, precision: Precision) -> Self {
+    pub(super) fn new(
+        mut model: Model,
+        options: Options,
+        pool: Pool,
+        precision: Precision,
+    ) -> Self {
         model.precision = precision.of_engine();
         let len = model.parameters.arena().len();
         Self {
@@ -267,7 +272,12 @@ fn operand(
 ) -> Tensor {
     let mut tensor = Tensor::in_precision(buffers, precision, &[rows, cols]);
     let values = random_values(key, rows * cols);
-    product::pack::rows(pool, tensor.words_mut(), precision, Rows::f32(&values, cols));
+    product::pack::rows(
+        pool,
+        tensor.words_mut(),
+        precision,
+        Rows::f32(&values, cols),
+    );
     tensor
 }
 
