@@ -34,7 +34,9 @@ pub(super) fn miri(root: &Path, _: &Arguments) -> Result<Outcome> {
     let mut miri = command(root, "cargo", &format!("{test} {UNDER_MIRI}"));
     miri.env("MIRIFLAGS", "-Zmiri-disable-isolation -Zmiri-ignore-leaks")
         .env("GLASSFORMER_ISA", "baseline")
-        .env("PROPTEST_CASES", "2");
+        .env("PROPTEST_CASES", "2")
+        // Tests of panics would take minutes to print where they are.
+        .env("RUST_BACKTRACE", "0");
     run_command(&mut miri)?;
     Ok(Outcome::Passed)
 }
