@@ -105,7 +105,7 @@ impl PackedRight {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        self.words.words().len() * size_of::<u32>()
+        size_of_val(self.words.words())
     }
 }
 
