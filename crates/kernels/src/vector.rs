@@ -97,11 +97,6 @@ impl Vector for Portable {
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
     //! The registers of x86-64.
-
-    #[expect(
-        clippy::wildcard_imports,
-        reason = "intrinsics have names like nothing else"
-    )]
     use std::arch::x86_64::*;
 
     use super::Vector;

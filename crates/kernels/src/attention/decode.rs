@@ -101,6 +101,8 @@ multiversion! {
             }
         }
         let inverse = 1.0 / total;
-        z.iter_mut().for_each(|z| *z *= inverse);
+        for z in z.iter_mut() {
+            *z *= inverse;
+        }
     }
 }

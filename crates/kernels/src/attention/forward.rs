@@ -178,7 +178,9 @@ impl Scratch {
 
 multiversion! {
     fn scale(row: &mut [f32], factor: f32) {
-        row.iter_mut().for_each(|x| *x *= factor);
+        for x in row.iter_mut() {
+            *x *= factor;
+        }
     }
 }
 

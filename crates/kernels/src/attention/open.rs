@@ -24,7 +24,9 @@ pub fn scores(pool: &Pool, shape: Shape, input: Input<'_>, scores: &mut [f32]) {
         matmul(out, matrix(head.q), matrix(head.k).t(), false);
         for (t, row) in plane.chunks_exact_mut(shape.keys).enumerate() {
             let (seen, masked) = row.split_at_mut(shape.visible(t));
-            seen.iter_mut().for_each(|x| *x *= shape.scale());
+            for x in seen {
+                *x *= shape.scale();
+            }
             masked.fill(f32::NEG_INFINITY);
         }
     });

@@ -178,7 +178,7 @@ pub struct ActivationGradients<'a> {
 /// dh = (A·B)∘f′(h), where A·B [M,F] is the gradient of f(h) and `pre` is h.
 pub fn activate_backward(
     pool: &Pool,
-    out: ActivationGradients<'_>,
+    out: &mut ActivationGradients<'_>,
     f: Activation,
     a: Left<'_>,
     b: Right<'_>,
@@ -246,7 +246,9 @@ multiversion! {
 #[inline(always)]
 fn map(tile: &mut Tile, f: impl Fn(f32) -> f32) {
     for (_, line) in tile.lines_mut() {
-        line.iter_mut().for_each(|x| *x = f(*x));
+        for x in line {
+            *x = f(*x);
+        }
     }
 }
 

@@ -37,6 +37,7 @@ impl Precision {
 
 /// A row-major matrix of `f32` or of `bf16` pairs; rows are `stride` words apart.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "rows and cols belong together")]
 pub struct Rows<'a> {
     pub(crate) words: &'a [u32],
     pub(crate) stride: usize,

@@ -114,10 +114,6 @@ pub(super) fn interleaved<const BF16: bool>(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    #[expect(
-        clippy::wildcard_imports,
-        reason = "intrinsics have names like nothing else"
-    )]
     use std::arch::x86_64::*;
 
     /// Each word's halves: number i of the first row, and number i of the second, 16 further on.

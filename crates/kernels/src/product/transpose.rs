@@ -33,10 +33,6 @@ pub(super) fn transpose<const WIDE: bool>(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    #[expect(
-        clippy::wildcard_imports,
-        reason = "intrinsics have names like nothing else"
-    )]
     use std::arch::x86_64::*;
 
     use super::{RIGHT, SIDE};

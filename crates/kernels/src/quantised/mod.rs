@@ -60,7 +60,7 @@ fn path() -> Path {
 
 #[cfg(target_arch = "x86_64")]
 fn detect(level: Level) -> Path {
-    if level == Level::Avx512 && is_x86_feature_detected!("avx512vnni") {
+    if level >= Level::Avx512 && is_x86_feature_detected!("avx512vnni") {
         Path::Vnni
     } else if level != Level::Baseline && is_x86_feature_detected!("avx2") {
         Path::Avx2

@@ -252,11 +252,11 @@ proptest! {
         let (mut rows, mut right_words) = (filled(m * width), filled(Right::len(precision, m, f)));
         let mut columns = filled(Left::panels_len(precision, f, m));
         let mut sums = filled(m.div_ceil(BLOCK_ROWS) * f);
-        let out = ActivationGradients {
+        let mut out = ActivationGradients {
             rows: rows.words_mut(), right: right_words.words_mut(), post: columns.words_mut(), sums: &mut sums,
         };
         activate_backward(
-            &pool, out, act, left_view(&dy, &dy_words, precision, 0), Right::new(v_words.words(), precision, d, f),
+            &pool, &mut out, act, left_view(&dy, &dy_words, precision, 0), Right::new(v_words.words(), precision, d, f),
             Rows::new(pre.words(), precision, [m, f], width),
         );
         let dh: Vec<f64> = dy.times(&v.t()).iter().zip(&h).map(|(d, &h)| d * slope(h)).collect();

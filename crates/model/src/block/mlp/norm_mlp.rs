@@ -103,14 +103,21 @@ impl Layer for NormMlp {
         {
             let rounded = Rounded::new(run.pool, run.buffers, precision, dy.as_rows());
             let w = self.down.backward_operand(run);
-            let out = ActivationGradients {
+            let mut out = ActivationGradients {
                 rows: dh.words_mut(),
                 right: dh_right.words_mut(),
                 post: post.words_mut(),
                 sums: sums.data_mut(),
             };
             let a = rounded.view().into();
-            finish::activate_backward(run.pool, out, self.activation, a, w.view(), pre.as_rows());
+            finish::activate_backward(
+                run.pool,
+                &mut out,
+                self.activation,
+                a,
+                w.view(),
+                pre.as_rows(),
+            );
         }
         {
             let right = PackedRight::of(run.pool, run.buffers, precision, dy.as_rows());
