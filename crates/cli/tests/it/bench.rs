@@ -42,7 +42,10 @@ fn a_training_step_as_json() {
     };
     has_numbers(step, FIELDS);
     assert_eq!(step["name"], "train nano");
-    assert_eq!(step["precision"], "f32");
+    assert!(
+        step["precision"] == "f32" || step["precision"] == "bf16",
+        "{step}"
+    );
     assert_eq!(step["runs"], 1);
     assert!(step["ms"].as_f64() > Some(0.0), "{step}");
 }

@@ -114,7 +114,11 @@ pub(super) fn interleaved<const BF16: bool>(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m512bh, __m512i, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
+        _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_or_si512,
+        _mm512_permutexvar_epi16, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    };
 
     /// Each word's halves: number i of the first row, and number i of the second, 16 further on.
     const INTERLEAVE: [i16; 32] = {
