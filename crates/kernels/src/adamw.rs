@@ -2,7 +2,8 @@
 //!
 //! m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; θ ← θ − lr·λ·θ; θ ← θ − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε).
 
-use crate::arch::{LANES, multiversion};
+use crate::arch::multiversion;
+use crate::reduce::LANES;
 
 /// The numbers of one step, the same for a whole group of parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]

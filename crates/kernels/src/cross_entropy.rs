@@ -1,15 +1,16 @@
-//! Cross-entropy of a row of logits x [V] against a target t: loss = log Σ exp::<FUSED>(x) − x[t].
+//! Cross-entropy of a row of logits x [V] against a target t: loss = log Σ exp(x) − x[t].
 //! Derivative: dx = softmax(x) − onehot(t).
 
-use crate::arch::{max_by, multiversion, sum_by};
+use crate::arch::multiversion;
 use crate::exp::exp;
+use crate::reduce::{max_of, sum_of};
 use crate::softmax::softmax;
 
 multiversion! {
     /// The loss of one row in nats; `row [V]` is left as it is.
     pub fn loss(row: &[f32], target: usize) -> f32 {
-        let max = max_by(row.len(), |i| row[i]);
-        let total = sum_by(row.len(), |i| exp::<FUSED>(row[i] - max));
+        let max = max_of(row, |x| x);
+        let total = sum_of([row], |[x]| exp::<FUSED>(x - max));
         max + total.ln() - row[target]
     }
 }

@@ -5,10 +5,11 @@
 //! Kept for the backward pass: μ and 1/σ per row (2 numbers instead of D). Derivative, with g = dy·w:
 //! dx = (g − mean(g) − x̂·mean(g·x̂))/σ; dw = Σ_rows dy·x̂; db = Σ_rows dy.
 
-use crate::arch::{multiversion, sum_by};
+use crate::arch::multiversion;
 use crate::memory::words;
 use crate::product::Precision;
 use crate::product::round::neighbours;
+use crate::reduce::sum_of;
 
 multiversion! {
     /// `y [N,D]` from `x [N,D]`, `w [D]`, `b [D]`; saves `mean [N]` and `inv_std [N]` (1/σ).
@@ -17,8 +18,8 @@ multiversion! {
         assert!(x.len() == y.len() && b.len() == d && x.len() == mean.len() * d && inv_std.len() == mean.len());
         let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
         for (((x, y), mean), inv_std) in rows.zip(mean).zip(inv_std) {
-            let mu = sum_by(d, |i| x[i]) / d as f32;
-            let variance = sum_by(d, |i| (x[i] - mu) * (x[i] - mu)) / d as f32;
+            let mu = sum_of([x], |[x]| x) / d as f32;
+            let variance = sum_of([x], |[x]| (x - mu) * (x - mu)) / d as f32;
             let inverse = 1.0 / (variance + eps).sqrt();
             for i in 0..d {
                 y[i] = (x[i] - mu) * inverse * w[i] + b[i];
@@ -40,8 +41,8 @@ multiversion! {
         assert!(y.len() == mean.len() * width && b.len() == d && x.len() == mean.len() * d && inv_std.len() == mean.len());
         let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(width));
         for (((x, y), mean), inv_std) in rows.zip(mean).zip(inv_std) {
-            let mu = sum_by(d, |i| x[i]) / d as f32;
-            let variance = sum_by(d, |i| (x[i] - mu) * (x[i] - mu)) / d as f32;
+            let mu = sum_of([x], |[x]| x) / d as f32;
+            let variance = sum_of([x], |[x]| (x - mu) * (x - mu)) / d as f32;
             let inverse = 1.0 / (variance + eps).sqrt();
             for first in (0..d).step_by(RUN) {
                 let n = RUN.min(d - first);
@@ -74,8 +75,8 @@ multiversion! {
         for (n, dx) in dx.chunks_exact_mut(d).enumerate() {
             let (x, dy) = (&x[n * d..][..d], &dy[n * d..][..d]);
             let (mu, inverse) = (mean[n], inv_std[n]);
-            let mean_g = sum_by(d, |i| dy[i] * w[i]) / d as f32;
-            let mean_gx = sum_by(d, |i| dy[i] * w[i] * (x[i] - mu)) * inverse / d as f32;
+            let mean_g = sum_of([dy, w], |[dy, w]| dy * w) / d as f32;
+            let mean_gx = sum_of([dy, w, x], |[dy, w, x]| dy * w * (x - mu)) * inverse / d as f32;
             if !adds {
                 dx.fill(0.0);
             }

@@ -22,6 +22,7 @@
 
 mod arch;
 mod exp;
+mod reduce;
 mod vector;
 
 pub mod activation;

@@ -1,10 +1,11 @@
 //! Work on whole rows: bias, sums, residual addition, and the gather and scatter of embedding rows.
 
-use crate::arch::{mul_add, multiversion, sum_by};
+use crate::arch::{mul_add, multiversion};
 use crate::memory::{floats, halves};
 use crate::pool::{Parts, Pool};
 use crate::product::round::widened;
 use crate::product::{Precision, Rows};
+use crate::reduce::sum_of;
 
 multiversion! {
     /// `y[i] += x[i]`.
@@ -67,16 +68,14 @@ multiversion! {
         assert!(a.precision == b.precision && a.cols == b.cols && inner.len() <= a.rows.min(b.rows));
         let precision = a.precision;
         for (r, inner) in inner.iter_mut().enumerate() {
-            let a = a.row(r);
-            let b = &b.row(r)[..a.len()];
-            let n = a.len();
+            let words = [floats(a.row(r)), floats(b.row(r))];
             *inner = if precision == Precision::F32 {
-                sum_by(n, |i| f32::from_bits(a[i]) * f32::from_bits(b[i]))
+                sum_of(words, |[a, b]| a * b)
             } else {
                 // An odd last number has a 0 beside it.
-                let low = |word: u32| f32::from_bits(word << 16);
-                let high = |word: u32| f32::from_bits(word & 0xffff_0000);
-                sum_by(n, |i| mul_add::<FUSED>(low(a[i]), low(b[i]), high(a[i]) * high(b[i])))
+                let low = |pair: f32| f32::from_bits(pair.to_bits() << 16);
+                let high = |pair: f32| f32::from_bits(pair.to_bits() & 0xffff_0000);
+                sum_of(words, |[a, b]| mul_add::<FUSED>(low(a), low(b), high(a) * high(b)))
             };
         }
     }

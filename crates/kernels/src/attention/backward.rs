@@ -1,6 +1,6 @@
 //! The gradient of attention, from log Σ exp of each row of scores.
 //!
-//! With P = exp::<FUSED>(score − log Σ exp) the pattern, made again, and dP = dz·vᵀ (Dao et al. 2022, algorithm 4):
+//! With P = exp(score − log Σ exp) the pattern, made again, and dP = dz·vᵀ (Dao et al. 2022, algorithm 4):
 //!
 //! dv = Pᵀ·dz; dS = P∘(dP − rowsum(dz∘z)); dq = scale·dS·k; dk = scale·dSᵀ·q.
 //!
@@ -24,7 +24,7 @@ use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
 use crate::rows::inner_products;
 
 /// Queries handled at a time.
-const QUERIES: usize = 64;
+const QUERIES: usize = 128;
 /// Keys handled at a time: a multiple of a panel's columns, and even.
 const KEYS: usize = 4 * RIGHT;
 
@@ -149,10 +149,13 @@ impl Scratch {
         for start in (0..queries).step_by(QUERIES) {
             let end = (start + QUERIES).min(queries);
             dq.fill(0.0);
-            let last = shape.visible(end - 1);
+            // S = T: query t sees the keys up to t.
+            let last = end;
             for first in (0..last).step_by(KEYS) {
+                // The queries before the one that stands at this block's first key see nothing of it.
+                let from = start.max(first / LEFT * LEFT);
                 let place = Place {
-                    queries: start..end,
+                    queries: from..end,
                     keys: first..(first + KEYS).min(last.next_multiple_of(2)).min(keys),
                 };
                 let (span, columns) = (place.keys.clone(), (place.keys.start, place.keys.end));
@@ -166,12 +169,12 @@ impl Scratch {
                 let [ds, ds_t, p_t] = self.block.operands(precision, &place);
                 let part = first * e..span.end * e;
                 block(ds, k.rows(span.start, span.end), |tile| {
-                    add_tile(tile, dq, e);
+                    add_tile(tile, &mut dq[(from - start) * e..], e);
                 });
-                block(ds_t, q_right.rows(start, end), |tile| {
+                block(ds_t, q_right.rows(from, end), |tile| {
                     add_tile(tile, &mut dk[part.clone()], e);
                 });
-                block(p_t, dz_right.rows(start, end), |tile| {
+                block(p_t, dz_right.rows(from, end), |tile| {
                     add_tile(tile, &mut dv[part.clone()], e);
                 });
             }
@@ -232,15 +235,16 @@ impl ScoreBlock {
         for row in (0..end - start).step_by(LEFT) {
             let seen = one.head.shape.visible((start + row + LEFT).min(end) - 1);
             for col in (0..kt.cols()).step_by(RIGHT) {
+                let depth = end - start;
                 if place.keys.start + col < seen {
                     p.compute(q, kt, row, col);
                     d.compute(dz, vt, row, col);
-                    one.combine(&mut p, &mut d, inner, place);
+                    let scores = one.scores(inner, place, col);
+                    combine(&mut p, &mut d, &scores);
                 } else {
                     p.blank(row, col, q.rows(), kt.cols());
                     d.blank(row, col, q.rows(), kt.cols());
                 }
-                let depth = end - start;
                 spread(&p, &d, [&ds, &ds_t, &p_t], q.precision(), depth);
             }
         }
@@ -269,53 +273,63 @@ multiversion! {
     }
 }
 
+/// The numbers of the queries of a block, and where a tile's columns stand among the keys.
+struct Scores<'a> {
+    scale: f32,
+    /// log Σ exp and rowsum(dz∘z) of each query of the block.
+    log_sum: &'a [f32],
+    inner: &'a [f32],
+    /// How many of the tile's columns the block's first query sees, each later one sees one more; less than 1 where the
+    /// tile begins behind it.
+    seen: isize,
+    /// The mask, the index of the first query's first column, and the step from query to query.
+    dropout: Option<(Mask, u64, u64)>,
+}
+
 impl HeadGradient<'_> {
-    /// Scores and dP of one tile to P (after dropout) and dS.
-    fn combine(&self, p: &mut Tile, d: &mut Tile, inner: &[f32], place: &Place) {
-        let scale = self.head.shape.scale();
-        let first = place.keys.start + p.columns().start;
-        let seen = |t: usize| self.head.shape.visible(t).saturating_sub(first);
-        for (r, line) in p.lines_mut() {
-            let t = place.queries.start + r;
-            exponentials(line, scale, self.log_sum[t], seen(t));
+    /// For the tiles of the block at `place` whose columns begin at `col` of it.
+    fn scores<'a>(&'a self, inner: &'a [f32], place: &Place, col: usize) -> Scores<'a> {
+        let (shape, queries) = (self.head.shape, place.queries.clone());
+        let first = place.keys.start + col;
+        Scores {
+            scale: shape.scale(),
+            log_sum: &self.log_sum[queries.clone()],
+            inner: &inner[queries.clone()],
+            seen: shape.visible(queries.start) as isize - first as isize,
+            dropout: self.head.dropout.map(|(mask, plane)| {
+                let index = plane + (queries.start * shape.keys + first) as u64;
+                (mask, index, shape.keys as u64)
+            }),
         }
-        for ((r, d), (_, p)) in d.lines_mut().zip(p.lines_mut()) {
-            let t = place.queries.start + r;
-            let mask = self
-                .head
-                .dropout
-                .map(|(mask, plane)| (mask, plane + (t * self.head.shape.keys + first) as u64));
-            score_gradient(d, p, inner[t], scale, mask);
+    }
+}
+
+multiversion! {
+    /// Scores `p` and dP `d` of one tile become P∘mask and dS = scale·P∘(dP∘mask − inner).
+    fn combine(p: &mut Tile, d: &mut Tile, scores: &Scores<'_>) {
+        let Scores { scale, log_sum, inner, seen, dropout } = *scores;
+        for ((row, p), (_, d)) in p.lines_mut().zip(d.lines_mut()) {
+            let (log_sum, inner) = (log_sum[row], inner[row]);
+            for x in p.iter_mut() {
+                *x = exp::<FUSED>(*x * scale - log_sum);
+            }
+            let seen = (seen + row as isize).clamp(0, RIGHT as isize) as usize;
+            if seen < RIGHT {
+                p[seen..].fill(0.0);
+            }
+            let mask = dropout.map(|(mask, first, step)| (mask, first + row as u64 * step));
+            if let Some((mask, index)) = mask {
+                crate::dropout::apply(d, mask, index);
+            }
+            // Where nothing is seen d may be anything, infinities included.
+            for (d, &p) in d.iter_mut().zip(&*p) {
+                *d = if p == 0.0 { 0.0 } else { scale * p * (*d - inner) };
+            }
+            if let Some((mask, index)) = mask {
+                crate::dropout::apply(p, mask, index);
+            }
         }
         p.clear_outside();
         d.clear_outside();
-    }
-}
-
-multiversion! {
-    /// exp::<FUSED>(scale·x − log_sum) for the first `seen` numbers, 0 for the others.
-    fn exponentials(line: &mut [f32; RIGHT], scale: f32, log_sum: f32, seen: usize) {
-        for x in line.iter_mut() {
-            *x = exp::<FUSED>(*x * scale - log_sum);
-        }
-        if seen < RIGHT {
-            line[seen..].fill(0.0);
-        }
-    }
-}
-
-multiversion! {
-    /// d ← scale·p∘(d∘mask − inner), then p ← p∘mask.
-    fn score_gradient(d: &mut [f32; RIGHT], p: &mut [f32; RIGHT], inner: f32, scale: f32, mask: Option<(Mask, u64)>) {
-        if let Some((mask, index)) = mask {
-            crate::dropout::apply(d, mask, index);
-        }
-        for (d, &mut p) in d.iter_mut().zip(&mut *p) {
-            // Where nothing is seen d may be anything, infinities included.
-            *d = if p == 0.0 { 0.0 } else { scale * p * (*d - inner) };
-        }
-        if let Some((mask, index)) = mask {
-            crate::dropout::apply(p, mask, index);
-        }
     }
 }

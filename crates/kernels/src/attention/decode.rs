@@ -2,17 +2,18 @@
 //!
 //! With one query there is no product of matrices to speak of: each key and value is read once, and what counts is to
 //! read them on all threads. So the cache is cut into pieces of [`PIECE`] keys; each piece of each query head gives
-//! its own largest score m, l = Σ exp::<FUSED>(score − m) and Σ exp::<FUSED>(score − m)·v, and the pieces are merged by the online
+//! its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by the online
 //! softmax's rule (Dao 2023, "Flash-Decoding").
 
 use super::{Input, Shape};
 use crate::Pool;
-use crate::arch::{multiversion, sum_by};
-use crate::attention::forward::online;
+use crate::arch::multiversion;
 use crate::exp::exp;
 use crate::memory::floats;
 use crate::pool::Parts;
 use crate::product::{Precision, Rows};
+use crate::reduce::sum_of;
+use crate::softmax::exponentials;
 
 /// Keys of a piece.
 pub const PIECE: usize = 256;
@@ -67,16 +68,15 @@ pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratc
 }
 
 multiversion! {
-    /// One piece: Σ exp::<FUSED>(score − m)·v into `z`, (m, l) into `state`.
+    /// One piece: Σ exp(score − m)·v into `z`, (m, l) into `state`.
     fn attend(z: &mut [f32], state: &mut [f32; 2], q: &[f32], k: Rows<'_>, v: Rows<'_>, scale: f32) {
         let mut scores = [0.0; PIECE];
         let scores = &mut scores[..k.rows];
         for (s, score) in scores.iter_mut().enumerate() {
             let k = floats(k.row(s));
-            *score = sum_by(q.len(), |e| q[e] * k[e]);
+            *score = sum_of([q, k], |[q, k]| q * k);
         }
-        *state = [f32::NEG_INFINITY, 0.0];
-        online(scores, scale, state);
+        *state = exponentials::<FUSED>(scores, scale);
         z.fill(0.0);
         for (s, &weight) in scores.iter().enumerate() {
             for (z, &v) in z.iter_mut().zip(floats(v.row(s))) {

@@ -2,20 +2,21 @@
 //!
 //! Departure from the pseudo-code: queries go in panels of [`LEFT`] rows and keys in blocks of [`KEYS`], so that scores
 //! live in the first-level cache only. The softmax is taken online (Milakov & Gimelshein 2018; Dao et al. 2022,
-//! algorithm 1): with m the largest score so far and l = Σ exp::<FUSED>(score − m), a new block with a larger score first scales
-//! l and z by exp::<FUSED>(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
+//! algorithm 1): with m the largest score so far and l = Σ exp(score − m), a new block with a larger score first scales
+//! l and z by exp(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
 //! pass: m + ln l = log Σ exp of each row, one number per query.
 
 use std::cell::RefCell;
 
 use super::{Head, Input, Shape};
 use crate::Pool;
-use crate::arch::{max_by, multiversion, sum_by};
+use crate::arch::multiversion;
 use crate::exp::exp;
 use crate::memory::{Block, words};
 use crate::pool::Parts;
 use crate::product::round::neighbours;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
+use crate::reduce::{larger, largest, total};
 
 /// Keys handled at a time: a multiple of a panel's columns, and even.
 const KEYS: usize = 8 * RIGHT;
@@ -89,8 +90,19 @@ struct Scratch {
 
 /// What one panel of queries needs.
 struct Panel {
-    scores: [f32; LEFT * KEYS],
+    /// Scores of the panel against a block of keys, then their exponentials.
+    scores: [Tile; KEYS / RIGHT],
+    /// The exponentials as A [LEFT,KEYS].
     pattern: [u32; LEFT * KEYS],
+}
+
+impl Default for Panel {
+    fn default() -> Self {
+        Self {
+            scores: std::array::from_fn(|_| Tile::new()),
+            pattern: [0; LEFT * KEYS],
+        }
+    }
 }
 
 /// A block that grows.
@@ -155,12 +167,7 @@ impl Scratch {
         let kt = right_transposed(&mut self.keys, head.k, precision);
         let v = right(&mut self.values, head.v, precision);
         let q = rounded(&mut self.queries, head.q, precision);
-        let panel = self.panel.get_or_insert_with(|| {
-            Box::new(Panel {
-                scores: [0.0; LEFT * KEYS],
-                pattern: [0; LEFT * KEYS],
-            })
-        });
+        let panel = self.panel.get_or_insert_default();
         let z = self.z.floats(LEFT * e);
         for start in (0..queries).step_by(LEFT) {
             let end = (start + LEFT).min(queries);
@@ -199,30 +206,24 @@ impl Panel {
         let last = head.shape.visible(start + rows - 1);
         for first in (0..last).step_by(KEYS) {
             let keys = (last - first).min(KEYS);
-            let scores = &mut self.scores;
-            block(q.into(), kt.columns(first, first + keys), |tile| {
-                tile_to_rows(tile, scores, KEYS);
-            });
+            let kt = kt.columns(first, first + keys);
+            let scores = &mut self.scores[..keys.div_ceil(RIGHT)];
+            for (i, tile) in scores.iter_mut().enumerate() {
+                tile.compute(q.into(), kt, 0, i * RIGHT);
+            }
             // Whole words of v; what is beyond the last visible key meets a 0 in the pattern.
             let span = keys.next_multiple_of(2).min(v.depth() - first);
             let words = precision.words(span);
             let mut scales = [1.0; LEFT];
             for r in 0..rows {
-                let row = &mut self.scores[r * KEYS..][..span];
-                let seen = head
-                    .shape
-                    .visible(start + r)
-                    .saturating_sub(first)
-                    .min(keys);
-                let (row, masked) = row.split_at_mut(seen);
-                scales[r] = online(row, head.shape.scale(), &mut state[r]);
-                head.drop_row(row, start + r, first);
-                masked.fill(0.0);
-                write_row(
-                    &mut self.pattern[r * words..][..words],
-                    precision,
-                    &self.scores[r * KEYS..][..span],
-                );
+                let t = start + r;
+                let seen = head.shape.visible(t).saturating_sub(first).min(keys);
+                scales[r] = online(scores, r, seen, head.shape.scale(), &mut state[r]);
+                for (i, tile) in scores.iter_mut().enumerate() {
+                    head.drop_row(tile.line_mut(r), t, first + i * RIGHT);
+                }
+                let pattern = &mut self.pattern[r * words..][..words];
+                write_line(pattern, precision, scores, r, span);
             }
             let pattern = Rows::new(&self.pattern, precision, [rows, span], words);
             block(Left::from(pattern), v.rows(first, first + span), |tile| {
@@ -230,16 +231,6 @@ impl Panel {
             });
         }
         state
-    }
-}
-
-multiversion! {
-    /// A tile to its place in rows of `stride`.
-    pub(super) fn tile_to_rows(tile: &mut Tile, out: &mut [f32], stride: usize) {
-        let columns = tile.columns();
-        for (r, row) in tile.rows_mut() {
-            out[r * stride + columns.start..r * stride + columns.end].copy_from_slice(row);
-        }
     }
 }
 
@@ -261,19 +252,50 @@ multiversion! {
 }
 
 multiversion! {
-    /// Replaces `row` by exp::<FUSED>(scale·row − m), m the largest so far; updates (m, l); exp::<FUSED>(m_old − m).
-    pub(super) fn online(row: &mut [f32], scale: f32, state: &mut [f32; 2]) -> f32 {
+    /// Replaces row `r` of the tiles side by side by exp(scale·x − m), m the largest so far, and what lies behind the
+    /// first `seen` numbers by 0; updates (m, l); gives exp(m_old − m).
+    fn online(tiles: &mut [Tile], r: usize, seen: usize, scale: f32, state: &mut [f32; 2]) -> f32 {
         let [old, sum] = *state;
-        let max = (max_by(row.len(), |i| row[i]) * scale).max(old);
+        let mut largest_of = [f32::NEG_INFINITY; RIGHT];
+        for (i, tile) in tiles.iter_mut().enumerate() {
+            let line = tile.line_mut(r);
+            if seen < (i + 1) * RIGHT {
+                line[seen.saturating_sub(i * RIGHT)..].fill(f32::NEG_INFINITY);
+            }
+            for (lane, &x) in largest_of.iter_mut().zip(&*line) {
+                *lane = larger(*lane, x);
+            }
+        }
+        let max = (largest(largest_of) * scale).max(old);
         if max == f32::NEG_INFINITY {
-            row.fill(0.0);
+            tiles.iter_mut().for_each(|tile| tile.line_mut(r).fill(0.0));
             return 1.0;
         }
-        for x in row.iter_mut() {
-            *x = exp::<FUSED>(*x * scale - max);
+        let mut sums = [0.0; RIGHT];
+        for tile in tiles.iter_mut() {
+            let line = tile.line_mut(r);
+            for (lane, x) in sums.iter_mut().zip(line) {
+                *x = exp::<FUSED>(*x * scale - max);
+                *lane += *x;
+            }
         }
         let factor = exp::<FUSED>(old - max);
-        *state = [max, sum * factor + sum_by(row.len(), |i| row[i])];
+        *state = [max, sum * factor + total(sums)];
         factor
+    }
+}
+
+multiversion! {
+    /// The first `span` numbers of row `r` of the tiles side by side as words of a precision.
+    fn write_line(out: &mut [u32], precision: Precision, tiles: &[Tile], r: usize, span: usize) {
+        let lines = out.chunks_mut(precision.words(RIGHT)).zip(tiles);
+        for (i, (out, tile)) in lines.enumerate() {
+            let n = (span - i * RIGHT).min(RIGHT);
+            match precision {
+                Precision::F32 => out.copy_from_slice(words(&tile.line(r)[..n])),
+                Precision::Bf16 if n == RIGHT => neighbours::<BF16>(out, tile.line(r)),
+                Precision::Bf16 => neighbours::<BF16>(out, &tile.line(r)[..n]),
+            }
+        }
     }
 }

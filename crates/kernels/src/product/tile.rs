@@ -130,8 +130,14 @@ impl Tile {
 
     /// Row `r` of the tile, in full width.
     #[inline(always)]
-    fn line(&self, r: usize) -> &[f32; RIGHT] {
+    pub(crate) fn line(&self, r: usize) -> &[f32; RIGHT] {
         &self.values.as_chunks().0[r]
+    }
+
+    /// Row `r` of the tile, in full width.
+    #[inline(always)]
+    pub(crate) fn line_mut(&mut self, r: usize) -> &mut [f32; RIGHT] {
+        &mut self.values.as_chunks_mut().0[r]
     }
 
     /// Makes what does not count 0, as operands want their odd ends.
