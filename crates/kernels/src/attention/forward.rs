@@ -268,7 +268,9 @@ multiversion! {
         }
         let max = (largest(largest_of) * scale).max(old);
         if max == f32::NEG_INFINITY {
-            tiles.iter_mut().for_each(|tile| tile.line_mut(r).fill(0.0));
+            for tile in tiles.iter_mut() {
+                tile.line_mut(r).fill(0.0);
+            }
             return 1.0;
         }
         let mut sums = [0.0; RIGHT];
