@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use glassformer_kernels::memory::Block;
 use glassformer_kernels::random;
-use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, TensorFile, WeightsError};
 
 /// Where a parameter lies in the arena.
@@ -211,11 +210,6 @@ impl Gradients {
         Self {
             data: Block::zeros(layout.len()),
         }
-    }
-
-    /// Back to all zero.
-    pub fn clear(&mut self, pool: &Pool) {
-        pool.chunks(&mut self.data, 1 << 16, |_, part| part.fill(0.0));
     }
 
     /// The gradient of one parameter.

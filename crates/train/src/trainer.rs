@@ -129,7 +129,7 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// One optimiser step over `accumulate` batches.
+    /// One optimiser step over `accumulate` batches. `gradients` must be 0, and are so again afterwards.
     pub fn step(
         &mut self,
         pool: &Pool,
@@ -139,7 +139,6 @@ impl Trainer {
         let accumulate = self.options.accumulate;
         let size = self.options.batch_size * self.options.n_ctx;
         let (mut x, mut y) = (vec![0; size], vec![0; size]);
-        gradients.clear(pool);
         let mut total = 0.0;
         for micro in 0..accumulate {
             let index = self.progress.step * accumulate as u64 + micro as u64;

@@ -21,7 +21,7 @@ use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
-use crate::rows::inner_products;
+use crate::rows::{in_groups, inner_products};
 
 /// Queries handled at a time.
 const QUERIES: usize = 128;
@@ -190,7 +190,7 @@ multiversion! {
         let columns = tile.columns();
         for (r, row) in tile.rows_mut() {
             let out = &mut out[r * stride + columns.start..r * stride + columns.end];
-            out.iter_mut().zip(row).for_each(|(out, x)| *out += *x);
+            in_groups(out, row, |out, x| *out += *x);
         }
     }
 }

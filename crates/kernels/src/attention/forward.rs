@@ -17,6 +17,7 @@ use crate::pool::Parts;
 use crate::product::round::neighbours;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
 use crate::reduce::{larger, largest, total};
+use crate::rows::in_groups;
 
 /// Keys handled at a time: a multiple of a panel's columns, and even.
 const KEYS: usize = 8 * RIGHT;
@@ -241,11 +242,9 @@ multiversion! {
         for (r, row) in tile.rows_mut() {
             let z = &mut z[r * e + columns.start..r * e + columns.end];
             if first {
-                z.copy_from_slice(row);
+                in_groups(z, row, |z, x| *z = *x);
             } else {
-                for (z, x) in z.iter_mut().zip(row) {
-                    *z = *z * scales[r] + *x;
-                }
+                in_groups(z, row, |z, x| *z = *z * scales[r] + *x);
             }
         }
     }

@@ -33,6 +33,9 @@ pub const LEFT: usize = 8;
 /// Columns of a tile, and of a panel of B.
 pub const RIGHT: usize = 48;
 
+/// Columns handled at a time where rows are laid out: a panel of B has some whole groups, a group some panels of A.
+pub(crate) const GROUP: usize = 16;
+
 /// Rows of C in one block of work; the tiles of a block are made in order, by one thread.
 pub const BLOCK_ROWS: usize = 8 * LEFT;
 

@@ -53,7 +53,6 @@ impl Work {
     }
 
     fn step(&mut self) {
-        self.gradients.clear(&self.pool);
         let (batch, n_ctx) = (self.options.batch_size, self.options.n_ctx);
         let mode = Mode::Training {
             dropout: self.options.dropout,
@@ -73,8 +72,13 @@ impl Work {
             &mut self.gradients,
         );
         let parameters = &mut self.model.parameters;
-        self.optimizer
-            .step(&self.pool, parameters, &self.gradients, &self.options, 1e-3);
+        self.optimizer.step(
+            &self.pool,
+            parameters,
+            &mut self.gradients,
+            &self.options,
+            1e-3,
+        );
     }
 }
 

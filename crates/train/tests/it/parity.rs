@@ -65,7 +65,6 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
     let size = batch * positions;
     let mut worst = 0.0f64;
     for (step, (x, y)) in x.chunks(size).zip(y.chunks(size)).enumerate() {
-        gradients.clear(pool);
         let mode = Mode::Training {
             dropout: 0.0,
             key: step as u64,
@@ -73,7 +72,7 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
         let pass = Pass::new(model.run(pool, &buffers), batch, positions, mode);
         let loss = gradient(model, pass, [x, y], 1, &mut gradients) / size as f64;
         let rate = learning_rate(&options, step as u64 + 1);
-        let norm = optimizer.step(pool, &mut model.parameters, &gradients, &options, rate);
+        let norm = optimizer.step(pool, &mut model.parameters, &mut gradients, &options, rate);
         let (off, norm_off) = (
             (loss - f64::from(losses[step])).abs(),
             (norm - f64::from(norms[step])).abs(),

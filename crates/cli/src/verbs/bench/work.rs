@@ -139,14 +139,13 @@ impl Training {
         random_ids(key, vocab, &mut x);
         random_ids(random::derive(key, 1), vocab, &mut y);
         timed(|| {
-            self.gradients.clear(&self.pool);
             let mode = Mode::Training { dropout: 0.0, key };
             let run = self.model.run(&self.pool, &self.buffers);
             let pass = Pass::new(run, batch, n_ctx, mode);
             let loss = gradient(&self.model, pass, [&x, &y], 1, &mut self.gradients);
             let rate = self.options.learning_rate;
             let parameters = &mut self.model.parameters;
-            let gradients = &self.gradients;
+            let gradients = &mut self.gradients;
             let norm = self
                 .optimizer
                 .step(&self.pool, parameters, gradients, &self.options, rate);
