@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use glassformer_kernels::attention::backward::{self, Saved};
-use glassformer_kernels::attention::{Input, Shape, forward};
+use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
 use glassformer_kernels::peak::Peaks;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{self, Rows};
@@ -289,9 +289,12 @@ pub(super) fn causal_attention(
     let (precision, buffers) = (precision.of_engine(), Buffers::new());
     let width = heads * d_head;
     let shape = Shape {
-        batch: 1,
-        queries: positions,
-        keys: positions,
+        sequences: Sequences::Equal {
+            batch: 1,
+            queries: positions,
+            keys: positions,
+        },
+        sees: Sees::Past,
         heads,
         kv_heads: heads,
         d_head,

@@ -5,7 +5,7 @@
 //! `glassformer_kernels::attention::backward`.
 
 use glassformer_kernels::attention::backward::{self, Saved};
-use glassformer_kernels::attention::{Input, Shape, forward};
+use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::Tensor;
@@ -43,11 +43,14 @@ impl Heads {
         }
     }
 
-    pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape {
+    pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape<'static> {
         Shape {
-            batch,
-            queries,
-            keys,
+            sequences: Sequences::Equal {
+                batch,
+                queries,
+                keys,
+            },
+            sees: Sees::Past,
             heads: self.heads,
             kv_heads: self.kv_heads,
             d_head: self.d_head,
@@ -78,14 +81,14 @@ pub struct CausalHeads {
 }
 
 impl CausalHeads {
-    fn shape(&self, qkv: &Tensor) -> Shape {
+    fn shape(&self, qkv: &Tensor) -> Shape<'static> {
         let positions = qkv.rows() / self.batch;
         self.heads.shape(self.batch, positions, positions)
     }
 }
 
 impl Layer for CausalHeads {
-    /// log Σ exp of the scores, [B,H,T].
+    /// log Σ exp of the scores, [H,T] of each sequence.
     type Saved = Tensor;
 
     const NEEDS_OUTPUT: bool = true;
@@ -94,7 +97,7 @@ impl Layer for CausalHeads {
         let qkv = inputs[0];
         let shape = self.shape(qkv);
         let mut z = run.in_precision(qkv.precision(), &[qkv.rows(), self.heads.width()]);
-        let mut log_sum = run.tensor(&[shape.batch, shape.heads, shape.queries]);
+        let mut log_sum = run.tensor(&[qkv.rows(), shape.heads]);
         let input = self.heads.input(qkv, self.dropout);
         let out = (z.words_mut(), qkv.precision());
         forward::forward(

@@ -126,14 +126,15 @@ impl Attention {
             Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
             None => f(self.heads.input(qkv.tensor(), None)),
         };
-        let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
+        let keys = first + new;
+        let mut scores = run.tensor(&[batch * heads * new, keys]);
         input(pass, &mut |input| {
             open::scores(run.pool, shape, input, scores.data_mut());
         });
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
         let mut pattern = scores.tensor().copy(run.buffers);
-        open::pattern(run.pool, pattern.data_mut(), shape.keys);
+        open::pattern(run.pool, pattern.data_mut(), keys);
         let mut pattern = pass.constant(pattern);
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
         let mut z = run.tensor(&[batch * new, self.heads.width()]);

@@ -3,8 +3,8 @@
 //! y = f(x), element by element. Saved: nothing but x. Derivative: dx = f′(x)·dy. The equations of the functions
 //! are in `glassformer_kernels::activation`.
 
+use glassformer_kernels::activation;
 pub use glassformer_kernels::activation::Activation;
-use glassformer_kernels::activation::{gelu, gelu_backward, relu, relu_backward};
 use glassformer_tensor::{Tensor, ops::elementwise};
 
 use crate::{Backward, Gradients, Layer, Run};
@@ -15,10 +15,7 @@ impl Layer for Activation {
     fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
         let x = inputs[0];
         let mut y = run.like(x);
-        let f = match self {
-            Self::GeluTanh => gelu,
-            Self::Relu => relu,
-        };
+        let f = |y: &mut [f32], x: &[f32]| activation::forward(*self, y, x);
         elementwise::map(run.pool, y.data_mut(), x.data(), f);
         (y, ())
     }
@@ -31,10 +28,7 @@ impl Layer for Activation {
     ) -> Vec<Tensor> {
         let x = call.inputs[0];
         let mut dx = run.like(x);
-        let f = match self {
-            Self::GeluTanh => gelu_backward,
-            Self::Relu => relu_backward,
-        };
+        let f = |dx: &mut [f32], x: &[f32], dy: &[f32]| activation::backward(*self, dx, x, dy);
         elementwise::map2(run.pool, dx.data_mut(), x.data(), call.d_output.data(), f);
         vec![dx]
     }
