@@ -9,11 +9,10 @@ use glassformer_tensor::{Tensor, ops::elementwise};
 
 use crate::{Backward, Gradients, Layer, Run};
 
-impl Layer for Activation {
+impl Layer<1> for Activation {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let x = inputs[0];
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, ()) {
         let mut y = run.like(x);
         let f = match self {
             Self::GeluTanh => gelu,
@@ -26,16 +25,16 @@ impl Layer for Activation {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 1>,
         _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let x = call.inputs[0];
+    ) -> [Tensor; 1] {
+        let [x] = call.inputs;
         let mut dx = run.like(x);
         let f = match self {
             Self::GeluTanh => gelu_backward,
             Self::Relu => relu_backward,
         };
         elementwise::map2(run.pool, dx.data_mut(), x.data(), call.d_output.data(), f);
-        vec![dx]
+        [dx]
     }
 }
