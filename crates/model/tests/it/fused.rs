@@ -2,7 +2,7 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::block::mlp::Activation;
-use glassformer_model::{KvCache, Mode, Model, Pass, Site, Tape};
+use glassformer_model::{KvCache, Mode, Model, Pass, Site};
 use glassformer_tensor::{Buffers, Pool};
 
 use crate::support::{
@@ -85,7 +85,7 @@ fn logits_and_gradients() {
             let mut recorder = Recorder::default();
             let hook = Some(&mut recorder as _);
             let (open_loss, open) =
-                watched_loss_and_gradient(model, pool, &mut Tape::default(), BATCH, [&x, &y], 0.0, hook);
+                watched_loss_and_gradient(model, pool, BATCH, [&x, &y], 0.0, hook);
             assert!(!recorder.sites.is_empty());
             assert!(
                 (loss - open_loss).abs() <= RELATIVE * open_loss,
@@ -114,7 +114,7 @@ fn gradients_with_dropout() {
         let (_, fused) = loss_and_gradient(&model, &pool, BATCH, [&x, &y], 0.2);
         let mut recorder = Recorder::default();
         let (_, open) =
-            watched_loss_and_gradient(&model, &pool, &mut Tape::default(), BATCH, [&x, &y], 0.2, Some(&mut recorder));
+            watched_loss_and_gradient(&model, &pool, BATCH, [&x, &y], 0.2, Some(&mut recorder));
         assert_same("gradients with dropout", fused.arena(), open.arena());
     }
 }

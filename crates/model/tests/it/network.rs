@@ -177,8 +177,9 @@ fn a_training_pass_can_be_watched() {
         drop(pass);
         recorder.sites
     };
+    let mut tape = Tape::default();
     let training = record(Mode::Training {
-        tape: &mut Tape::default(),
+        tape: &mut tape,
         dropout: 0.0,
         key: 0,
     });

@@ -5,7 +5,7 @@ use glassformer_model::block::mlp::Activation;
 use glassformer_model::{Gradients, Hook, Model, Site, Tape, View, ViewMut};
 use glassformer_tensor::Pool;
 
-use crate::support::{model_of_heads, random_ids, watched_loss_and_gradient};
+use crate::support::{model_of_heads, random_ids, taped_loss_and_gradient};
 
 const BATCH: usize = 3;
 const POSITIONS: usize = 13;
@@ -44,7 +44,7 @@ fn gradients(
     let n = BATCH * POSITIONS;
     let (x, y) = (random_ids(1, n, 31), random_ids(2, n, 31));
     let (loss, gradients) =
-        watched_loss_and_gradient(model, pool, tape, BATCH, [&x, &y], dropout, hook);
+        taped_loss_and_gradient(model, pool, tape, BATCH, [&x, &y], dropout, hook);
     (loss.to_bits(), gradients)
 }
 
@@ -81,7 +81,7 @@ fn one_row_takes_the_same_way() {
         Pool::single(),
     );
     let of = |tape: &mut Tape| {
-        watched_loss_and_gradient(&model, &pool, tape, 1, [&[3], &[4]], 0.2, None).1
+        taped_loss_and_gradient(&model, &pool, tape, 1, [&[3], &[4]], 0.2, None).1
     };
     assert!(of(&mut Tape::default()).arena() == of(&mut Tape::new(true)).arena());
 }

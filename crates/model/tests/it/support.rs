@@ -91,19 +91,24 @@ pub(crate) fn loss_and_gradient(
     text: [&[u32]; 2],
     dropout: f32,
 ) -> (f64, Gradients) {
-    watched_loss_and_gradient(
-        model,
-        pool,
-        &mut Tape::default(),
-        batch,
-        text,
-        dropout,
-        None,
-    )
+    watched_loss_and_gradient(model, pool, batch, text, dropout, None)
 }
 
-/// As [`loss_and_gradient`], with a tape and a hook.
+/// As [`loss_and_gradient`], with a hook.
 pub(crate) fn watched_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    batch: usize,
+    text: [&[u32]; 2],
+    dropout: f32,
+    hook: Option<&mut dyn Hook>,
+) -> (f64, Gradients) {
+    let mut tape = Tape::default();
+    taped_loss_and_gradient(model, pool, &mut tape, batch, text, dropout, hook)
+}
+
+/// As [`watched_loss_and_gradient`], with a tape.
+pub(crate) fn taped_loss_and_gradient(
     model: &Model,
     pool: &Pool,
     tape: &mut Tape,
