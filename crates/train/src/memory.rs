@@ -64,7 +64,6 @@ impl Needs {
     pub fn total(&self) -> u64 {
         self.arenas.saturating_add(self.work)
     }
-
 }
 
 /// Fails when a run needs more than is `available`, and says if recomputing activations would make it fit.

@@ -37,8 +37,7 @@ impl LearnedPositions {
         let positions = Ids::new(buffers, positions);
         let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, tokens), []);
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
-        let mut pos_embed =
-            pass.apply(EmbedRows::new(self.positions, self.d_model, positions), []);
+        let mut pos_embed = pass.apply(EmbedRows::new(self.positions, self.d_model, positions), []);
         pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
         pass.add(&embed, &pos_embed)
     }

@@ -46,11 +46,7 @@ impl<L: Layer<N>, const N: usize> Subject<L, N> {
             ..Run::new(&self.parameters, pool, &buffers)
         };
         let inputs = self.tensors(&buffers);
-        self.layer
-            .forward(run, inputs.each_ref())
-            .0
-            .data()
-            .to_vec()
+        self.layer.forward(run, inputs.each_ref()).0.data().to_vec()
     }
 
     /// Output, gradients of the inputs, gradients of the parameters, for d_output `c`; the first input's gradient is

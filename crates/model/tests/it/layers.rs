@@ -200,10 +200,7 @@ fn dropout() {
                 "element {i}"
             );
         }
-        assert_eq!(
-            (&y, &dx),
-            (&training(3, &Pool::new(2)).0, &dx)
-        );
+        assert_eq!((&y, &dx), (&training(3, &Pool::new(2)).0, &dx));
         assert_ne!(
             y,
             training(4, &Pool::single()).0,
@@ -230,7 +227,11 @@ fn dropout() {
 fn each_call_of_dropout_has_its_own_mask() {
     let mut layout = Layout::default();
     let table = layout.add("x", &[5, 31], Init::Ones);
-    let (parameters, pool, buffers) = (Parameters::new(layout, 0, &Pool::single()), Pool::single(), Buffers::new());
+    let (parameters, pool, buffers) = (
+        Parameters::new(layout, 0, &Pool::single()),
+        Pool::single(),
+        Buffers::new(),
+    );
     let run = Run {
         keeps: true,
         ..Run::new(&parameters, &pool, &buffers)

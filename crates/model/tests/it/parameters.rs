@@ -25,9 +25,7 @@ fn fresh_parameters_are_functions_of_seed_and_place() {
                 let expected = match spec.init {
                     Init::Zeros => 0.0,
                     Init::Ones => 1.0,
-                    Init::Normal(std) => {
-                        (random::normal(key, n as u64) * f64::from(std)) as f32
-                    }
+                    Init::Normal(std) => (random::normal(key, n as u64) * f64::from(std)) as f32,
                 };
                 assert_eq!(x.to_bits(), expected.to_bits(), "{}[{n}]", spec.name);
             }

@@ -76,10 +76,7 @@ fn gradients_are_the_same_bits() {
 
 #[test]
 fn one_row_takes_the_same_way() {
-    let (model, pool) = (
-        model_of_heads(6, Activation::Relu, 32),
-        Pool::single(),
-    );
+    let (model, pool) = (model_of_heads(6, Activation::Relu, 32), Pool::single());
     let of = |tape: &mut Tape| {
         taped_loss_and_gradient(&model, &pool, tape, 1, [&[3], &[4]], 0.2, None).1
     };
@@ -123,7 +120,6 @@ fn a_tape_serves_any_pass() {
             };
             let mut pass = glassformer_model::Pass::new(model.run(&pool, &buffers), 2, 7, mode);
             model.logits(&mut pass, &x);
-            drop(pass);
             let used = gradients(model, &pool, &mut tape, dropout, None);
             let fresh = gradients(model, &pool, &mut Tape::default(), dropout, None);
             assert!(used.0 == fresh.0 && used.1.arena() == fresh.1.arena());

@@ -255,9 +255,8 @@ fn recomputing_keeps_only_the_inputs_of_blocks() {
     };
     let residual = 4 * 64 * 64 * 8;
     for dropout in [0.0, 0.1] {
-        let each = |recompute| {
-            (taken(9, dropout, recompute) - taken(3, dropout, recompute)) as f64 / 6.0
-        };
+        let each =
+            |recompute| (taken(9, dropout, recompute) - taken(3, dropout, recompute)) as f64 / 6.0;
         assert_eq!(each(true), f64::from(residual), "dropout {dropout}");
         assert!(
             each(false) > 7.0 * f64::from(residual),
