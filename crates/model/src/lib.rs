@@ -40,5 +40,5 @@ pub use packed::PackedWeights;
 pub use parameters::{Gradients, Init, Layout, ParamId, ParamSpec, Parameters};
 pub use pass::{Mode, Pass};
 pub use site::{BlockSite, Site};
-pub use tape::Value;
+pub use tape::{Tape, Value};
 pub use weight_name::{BlockWeight, WeightName, WeightView};

@@ -108,8 +108,8 @@ impl Model {
         self.network.unembed().logits(pass, &normed)
     }
 
-    /// Logits `[V]` after the last of `ids` only: the other rows are not unembedded.
-    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Vec<f32> {
+    /// Logits `[1,V]` after the last of `ids` only: the other rows are not unembedded.
+    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Tensor {
         let x = self.network.residual(pass, ids);
         let normed = self.network.unembed().normed(pass, &x);
         let rows = normed.tensor().rows();
@@ -117,12 +117,7 @@ impl Model {
         last.data_mut()
             .copy_from_slice(normed.tensor().row(rows - 1));
         let last = pass.constant(last);
-        self.network
-            .unembed()
-            .logits(pass, &last)
-            .tensor()
-            .data()
-            .to_vec()
+        self.network.unembed().logits(pass, &last).tensor
     }
 
     /// Any residual stream `[T,D]` through the final norm and the unembedding, to logits `[T,V]`.

@@ -3,10 +3,12 @@
 //! One arena makes the optimiser, clipping and averaging over processes single passes over memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use glassformer_kernels::memory::Block;
 use glassformer_kernels::random;
+use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, TensorFile, WeightsError};
 
 /// Where a parameter lies in the arena.
@@ -94,6 +96,9 @@ impl Layout {
     }
 }
 
+/// Elements that a thread takes at a time when an arena is filled.
+const PIECE: usize = 1 << 16;
+
 /// The values of all parameters.
 #[derive(Clone, Debug)]
 pub struct Parameters {
@@ -102,8 +107,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Fresh parameters from a seed: the same on every machine and for any number of threads.
-    pub fn new(layout: Layout, seed: u64) -> Self {
+    /// Fresh parameters from a seed: the same on every machine and for any number of threads, as each number is a
+    /// function of the seed, its parameter and its place there.
+    pub fn new(layout: Layout, seed: u64, pool: &Pool) -> Self {
         let mut data = Block::zeros(layout.len());
         for (i, spec) in layout.specs().iter().enumerate() {
             let slot = &mut data[spec.id.offset..][..spec.id.len];
@@ -112,9 +118,11 @@ impl Parameters {
                 Init::Ones => slot.fill(1.0),
                 Init::Normal(std) => {
                     let key = random::derive(seed, i as u64);
-                    for (n, x) in slot.iter_mut().enumerate() {
-                        *x = (random::normal(key, n as u64) * f64::from(std)) as f32;
-                    }
+                    pool.chunks(slot, PIECE, |piece, part| {
+                        for (n, x) in (piece * PIECE..).zip(part) {
+                            *x = (random::normal(key, n as u64) * f64::from(std)) as f32;
+                        }
+                    });
                 }
             }
         }
@@ -176,16 +184,20 @@ impl Parameters {
     }
 
     /// Runs of the arena that share one optimiser group: (range, has weight decay).
-    pub fn decay_groups(&self) -> Vec<(std::ops::Range<usize>, bool)> {
-        let mut groups: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
-        for spec in self.layout.specs() {
-            let range = spec.id.offset..spec.id.offset + spec.id.len;
-            match groups.last_mut() {
-                Some((last, decays)) if *decays == spec.decays() => last.end = range.end,
-                _ => groups.push((range, spec.decays())),
-            }
-        }
-        groups
+    ///
+    /// The iterator borrows nothing, so that the arena can be written between two groups.
+    pub fn decay_groups(&self) -> impl Iterator<Item = (Range<usize>, bool)> + Clone + use<> {
+        let layout = Arc::clone(&self.layout);
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let rest = &layout.specs()[next..];
+            let first = rest.first()?;
+            let same = |spec: &&ParamSpec| spec.decays() == first.decays();
+            let group = &rest[..rest.iter().take_while(same).count()];
+            let len: usize = group.iter().map(|spec| spec.id.len).sum();
+            next += group.len();
+            Some((first.id.offset..first.id.offset + len, first.decays()))
+        })
     }
 
     /// Shapes by name, for comparing with another model's.

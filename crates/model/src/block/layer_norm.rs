@@ -59,24 +59,24 @@ impl LayerNorm {
     }
 }
 
-impl Layer for LayerNorm {
+impl Layer<1> for LayerNorm {
     /// Means, then 1/σ, [2,N].
     type Saved = Tensor;
 
     const ADDS: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
-        let &[x] = inputs else { panic!("one input") };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Tensor) {
         self.apply(run, x, Precision::F32)
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Tensor>,
+        call: Backward<'_, Tensor, 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let given = [&call.d_output, call.inputs[0], call.saved];
-        vec![self.add_gradients(run, call.sum, given, gradients)]
+    ) -> [Tensor; 1] {
+        let [x] = call.inputs;
+        let given = [&call.d_output, x, call.saved];
+        [self.add_gradients(run, call.sum, given, gradients)]
     }
 }

@@ -204,23 +204,22 @@ impl Linear {
     }
 }
 
-impl Layer for Linear {
+impl Layer<1> for Linear {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let &[x] = inputs else { panic!("one input") };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, ()) {
         (self.apply(run, x, None), ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let (x, dy) = (call.inputs[0], &call.d_output);
+    ) -> [Tensor; 1] {
+        let ([x], dy) = (call.inputs, &call.d_output);
         self.add_gradients(run, x.as_rows(), dy.as_rows(), gradients);
-        vec![self.input_gradient(run, dy.as_rows(), x.precision())]
+        [self.input_gradient(run, dy.as_rows(), x.precision())]
     }
 }
 
@@ -230,29 +229,26 @@ impl Layer for Linear {
 #[derive(Clone, Copy, Debug)]
 pub struct LinearOnto(pub Linear);
 
-impl Layer for LinearOnto {
+impl Layer<2> for LinearOnto {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let &[x, residual] = inputs else {
-            panic!("two inputs")
-        };
+    fn forward(&self, run: Run<'_>, [x, residual]: [&Tensor; 2]) -> (Tensor, ()) {
         (self.0.apply(run, x, Some(residual)), ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 2>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let (x, dy) = (call.inputs[0], call.d_output);
+    ) -> [Tensor; 2] {
+        let ([x, _], dy) = (call.inputs, call.d_output);
         // Rounded once for both products that read its rows.
         let rounded = Rounded::new(run.pool, run.buffers, run.precision, dy.as_rows());
         self.0
             .add_gradients(run, x.as_rows(), rounded.view(), gradients);
         let dx = self.0.input_gradient(run, rounded.view(), x.precision());
         drop(rounded);
-        vec![dx, dy]
+        [dx, dy]
     }
 }

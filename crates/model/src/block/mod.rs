@@ -52,15 +52,15 @@ impl PreNormBlock {
         let at = |site| Site::block(layer, site);
         let d_model = [x.tensor().width()];
         let attn_out = if pass.watched_in_block(layer, &[Ln1, Q, K, V, Scores, Pattern, Z]) {
-            let mut normed = pass.apply(self.ln1, &[x]);
+            let mut normed = pass.apply(self.ln1, [x]);
             pass.tap(at(Ln1), &mut normed, &d_model);
             self.attention.forward(pass, &normed, layer)
         } else {
             let z = self.attention.fused(pass, self.ln1, x, layer);
             if pass.dropout() == 0.0 && !pass.watched(at(AttnOut)) {
-                return pass.apply(LinearOnto(self.attention.out), &[&z, x]);
+                return pass.apply(LinearOnto(self.attention.out), [&z, x]);
             }
-            pass.apply(self.attention.out, &[&z])
+            pass.apply(self.attention.out, [&z])
         };
         Self::join(pass, x, attn_out, at(AttnOut))
     }
@@ -74,10 +74,10 @@ impl PreNormBlock {
             || self.mlp.up.runs_in_place(pass.run(), x.tensor().rows());
         let fused = NormMlp::new(self.ln2, self.mlp, joins).filter(|_| !in_the_open);
         let mlp_out = match fused {
-            Some(layer) if joins => return pass.apply(layer, &[x]),
-            Some(layer) => pass.apply(layer, &[x]),
+            Some(layer) if joins => return pass.apply(layer, [x]),
+            Some(layer) => pass.apply(layer, [x]),
             None => {
-                let mut normed = pass.apply(self.ln2, &[x]);
+                let mut normed = pass.apply(self.ln2, [x]);
                 pass.tap(at(Ln2), &mut normed, &[x.tensor().width()]);
                 self.mlp.forward(pass, &normed, layer)
             }

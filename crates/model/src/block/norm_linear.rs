@@ -21,14 +21,13 @@ pub struct NormLinear {
     pub kept: Precision,
 }
 
-impl Layer for NormLinear {
+impl Layer<1> for NormLinear {
     /// norm(x) [N,D]; means and 1/σ [2,N].
     type Saved = (Tensor, Tensor);
 
     const ADDS: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved) {
-        let &[x] = inputs else { panic!("one input") };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Self::Saved) {
         let in_place = self.linear.runs_in_place(run, x.rows());
         let precision = if in_place {
             Precision::F32
@@ -53,9 +52,9 @@ impl Layer for NormLinear {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Self::Saved>,
+        call: Backward<'_, Self::Saved, 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    ) -> [Tensor; 1] {
         let (normed, stats) = call.saved;
         let dy = call.d_output;
         self.linear
@@ -64,7 +63,8 @@ impl Layer for NormLinear {
             .linear
             .input_gradient(run, dy.as_rows(), Precision::F32);
         drop(dy);
-        let given = [&d_normed, call.inputs[0], stats];
-        vec![self.norm.add_gradients(run, call.sum, given, gradients)]
+        let [x] = call.inputs;
+        let given = [&d_normed, x, stats];
+        [self.norm.add_gradients(run, call.sum, given, gradients)]
     }
 }

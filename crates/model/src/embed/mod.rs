@@ -4,6 +4,8 @@ mod rows;
 
 pub use rows::EmbedRows;
 
+use glassformer_tensor::Ids;
+
 use crate::{ParamId, Pass, Site, Value};
 
 /// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[t] (Radford et al. 2019).
@@ -29,16 +31,13 @@ impl LearnedPositions {
             let ids: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             pass.tap_data(Site::Tokens, &ids);
         }
-        let first = pass.first_position();
-        let positions: Vec<u32> = (0..ids.len())
-            .map(|i| (first + i % pass.positions()) as u32)
-            .collect();
-        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, ids.into()), &[]);
+        let (buffers, first, each) = (pass.run().buffers, pass.first_position(), pass.positions());
+        let tokens = Ids::new(buffers, ids.iter().copied());
+        let positions = (0..ids.len()).map(|i| (first + i % each) as u32);
+        let positions = Ids::new(buffers, positions);
+        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, tokens), []);
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
-        let mut pos_embed = pass.apply(
-            EmbedRows::new(self.positions, self.d_model, positions.into()),
-            &[],
-        );
+        let mut pos_embed = pass.apply(EmbedRows::new(self.positions, self.d_model, positions), []);
         pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
         pass.add(&embed, &pos_embed)
     }

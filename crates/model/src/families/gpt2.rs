@@ -1,6 +1,7 @@
 //! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
 //! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
 
+use glassformer_tensor::Pool;
 use glassformer_weights::TensorFile;
 use serde::{Deserialize, Serialize};
 
@@ -113,9 +114,11 @@ impl Config {
     fn activation(&self) -> Result<Activation, String> {
         match self.activation_function.as_str() {
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "gelu" => Ok(Activation::Gelu),
+            "silu" | "swish" => Ok(Activation::Silu),
             "relu" => Ok(Activation::Relu),
             other => Err(format!(
-                "has activation_function {other:?}; gelu_new and relu can be computed"
+                "has activation_function {other:?}; gelu_new, gelu, silu and relu can be computed"
             )),
         }
     }
@@ -141,6 +144,8 @@ impl Config {
             n_inner: (d_ff != 4 * d_model).then_some(d_ff),
             activation_function: match activation {
                 Activation::GeluTanh => gelu_new(),
+                Activation::Gelu => "gelu".to_owned(),
+                Activation::Silu => "silu".to_owned(),
                 Activation::Relu => "relu".to_owned(),
             },
             layer_norm_epsilon: epsilon(),
@@ -160,9 +165,9 @@ struct Gpt2 {
 }
 
 /// A fresh model; `config` must have passed [`Config::check`].
-pub fn new(config: &Config, seed: u64) -> Model {
+pub fn new(config: &Config, seed: u64, pool: &Pool) -> Model {
     let (network, layout) = Gpt2::build(config);
-    Model::new(Box::new(network), Parameters::new(layout, seed))
+    Model::new(Box::new(network), Parameters::new(layout, seed, pool))
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
@@ -301,8 +306,14 @@ impl Network for Gpt2 {
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(pass, x, layer);
+        for (layer, &block) in self.blocks.iter().enumerate() {
+            let forward = move |pass: &mut Pass<'_>, x| block.forward(pass, x, layer);
+            x = if layer + 1 < self.blocks.len() {
+                pass.segment(x, forward)
+            } else {
+                // The backward pass begins with this block: to keep its activations takes no more than to make them again.
+                forward(pass, x)
+            };
         }
         x
     }

@@ -68,7 +68,7 @@ fn norm_linear() {
                         kept: Precision::F32,
                     },
                     parameters,
-                    inputs: vec![input(2, &[n, d_in])],
+                    inputs: [input(2, &[n, d_in])],
                 };
                 subject.check(&format!(
                     "norm + linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
@@ -88,7 +88,7 @@ fn linear_onto() {
                 let subject = Subject {
                     layer: LinearOnto(linear),
                     parameters: random_parameters(layout, 1),
-                    inputs: vec![input(2, &[n, d_in]), input(3, &[n, d_out])],
+                    inputs: [input(2, &[n, d_in]), input(3, &[n, d_out])],
                 };
                 subject.check(&format!(
                     "linear onto {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
@@ -146,7 +146,7 @@ fn norm_mlp_of([n, d, f]: [usize; 3], activation: Activation, onto_input: bool, 
     let subject = Subject {
         layer: NormMlp::new(norm, mlp, onto_input).expect("weights stored [I,O]"),
         parameters,
-        inputs: vec![input(2, &[n, d])],
+        inputs: [input(2, &[n, d])],
     };
     let name = activation.name();
     subject.check(&format!(

@@ -5,8 +5,8 @@ use glassformer_model::block::attention::{CausalHeads, Heads};
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::block::{Dropout, LayerNorm, Linear, Storage};
 use glassformer_model::embed::EmbedRows;
-use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run};
-use glassformer_tensor::{Buffers, Pool, Tensor};
+use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run, Tape};
+use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
 
 use crate::layer_check::{Subject, random_parameters};
 use crate::support::{normals, random_ids};
@@ -45,7 +45,7 @@ fn linear() {
                 let subject = Subject {
                     layer,
                     parameters,
-                    inputs: vec![input(2, &[n, d_in])],
+                    inputs: [input(2, &[n, d_in])],
                 };
                 subject.check(&format!(
                     "linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
@@ -71,7 +71,7 @@ fn layer_norm() {
         let subject = Subject {
             layer,
             parameters: random_parameters(layout, 1),
-            inputs: vec![input(2, &[n, d])],
+            inputs: [input(2, &[n, d])],
         };
         subject.check(&format!("layer norm {n}×{d}"));
     }
@@ -90,7 +90,7 @@ fn activation() {
             Subject {
                 layer,
                 parameters,
-                inputs: vec![x],
+                inputs: [x],
             }
             .check(&format!("{} {n}×{d}", layer.name()));
         }
@@ -116,7 +116,7 @@ fn causal_heads() {
                 let subject = Subject {
                     layer,
                     parameters,
-                    inputs: vec![qkv],
+                    inputs: [qkv],
                 };
                 subject.check(&format!(
                     "heads {batch}×{positions}, {heads}/{kv_heads}·{d_head}, {}",
@@ -133,11 +133,12 @@ fn embed_rows() {
     for (vocab, width, n) in [(5, 3, 11), (61, 7, 13), (1, 2, 3)] {
         let mut layout = Layout::default();
         let table = layout.add("W", &[vocab, width], Init::Zeros);
-        let layer = EmbedRows::new(table, width, random_ids(7, n, vocab).into());
+        let ids = Ids::new(&Buffers::new(), random_ids(7, n, vocab).into_iter());
+        let layer = EmbedRows::new(table, width, ids);
         let subject = Subject {
             layer,
             parameters: random_parameters(layout, 1),
-            inputs: Vec::new(),
+            inputs: [],
         };
         subject.check(&format!("{n} rows of {vocab}×{width}"));
     }
@@ -162,8 +163,8 @@ fn dropped(
         rows,
         mode,
     );
-    let all = EmbedRows::new(spec.id, width, (0..rows as u32).collect());
-    let x = pass.apply(all, &[]);
+    let all = EmbedRows::new(spec.id, width, Ids::new(&buffers, 0..rows as u32));
+    let x = pass.apply(all, []);
     let y = Dropout::forward(&mut pass, x);
     let mut gradients = Gradients::zeros(parameters.layout());
     let values = y.tensor().data().to_vec();
@@ -182,8 +183,15 @@ fn dropout() {
         let parameters = random_parameters(layout, 1);
         let x = parameters.arena();
         let c = normals(8, x.len());
-        let training = |key| Mode::Training { dropout: 0.4, key };
-        let (y, dx) = dropped(&parameters, &Pool::single(), training(3), Some(&c));
+        let training = |key, pool: &Pool| {
+            let mode = Mode::Training {
+                tape: &mut Tape::default(),
+                dropout: 0.4,
+                key,
+            };
+            dropped(&parameters, pool, mode, Some(&c))
+        };
+        let (y, dx) = training(3, &Pool::single());
         // y is linear in x, so dx is c times the factor y/x.
         for i in 0..x.len() {
             let factor = if y[i] == 0.0 { 0.0 } else { 1.0 / 0.6 };
@@ -192,19 +200,14 @@ fn dropout() {
                 "element {i}"
             );
         }
-        assert_eq!(
-            (&y, &dx),
-            (
-                &dropped(&parameters, &Pool::new(2), training(3), Some(&c)).0,
-                &dx
-            )
-        );
+        assert_eq!((&y, &dx), (&training(3, &Pool::new(2)).0, &dx));
         assert_ne!(
             y,
-            dropped(&parameters, &Pool::single(), training(4), Some(&c)).0,
+            training(4, &Pool::single()).0,
             "another key, another mask"
         );
         let off = Mode::Training {
+            tape: &mut Tape::default(),
             dropout: 0.0,
             key: 3,
         };
@@ -224,24 +227,26 @@ fn dropout() {
 fn each_call_of_dropout_has_its_own_mask() {
     let mut layout = Layout::default();
     let table = layout.add("x", &[5, 31], Init::Ones);
-    let (parameters, pool, buffers) = (Parameters::new(layout, 0), Pool::single(), Buffers::new());
+    let (parameters, pool, buffers) = (
+        Parameters::new(layout, 0, &Pool::single()),
+        Pool::single(),
+        Buffers::new(),
+    );
     let run = Run {
         keeps: true,
         ..Run::new(&parameters, &pool, &buffers)
     };
-    let mut pass = Pass::new(
-        run,
-        1,
-        5,
-        Mode::Training {
-            dropout: 0.5,
-            key: 1,
-        },
-    );
-    let x = pass.apply(EmbedRows::new(table, 31, (0..5).collect()), &[]);
+    let mut tape = Tape::default();
+    let mode = Mode::Training {
+        tape: &mut tape,
+        dropout: 0.5,
+        key: 1,
+    };
+    let mut pass = Pass::new(run, 1, 5, mode);
+    let x = pass.apply(EmbedRows::new(table, 31, Ids::new(&buffers, 0..5)), []);
     let masks = [x.clone(), x].map(|x| Dropout::forward(&mut pass, x).tensor().data().to_vec());
     assert_ne!(masks[0], masks[1]);
-    let _: <Dropout as Layer>::Saved = ();
+    let _: <Dropout as Layer<1>>::Saved = ();
 }
 
 /// The mask runs over the pattern `[B,H,T,S]`: equal heads of equal sequences drop different weights.
@@ -267,7 +272,7 @@ fn each_head_and_sequence_drops_its_own_weights() {
         ..Run::new(&parameters, &pool, &buffers)
     };
     let qkv = Tensor::from_slice(&buffers, &[rows, 3 * heads * d_head], &fused);
-    let (z, _) = layer.forward(run, &[&qkv]);
+    let (z, _) = layer.forward(run, [&qkv]);
     // All scores are equal, so each weight is 1/(t+1), and z is v times the mean of the mask's factors.
     let mut mask = vec![1.0; batch * heads * positions * positions];
     glassformer_kernels::dropout::apply(&mut mask, Mask::new(5, 0.5), 0);

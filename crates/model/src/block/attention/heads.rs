@@ -87,14 +87,13 @@ impl CausalHeads {
     }
 }
 
-impl Layer for CausalHeads {
+impl Layer<1> for CausalHeads {
     /// log Σ exp of the scores, [H,T] of each sequence.
     type Saved = Tensor;
 
     const NEEDS_OUTPUT: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
-        let qkv = inputs[0];
+    fn forward(&self, run: Run<'_>, [qkv]: [&Tensor; 1]) -> (Tensor, Tensor) {
         let shape = self.shape(qkv);
         let mut z = run.in_precision(qkv.precision(), &[qkv.rows(), self.heads.width()]);
         let mut log_sum = run.tensor(&[qkv.rows(), shape.heads]);
@@ -114,10 +113,10 @@ impl Layer for CausalHeads {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Tensor>,
+        call: Backward<'_, Tensor, 1>,
         _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let qkv = call.inputs[0];
+    ) -> [Tensor; 1] {
+        let [qkv] = call.inputs;
         let mut d_qkv = run.in_precision(qkv.precision(), qkv.shape());
         let saved = Saved {
             z: call.output.expect("asked for").as_rows(),
@@ -134,6 +133,6 @@ impl Layer for CausalHeads {
             run.precision,
             out,
         );
-        vec![d_qkv]
+        [d_qkv]
     }
 }

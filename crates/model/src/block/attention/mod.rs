@@ -30,7 +30,7 @@ impl Attention {
             d_head,
         } = self.heads;
         let at = |site| Site::block(layer, site);
-        let mut qkv = pass.apply(self.qkv, &[x]);
+        let mut qkv = pass.apply(self.qkv, [x]);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
@@ -42,7 +42,7 @@ impl Attention {
         );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
-        pass.apply(self.out, &[&z])
+        pass.apply(self.out, [&z])
     }
 
     /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
@@ -64,7 +64,7 @@ impl Attention {
                 linear: self.qkv,
                 kept,
             },
-            &[x],
+            [x],
         );
         self.mix(pass, &qkv, layer)
     }
@@ -85,7 +85,7 @@ impl Attention {
                     batch: pass.batch(),
                     dropout,
                 };
-                pass.apply(call, &[qkv])
+                pass.apply(call, [qkv])
             }
         }
     }
@@ -97,9 +97,11 @@ impl Attention {
         let shape = self.heads.shape(1, new, first + new);
         let mut z = run.tensor(&[new, self.heads.width()]);
         let cache = pass.cache().expect("a cached pass");
+        let most = self.heads.shape(1, new, first + cache.room());
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
         if new <= decode::MOST_QUERIES {
-            let mut scratch = run.tensor(&[decode::scratch_len(&shape)]);
+            // As for a full cache, so that each new token takes the same buffer.
+            let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
             decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);

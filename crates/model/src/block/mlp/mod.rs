@@ -24,10 +24,10 @@ impl Mlp {
     /// `x [B·T,D]` (after the norm) to what the MLP adds, `[B·T,D]`, step by step for whoever looks.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
-        let mut pre = pass.apply(self.up, &[x]);
+        let mut pre = pass.apply(self.up, [x]);
         pass.tap(at(BlockSite::MlpPre), &mut pre, &[self.up.d_out]);
-        let mut post = pass.apply(self.activation, &[&pre]);
+        let mut post = pass.apply(self.activation, [&pre]);
         pass.tap(at(BlockSite::MlpPost), &mut post, &[self.up.d_out]);
-        pass.apply(self.down, &[&post])
+        pass.apply(self.down, [&post])
     }
 }
