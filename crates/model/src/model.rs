@@ -5,6 +5,7 @@ use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
 use crate::block::Linear;
+use crate::block::mlp::Activation;
 use crate::unembed::Unembed;
 use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
 
@@ -40,8 +41,8 @@ pub trait Network: Send + Sync {
     /// Facts for people: (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Name of the MLP's activation function.
-    fn activation(&self) -> &'static str;
+    /// The MLP's activation function.
+    fn activation(&self) -> Activation;
 
     /// ε under the root of the norms.
     fn norm_eps(&self) -> f32;

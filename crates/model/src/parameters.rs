@@ -23,6 +23,15 @@ impl ParamId {
     pub fn offset(self) -> usize {
         self.offset
     }
+
+    /// This one and the `next`, which lies right behind it, as one.
+    pub(crate) fn join(self, next: Self) -> Self {
+        assert_eq!(self.offset + self.len, next.offset, "neighbours");
+        Self {
+            offset: self.offset,
+            len: self.len + next.len,
+        }
+    }
 }
 
 /// How a new parameter begins.

@@ -4,7 +4,7 @@ use std::mem;
 
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::random;
-use glassformer_tensor::{Tensor, ops};
+use glassformer_tensor::{Ids, Tensor, ops};
 
 use crate::hook::{Hook, View, ViewMut};
 use crate::tape::{Add, Call, Calls, Segment, Tape, Value};
@@ -48,6 +48,8 @@ pub struct Pass<'a> {
     hook: Option<&'a mut dyn Hook>,
     values: usize,
     masks: u64,
+    /// The position of each row, once somebody asked.
+    places: Option<Ids>,
 }
 
 impl<'a> Pass<'a> {
@@ -77,6 +79,7 @@ impl<'a> Pass<'a> {
             hook: None,
             values: 0,
             masks: 0,
+            places: None,
         }
     }
 
@@ -108,6 +111,17 @@ impl<'a> Pass<'a> {
             Mode::Cached(cache) => cache.len(),
             _ => 0,
         }
+    }
+
+    /// The position of each row.
+    pub fn places(&mut self) -> Ids {
+        if let Some(places) = &self.places {
+            return places.clone();
+        }
+        let (first, each) = (self.first_position(), self.positions);
+        let positions = (0..self.batch * each).map(|i| (first + i % each) as u32);
+        let places = Ids::new(self.run.buffers, positions);
+        self.places.insert(places).clone()
     }
 
     /// The cache, in a cached pass.

@@ -10,7 +10,7 @@ use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
-use crate::{Backward, Gradients, Layer, ParamId, Parameters, Run};
+use crate::{Backward, Gradients, Layer, ParamId, Parameters, Pass, Run, Value};
 
 /// How a checkpoint stores W.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,21 @@ impl Linear {
             None => f(self
                 .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
                 .view()),
+        }
+    }
+
+    /// Whether W is, or can be laid out as, one operand of a product.
+    pub(crate) fn has_operand(&self, run: Run<'_>) -> bool {
+        let _ = run;
+        true
+    }
+
+    /// What rows that go into `rows` rows of this layer are best rounded to.
+    pub(crate) fn reads(&self, run: Run<'_>, rows: usize) -> Precision {
+        if self.has_operand(run) && !self.runs_in_place(run, rows) {
+            run.precision
+        } else {
+            Precision::F32
         }
     }
 
@@ -228,6 +243,21 @@ impl Layer<1> for Linear {
 /// Saved: nothing but x. Derivatives: those of the linear layer; dr = dy.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearOnto(pub Linear);
+
+impl LinearOnto {
+    /// `linear` applied to x, onto the `residual` stream if it is given.
+    pub(crate) fn joining(
+        pass: &mut Pass<'_>,
+        linear: Linear,
+        x: &Value,
+        residual: Option<&Value>,
+    ) -> Value {
+        match residual {
+            Some(residual) => pass.apply(Self(linear), [x, residual]),
+            None => pass.apply(linear, [x]),
+        }
+    }
+}
 
 impl Layer<2> for LinearOnto {
     type Saved = ();

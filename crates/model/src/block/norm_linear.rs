@@ -1,20 +1,20 @@
 //! A norm and the linear layer behind it, as one: the normed vectors go straight into the product's operand.
 //!
-//! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and μ, 1/σ of each row.
+//! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and what the norm needs.
 //! Derivatives: those of the two layers, the gradient of norm(x) living only between them.
 
 use glassformer_kernels::product::Precision;
 use glassformer_kernels::product::finish;
 use glassformer_tensor::Tensor;
 
-use crate::block::{LayerNorm, Linear};
+use crate::block::{Linear, Norm};
 use crate::{Backward, Gradients, Layer, Run};
 
 /// The two layers.
 #[derive(Clone, Copy, Debug)]
 pub struct NormLinear {
     /// First.
-    pub norm: LayerNorm,
+    pub norm: Norm,
     /// Second.
     pub linear: Linear,
     /// What y is kept in.
@@ -22,7 +22,7 @@ pub struct NormLinear {
 }
 
 impl Layer<1> for NormLinear {
-    /// norm(x) [N,D]; means and 1/σ [2,N].
+    /// norm(x) [N,D]; what the norm saves.
     type Saved = (Tensor, Tensor);
 
     const ADDS: bool = true;

@@ -2,14 +2,14 @@
 
 use glassformer_kernels::softmax::softmax;
 
-use crate::block::{LayerNorm, Linear};
+use crate::block::{Linear, Norm};
 use crate::{Pass, Site, Value, WeightView};
 
 /// logits = norm(x)·W_U. Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
 #[derive(Clone, Copy, Debug)]
 pub struct Unembed {
     /// The final norm.
-    pub ln_final: LayerNorm,
+    pub ln_final: Norm,
     /// W_U: D → V, no bias.
     pub linear: Linear,
 }

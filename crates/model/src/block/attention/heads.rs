@@ -1,6 +1,6 @@
-//! All heads of causal self-attention as one layer, from the fused row q·k·v.
+//! All heads of self-attention as one layer, from the fused row q·k·v.
 //!
-//! z[t,h] = Σ_{s≤t} softmax_s(q[t,h]·k[s,h]/√E)·v[s,h]: qkv [B·T,(H+2K)·E], z [B·T,H·E]. Saved: log Σ exp of each
+//! z[t,h] = Σ_s softmax_s(q[t,h]·k[s,h]/√E)·v[s,h]: qkv [B·T,(H+2K)·E], z [B·T,H·E]. Saved: log Σ exp of each
 //! row of scores [B,H,T] — the scores themselves are made again — and the output. Derivative: in
 //! `glassformer_kernels::attention::backward`.
 
@@ -43,14 +43,20 @@ impl Heads {
         }
     }
 
-    pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape<'static> {
+    pub(crate) fn shape(
+        &self,
+        sees: Sees,
+        batch: usize,
+        queries: usize,
+        keys: usize,
+    ) -> Shape<'static> {
         Shape {
             sequences: Sequences::Equal {
                 batch,
                 queries,
                 keys,
             },
-            sees: Sees::Past,
+            sees,
             heads: self.heads,
             kv_heads: self.kv_heads,
             d_head: self.d_head,
@@ -71,23 +77,26 @@ impl Heads {
 
 /// One call over whole sequences.
 #[derive(Clone, Copy, Debug)]
-pub struct CausalHeads {
+pub struct SelfAttention {
     /// The heads' sizes.
     pub heads: Heads,
+    /// Which keys a query looks at.
+    pub sees: Sees,
     /// B.
     pub batch: usize,
     /// Dropout on the pattern.
     pub dropout: Option<Mask>,
 }
 
-impl CausalHeads {
+impl SelfAttention {
     fn shape(&self, qkv: &Tensor) -> Shape<'static> {
         let positions = qkv.rows() / self.batch;
-        self.heads.shape(self.batch, positions, positions)
+        self.heads
+            .shape(self.sees, self.batch, positions, positions)
     }
 }
 
-impl Layer<1> for CausalHeads {
+impl Layer<1> for SelfAttention {
     /// log Σ exp of the scores, [H,T] of each sequence.
     type Saved = Tensor;
 

@@ -14,15 +14,15 @@ use glassformer_kernels::rows;
 use glassformer_tensor::Tensor;
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
 
-use crate::block::mlp::Mlp;
-use crate::block::{LayerNorm, Linear, Storage};
+use crate::block::mlp::PlainMlp;
+use crate::block::{Linear, Norm, Storage};
 use crate::{Backward, Gradients, Layer, Run};
 
 /// The layers.
 #[derive(Clone, Copy, Debug)]
 pub struct NormMlp {
     /// First.
-    pub norm: LayerNorm,
+    pub norm: Norm,
     /// D → F.
     pub up: Linear,
     /// f.
@@ -44,8 +44,8 @@ pub struct Saved {
 
 impl NormMlp {
     /// The fused form of `mlp` behind `norm`, for weights that are stored [I,O].
-    pub fn new(norm: LayerNorm, mlp: Mlp, onto_input: bool) -> Option<Self> {
-        let Mlp {
+    pub fn new(norm: Norm, mlp: PlainMlp, onto_input: bool) -> Option<Self> {
+        let PlainMlp {
             up,
             activation,
             down,
