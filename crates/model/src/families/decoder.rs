@@ -1,7 +1,7 @@
 //! The decoder that Llama and its kin share: token embedding, RMSNorm before each part, rotary positions, grouped
 //! queries, gated MLP. What a family adds or leaves out stands in its [`Plan`].
 
-use glassformer_kernels::attention::Sees;
+use crate::block::attention::Sees;
 
 use crate::block::attention::{Attention, HeadNorm, Heads, Rope};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};

@@ -1,6 +1,6 @@
 //! The config fields that Llama and its kin share, from `config.json` or from a GGUF file's metadata.
 
-use glassformer_kernels::attention::Sees;
+use crate::block::attention::Sees;
 use glassformer_weights::WeightsError;
 use glassformer_weights::gguf::Metadata;
 use serde::{Deserialize, Serialize};
@@ -84,10 +84,10 @@ pub struct RopeScaling {
     /// By what low frequencies are divided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<f32>,
-    /// See [`Stretch::Llama3`].
+    /// See [`Stretch::ByWavelength`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low_freq_factor: Option<f32>,
-    /// See [`Stretch::Llama3`].
+    /// See [`Stretch::ByWavelength`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_freq_factor: Option<f32>,
     /// The context before stretching.
@@ -201,7 +201,7 @@ impl DecoderConfig {
         let stretch = match scaling.rope_type.as_str() {
             "" | "default" => Stretch::None,
             "linear" => Stretch::Linear(need("factor", scaling.factor)?),
-            "llama3" => Stretch::Llama3 {
+            "llama3" => Stretch::ByWavelength {
                 factor: need("factor", scaling.factor)?,
                 low: need("low_freq_factor", scaling.low_freq_factor)?,
                 high: need("high_freq_factor", scaling.high_freq_factor)?,
@@ -229,7 +229,9 @@ impl DecoderConfig {
         let stretched = match stretch {
             Stretch::None => String::new(),
             Stretch::Linear(factor) => format!(", stretched {factor} times"),
-            Stretch::Llama3 { factor, .. } => format!(", low frequencies stretched {factor} times"),
+            Stretch::ByWavelength { factor, .. } => {
+                format!(", low frequencies stretched {factor} times")
+            }
         };
         Plan {
             family: traits.family,

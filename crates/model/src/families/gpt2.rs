@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use glassformer_kernels::attention::Sees;
+use crate::block::attention::Sees;
 use glassformer_tensor::Pool;
 use glassformer_weights::TensorSource;
 use serde::{Deserialize, Serialize};
