@@ -50,6 +50,16 @@ pub enum WeightsError {
         /// Which tensor.
         name: String,
     },
+    /// A tensor is not where the index of a model in several files says.
+    #[error("{path} says that tensor {name} is in {shard}, but it is not; get both again", path = path.display(), shard = shard.display())]
+    NotInShard {
+        /// The index.
+        path: PathBuf,
+        /// Which tensor.
+        name: String,
+        /// Where it should be.
+        shard: PathBuf,
+    },
     /// A tensor has another shape.
     #[error("{path}: {name} has shape {found:?} but the config asks for {expected:?}", path = path.display())]
     Shape {

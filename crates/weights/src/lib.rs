@@ -10,13 +10,17 @@ mod detect;
 mod error;
 pub mod gguf;
 mod index;
+pub mod llama2c;
 mod mapped;
+mod open;
 pub mod safetensors;
 mod source;
 
 pub use data_type::DataType;
 pub use error::WeightsError;
 pub use gguf::GgufFile;
+pub use llama2c::Llama2cFile;
 pub use mapped::MappedFile;
-pub use safetensors::{FloatType, NamedTensor, TensorFile};
+pub use open::WeightsFile;
+pub use safetensors::{FloatType, NamedTensor, Sharded, TensorFile};
 pub use source::{TensorInfo, TensorSource};

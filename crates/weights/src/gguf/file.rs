@@ -40,7 +40,7 @@ impl GgufFile {
         &self.metadata
     }
 
-    fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
+    pub(crate) fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
         version(&bytes, origin)?;
         let (metadata, entries) =
             contents(&bytes, origin).map_err(|reason| WeightsError::Format {
