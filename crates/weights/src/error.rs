@@ -82,6 +82,14 @@ pub enum WeightsError {
         /// The type in the file.
         found: String,
     },
+    /// A tensor cannot be written as it was asked for.
+    #[error("cannot write tensor {name}: {reason}")]
+    NewTensor {
+        /// Which tensor.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A metadata key is not there.
     #[error("{path} has no metadata key {key}: it was made for another program, or by an incomplete conversion", path = path.display())]
     MissingKey {

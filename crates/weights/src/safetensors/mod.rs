@@ -7,4 +7,4 @@ mod write;
 
 pub use file::TensorFile;
 pub use sharded::Sharded;
-pub use write::{FloatType, NamedTensor, to_bytes};
+pub use write::{FloatType, NamedTensor, to_bytes, write};

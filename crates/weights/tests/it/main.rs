@@ -1,4 +1,6 @@
 //! Files of weights: golden ones, round trips, and damaged ones.
 
 mod gguf;
+mod llama2c;
 mod support;
+mod writing;
