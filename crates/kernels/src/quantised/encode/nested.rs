@@ -61,7 +61,7 @@ fn q4_k_block(x: &[f32; WEIGHTS], block: &mut [u8; 144]) {
     }
     block[..2].copy_from_slice(&d_half.to_le_bytes());
     block[2..4].copy_from_slice(&m_half.to_le_bytes());
-    put_scales_and_mins(&scales, &mins, &mut block[4..16]);
+    put_scales_and_mins(scales, mins, &mut block[4..16]);
     put_fields(&codes, &mut block[16..], 4, 32, 0);
 }
 
@@ -117,7 +117,7 @@ fn put_fields(codes: &[u8; WEIGHTS], bytes: &mut [u8], bits: usize, width: usize
 }
 
 /// The inverse of `blocks::scales_and_mins`.
-fn put_scales_and_mins(scales: &[u8; 8], mins: &[u8; 8], bytes: &mut [u8]) {
+fn put_scales_and_mins(scales: [u8; 8], mins: [u8; 8], bytes: &mut [u8]) {
     for i in 0..4 {
         bytes[i] = scales[i] | (scales[4 + i] >> 4) << 6;
         bytes[4 + i] = mins[i] | (mins[4 + i] >> 4) << 6;
@@ -143,7 +143,7 @@ mod tests {
         let whole = parts(Kind::Q4_K, &random[..144]);
         let mut made = [0; 140];
         let eight = |of: [i8; 16]| std::array::from_fn(|i| of[i] as u8);
-        put_scales_and_mins(&eight(whole.scales), &eight(whole.mins), &mut made[..12]);
+        put_scales_and_mins(eight(whole.scales), eight(whole.mins), &mut made[..12]);
         put_fields(&whole.codes, &mut made[12..], 4, 32, 0);
         assert_eq!(made, random[4..144]);
     }
