@@ -146,6 +146,14 @@ pub enum ModelError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The metadata of a GGUF file cannot be understood.
+    #[error("{origin} {reason}")]
+    Metadata {
+        /// Which file.
+        origin: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// The weights do not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),

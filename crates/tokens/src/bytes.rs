@@ -59,10 +59,6 @@ impl ByteTable {
         table
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// The bytes of `id`, empty for an id outside the vocabulary.
     pub(crate) fn get(&self, id: u32) -> &[u8] {
         let id = id as usize;

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, Token};
+
 use crate::error::{TokenizeError, guard};
 use crate::spec::Kind;
 use crate::tokenizer::Tokenizer;
 
 /// Longer texts go to the library in pieces of about this many bytes, for it needs some fifty bytes of memory per byte.
 const PIECE: usize = 1 << 16;
+
+/// A range of a text, and the added token that covers it, if one does.
+type Segment = (Range<usize>, Option<u32>);
 
 /// A text in ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +28,7 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    fn push(&mut self, id: u32, range: Range<usize>) {
+    pub(crate) fn push(&mut self, id: u32, range: Range<usize>) {
         self.ids.push(id);
         self.offsets.push(range);
     }
@@ -49,19 +54,16 @@ impl Tokenizer {
     /// As [`encode`](Self::encode).
     pub fn encode_with_specials(&self, text: &str) -> Result<Encoding, TokenizeError> {
         let mut encoding = Encoding::default();
-        let mut plain_from = 0;
-        let mut at = 0;
-        while at < text.len() {
-            let Some((id, length)) = self.special_at(&text.as_bytes()[at..]) else {
-                at += 1;
-                continue;
-            };
-            self.encode_plain(&text[plain_from..at], plain_from, &mut encoding)?;
-            encoding.push(id, at..at + length);
-            at += length;
-            plain_from = at;
+        if self.kind() == Kind::Other || !self.takes_text_as_is() {
+            self.encode_marked(text, &mut encoding)?;
+        } else {
+            for (range, id) in self.split_at_added(text)? {
+                match id {
+                    Some(id) => encoding.push(id, range),
+                    None => self.encode_plain(&text[range.clone()], range.start, &mut encoding)?,
+                }
+            }
         }
-        self.encode_plain(&text[plain_from..], plain_from, &mut encoding)?;
         finish(&mut encoding);
         Ok(encoding)
     }
@@ -74,14 +76,21 @@ impl Tokenizer {
         pieces(text, if independent { PIECE } else { text.len() })
     }
 
-    /// The longest special token with which `text` begins, and its length in bytes.
-    fn special_at(&self, text: &[u8]) -> Option<(u32, usize)> {
-        let here = self
-            .specials()
-            .iter()
-            .filter(|(content, _)| text.starts_with(content.as_bytes()));
-        here.map(|(content, id)| (*id, content.len()))
-            .max_by_key(|&(_, length)| length)
+    /// Cuts `text` around its added tokens, as the library does: ranges in order, those of added tokens with their id.
+    /// A token that strips the white space beside it covers that as well.
+    fn split_at_added(&self, text: &str) -> Result<Vec<Segment>, TokenizeError> {
+        let normalizer = self.library().get_normalizer();
+        guard(|| {
+            let cut = self.recognising().extract_and_normalize(normalizer, text);
+            let splits = cut.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            let segment =
+                |(_, (start, end), tokens): (&str, (usize, usize), &Option<Vec<Token>>)| {
+                    let id = tokens.as_ref().and_then(|tokens| tokens.first());
+                    (start..end, id.map(|token| token.id))
+                };
+            Ok(splits.into_iter().map(segment).collect())
+        })
+        .map_err(TokenizeError::Text)
     }
 
     /// Appends the ids of `text`, which lies at byte `from` of the whole.
@@ -140,7 +149,7 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Ids and ranges by the library; unknown is what gave the unknown token, or nothing at all.
+    /// Ids and ranges by the library, which leaves special tokens alone.
     fn encode_by_library(
         &self,
         text: &str,
@@ -148,19 +157,43 @@ impl Tokenizer {
         encoding: &mut Encoding,
     ) -> Result<(), TokenizeError> {
         let found = guard(|| self.library().encode(text, false)).map_err(TokenizeError::Text)?;
+        self.take(text, from, &found, encoding);
+        Ok(())
+    }
+
+    /// The library's own way from text to ids, but with special tokens recognised. Where a token's neighbours matter (the
+    /// first word of a text may be written otherwise than the first after a special token) only the whole will do.
+    fn encode_marked(&self, text: &str, encoding: &mut Encoding) -> Result<(), TokenizeError> {
+        let library = self.library();
+        let found = guard(|| {
+            let normalizer = library.get_normalizer();
+            let mut cut = self.recognising().extract_and_normalize(normalizer, text);
+            if let Some(pre_tokenizer) = library.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut cut)?;
+            }
+            library
+                .get_model()
+                .tokenize_in_pretokenized(&mut cut, None)?;
+            cut.into_encoding(None, 0, OffsetType::Byte)
+        });
+        self.take(text, 0, &found.map_err(TokenizeError::Text)?, encoding);
+        Ok(())
+    }
+
+    /// Appends what the library `found`; unknown is what gave the unknown token, or nothing at all.
+    fn take(&self, text: &str, from: usize, found: &tokenizers::Encoding, into: &mut Encoding) {
         let mut covered = 0;
         for (&id, &(start, end)) in found.get_ids().iter().zip(found.get_offsets()) {
             if start > covered {
-                dropped(text, covered..start, &mut encoding.unknown);
+                dropped(text, covered..start, &mut into.unknown);
             }
             if Some(id) == self.unknown_id() {
-                dropped(text, start..end, &mut encoding.unknown);
+                dropped(text, start..end, &mut into.unknown);
             }
             covered = covered.max(end);
-            encoding.push(id, from + start..from + end);
+            into.push(id, from + start..from + end);
         }
-        dropped(text, covered..text.len(), &mut encoding.unknown);
-        Ok(())
+        dropped(text, covered..text.len(), &mut into.unknown);
     }
 }
 

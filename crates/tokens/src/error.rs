@@ -18,6 +18,19 @@ pub enum TokenizeError {
         /// What is wrong there.
         why: String,
     },
+    /// The tokenizer in a GGUF file's metadata is of a kind that is not known, or damaged.
+    #[error(
+        "unusable tokenizer in the GGUF metadata, {part}: {why}; fetch the file again, or use the model's original folder with its `tokenizer.json`"
+    )]
+    Gguf {
+        /// Which part of the metadata.
+        part: &'static str,
+        /// What is wrong there.
+        why: String,
+    },
+    /// The file beside `tokenizer.json` is damaged.
+    #[error("unusable tokenizer_config.json: {0}; fetch the file again")]
+    Config(String),
     /// Nothing to learn a vocabulary from.
     #[error(
         "no text to make a vocabulary from: every document is empty; pass a corpus that holds text"

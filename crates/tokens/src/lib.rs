@@ -11,19 +11,30 @@
 //!
 //! No files, no network, no threads of its own: bytes and strings in, ids and strings out.
 
+mod added;
 mod bytes;
+mod config;
 mod decode;
 mod encode;
 mod error;
+mod gguf;
+mod library;
 mod merges;
+mod prompt;
+mod roles;
 mod spec;
+mod surround;
+mod table;
 mod tokenizer;
 mod train;
 
+pub use config::TokenizerConfig;
 pub use decode::DecodeStream;
 pub use encode::Encoding;
 pub use error::TokenizeError;
+pub use gguf::GgufVocabulary;
 pub use merges::MergeStep;
+pub use prompt::PairEncoding;
 pub use spec::Kind;
 pub use tokenizer::Tokenizer;
 pub use train::END_OF_TEXT;

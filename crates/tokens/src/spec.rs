@@ -3,12 +3,13 @@
 //! Two reasons to look for ourselves: the library keeps merges to itself, and it panics on merges that
 //! its vocabulary does not hold. What passes here is safe to hand on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::added::Added;
 use crate::error::TokenizeError;
 use crate::merges::Merge;
 
@@ -48,38 +49,38 @@ pub(crate) struct Spec {
     pub(crate) adds_space: bool,
     /// The token for what the vocabulary does not know.
     pub(crate) unknown: Option<u32>,
-    /// `(content, id)` of the added tokens, as listed.
-    pub(crate) added: Vec<(String, u32)>,
+    /// The normalizer leaves texts as they are.
+    pub(crate) takes_text_as_is: bool,
+    /// One more than the highest id, added tokens included.
+    pub(crate) size: usize,
 }
 
 impl Spec {
-    /// Reads and checks `json`.
-    pub(crate) fn read(json: &[u8]) -> Result<Self, TokenizeError> {
-        let value: Value = serde_json::from_slice(json)
-            .map_err(|error| TokenizeError::Json(crate::error::one_line(&error.to_string())))?;
-        let file = value
-            .as_object()
-            .ok_or_else(|| TokenizeError::Json("it holds no object".into()))?;
+    /// Reads and checks `file`, whose `added` tokens have been read before.
+    pub(crate) fn read(file: &Map<String, Value>, added: &[Added]) -> Result<Self, TokenizeError> {
         let model = file
             .get("model")
             .and_then(Value::as_object)
             .ok_or_else(|| TokenizeError::Json("it has no \"model\"".into()))?;
         let vocab = vocabulary(model)?;
         let merges = merges(model, &vocab)?;
-        let added = added_tokens(file)?;
         let kind = kind(file, model, &vocab);
+        let listed = model.get("vocab").and_then(Value::as_array).map(Vec::len);
+        let own = vocab.values().map(|&id| id as usize + 1).max();
+        let extra = added.iter().map(|token| token.id as usize + 1).max();
         Ok(Self {
             kind,
             merges,
             cuts_at_words: kind == Kind::ByteLevelBpe && cuts_at_words(file),
             adds_space: file.get("pre_tokenizer").is_some_and(adds_space),
             unknown: unknown(model, &vocab),
-            added,
+            takes_text_as_is: file.get("normalizer").is_none_or(Value::is_null),
+            size: listed.max(own).max(extra).unwrap_or_default(),
         })
     }
 }
 
-fn malformed(part: &'static str, why: impl Into<String>) -> TokenizeError {
+pub(crate) fn malformed(part: &'static str, why: impl Into<String>) -> TokenizeError {
     TokenizeError::Malformed {
         part,
         why: why.into(),
@@ -93,24 +94,55 @@ fn vocabulary(model: &Map<String, Value>) -> Result<HashMap<&str, u32>, Tokenize
         Some(Value::Array(_)) => return Ok(HashMap::new()),
         _ => return Err(malformed("model.vocab", "it is missing")),
     };
-    let mut seen = HashSet::with_capacity(entries.len());
+    let mut seen = Vec::new();
     let mut vocab = HashMap::with_capacity(entries.len());
     for (entry, id) in entries {
-        let id = id.as_u64().filter(|&id| id < MOST_IDS).ok_or_else(|| {
+        let known = id_of(id).ok_or_else(|| {
             malformed(
                 "model.vocab",
                 format!("entry {entry:?} has the id {id}, which is no id"),
             )
         })?;
-        if !seen.insert(id) {
+        let at = known as usize;
+        if seen.len() <= at {
+            seen.resize(at + 1, false);
+        }
+        if std::mem::replace(&mut seen[at], true) {
             return Err(malformed(
                 "model.vocab",
                 format!("id {id} is given to two entries, one of them {entry:?}"),
             ));
         }
-        vocab.insert(entry.as_str(), id as u32);
+        vocab.insert(entry.as_str(), known);
     }
     Ok(vocab)
+}
+
+/// `value` as an id, if it is one.
+pub(crate) fn id_of(value: &Value) -> Option<u32> {
+    let id = value.as_u64().filter(|&id| id < MOST_IDS)?;
+    Some(id as u32)
+}
+
+/// The two halves of a line of the merge list, which is `"a b"` or `["a", "b"]`.
+pub(crate) fn halves(merge: &Value) -> Option<(&str, &str)> {
+    match merge {
+        Value::String(pair) => pair
+            .split_once(' ')
+            .filter(|(_, right)| !right.contains(' ')),
+        Value::Array(pair) => match pair.as_slice() {
+            [Value::String(left), Value::String(right)] => Some((left, right)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Old files begin their merge list with a line that is none: `#version: 0.2`.
+pub(crate) fn is_version(merge: &Value) -> bool {
+    merge
+        .as_str()
+        .is_some_and(|line| line.starts_with("#version"))
 }
 
 fn merges(
@@ -129,20 +161,11 @@ fn merges(
         .unwrap_or_default();
     let mut merges = Vec::with_capacity(list.len());
     for (line, merge) in list.iter().enumerate() {
-        let (left, right) = match merge {
-            Value::String(version) if version.starts_with("#version") => continue,
-            Value::String(pair) => pair
-                .split_once(' ')
-                .filter(|(_, right)| !right.contains(' ')),
-            Value::Array(pair) => match pair.as_slice() {
-                [Value::String(left), Value::String(right)] => {
-                    Some((left.as_str(), right.as_str()))
-                }
-                _ => None,
-            },
-            _ => None,
+        if is_version(merge) {
+            continue;
         }
-        .ok_or_else(|| malformed("model.merges", format!("number {line} is no pair")))?;
+        let (left, right) = halves(merge)
+            .ok_or_else(|| malformed("model.merges", format!("number {line} is no pair")))?;
         let tail = right.strip_prefix(prefix).ok_or_else(|| {
             malformed(
                 "model.merges",
@@ -166,31 +189,6 @@ fn merges(
         });
     }
     Ok(merges)
-}
-
-fn added_tokens(file: &Map<String, Value>) -> Result<Vec<(String, u32)>, TokenizeError> {
-    let list = match file.get("added_tokens") {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(list) => list
-            .as_array()
-            .ok_or_else(|| malformed("added_tokens", "it is no list"))?,
-    };
-    list.iter()
-        .map(|token| {
-            let content = token.get("content").and_then(Value::as_str);
-            let id = token
-                .get("id")
-                .and_then(Value::as_u64)
-                .filter(|&id| id < MOST_IDS);
-            match (content, id) {
-                (Some(content), Some(id)) => Ok((content.to_owned(), id as u32)),
-                _ => Err(malformed(
-                    "added_tokens",
-                    format!("{token} has no content or no id"),
-                )),
-            }
-        })
-        .collect()
 }
 
 fn unknown(model: &Map<String, Value>, vocab: &HashMap<&str, u32>) -> Option<u32> {

@@ -1,42 +1,51 @@
 //! The tokenizer: what is known about each id, made once when it is read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::bytes::{ByteTable, bytes_of};
-use crate::error::{TokenizeError, guard};
-use crate::merges::{MergeStep, Merges};
+use serde_json::{Map, Value};
+use tokenizers::AddedVocabulary;
+
+use crate::added::{self, Added};
+use crate::bytes::ByteTable;
+use crate::error::{TokenizeError, guard, one_line};
+use crate::library;
+use crate::merges::{Merge, MergeStep, Merges};
+use crate::roles::Roles;
 use crate::spec::{Kind, Spec};
-
-/// Names under which families list the token that ends a text, the likeliest first.
-const END_NAMES: [&str; 5] = [
-    crate::train::END_OF_TEXT,
-    "<|end_of_text|>",
-    "</s>",
-    "<eos>",
-    "<|end|>",
-];
+use crate::surround::Surround;
+use crate::table;
 
 /// Turns text into ids and back. Cheap to clone, and shared between threads.
 #[derive(Clone, Debug)]
-pub struct Tokenizer(Arc<Inner>);
+pub struct Tokenizer {
+    inner: Arc<Inner>,
+    pub(crate) roles: Arc<Roles>,
+    pub(crate) surround: Arc<Surround>,
+}
 
 #[derive(Debug)]
 struct Inner {
     library: tokenizers::Tokenizer,
+    /// The added tokens, special ones recognised: the library's own copy leaves those alone.
+    recognising: AddedVocabulary,
     kind: Kind,
     cuts_at_words: bool,
     adds_space: bool,
+    takes_text_as_is: bool,
     unknown: Option<u32>,
-    end_of_text: Option<u32>,
+    size: usize,
+    added: Vec<Added>,
     /// Content and id of each special token, by id.
     specials: Vec<(String, u32)>,
     /// For [`Kind::Characters`] alone.
     characters: HashMap<char, u32>,
-    bytes: ByteTable,
+    /// Made when first asked for where each entry must be decoded.
+    bytes: OnceLock<ByteTable>,
     /// For [`Kind::ByteLevelBpe`] alone.
-    merges: Merges,
-    fingerprint: String,
+    merge_list: Vec<Merge>,
+    merges: OnceLock<Merges>,
+    fingerprint: OnceLock<String>,
 }
 
 impl Tokenizer {
@@ -46,95 +55,102 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError::Json`] or [`TokenizeError::Malformed`]. Never panics, whatever the bytes.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizeError> {
-        let spec = Spec::read(json)?;
-        let refused = |why| TokenizeError::Malformed {
+        let file: Value = serde_json::from_slice(json)
+            .map_err(|error| TokenizeError::Json(one_line(&error.to_string())))?;
+        match file {
+            Value::Object(file) => Self::from_parts(file),
+            _ => Err(TokenizeError::Json("it holds no object".into())),
+        }
+    }
+
+    /// As [`from_json`](Self::from_json), of a file that has been parsed or put together already.
+    pub(crate) fn from_parts(mut file: Map<String, Value>) -> Result<Self, TokenizeError> {
+        let added = added::read(&file)?;
+        added::place(&mut file, &added)?;
+        let spec = Spec::read(&file, &added)?;
+        let mut bytes = OnceLock::new();
+        if spec.kind != Kind::Other {
+            bytes = table::of_plain_entries(&file, spec.kind, &added, spec.size).into();
+        }
+        let mut characters = HashMap::new();
+        if spec.kind == Kind::Characters {
+            characters = table::characters(&file, &added);
+        }
+        let library = guard(|| library::build(file)).map_err(|why| TokenizeError::Malformed {
             part: "refused by the library",
             why,
-        };
-        let mut library = guard(|| tokenizers::Tokenizer::from_bytes(json)).map_err(refused)?;
-        library.with_padding(None);
-        guard(|| library.with_truncation(None).map(|_| ())).map_err(refused)?;
-        // The library shall not look for special tokens: `encode_with_specials` alone does.
-        library.set_encode_special_tokens(true);
-        check_added(&spec, &library)?;
-        let canonical = guard(|| library.to_string(false)).map_err(refused)?;
-
-        let entries = entries(&library);
-        let mut merges = Merges::default();
-        let mut characters = HashMap::new();
-        match spec.kind {
-            Kind::ByteLevelBpe => {
-                merges = Merges::new(spec.merges, |entry| library.token_to_id(entry));
-            }
-            Kind::Characters => characters = single_characters(&entries),
-            Kind::Other => {}
-        }
-        Ok(Self(Arc::new(Inner {
-            kind: spec.kind,
-            cuts_at_words: spec.cuts_at_words,
-            adds_space: spec.adds_space,
-            unknown: spec.unknown,
-            end_of_text: END_NAMES.iter().find_map(|name| library.token_to_id(name)),
-            specials: specials(&library),
-            characters,
-            bytes: byte_table(&entries, spec.kind, &library),
-            merges,
-            fingerprint: format!("{:016x}", fnv1a(canonical.as_bytes())),
-            library,
-        })))
+        })?;
+        let mut recognising = library.get_added_vocabulary().clone();
+        recognising.set_encode_special_tokens(false);
+        let surround = Surround::of(&library, spec.size)?;
+        Ok(Self {
+            roles: Arc::new(Roles::by_name(&added, surround.first())),
+            surround: Arc::new(surround),
+            inner: Arc::new(Inner {
+                recognising,
+                kind: spec.kind,
+                cuts_at_words: spec.cuts_at_words,
+                adds_space: spec.adds_space,
+                takes_text_as_is: spec.takes_text_as_is,
+                unknown: spec.unknown,
+                size: spec.size,
+                specials: specials(&added),
+                added,
+                characters,
+                bytes,
+                merge_list: spec.merges,
+                merges: OnceLock::new(),
+                fingerprint: OnceLock::new(),
+                library,
+            }),
+        })
     }
 
     /// The tokenizer as the text of a `tokenizer.json`, always the same for the same tokenizer.
     pub fn to_json(&self) -> String {
-        self.0
-            .library
+        self.library()
             .to_string(false)
-            .expect("from_json wrote it once already")
+            .expect("its parts were written once already when it was read")
     }
 
     /// Sixteen hexadecimal digits by which data prepared with a tokenizer recognises it again
     /// (FNV-1a of [`to_json`](Self::to_json)).
     pub fn fingerprint(&self) -> &str {
-        &self.0.fingerprint
+        let hash = || format!("{:016x}", fnv1a(self.to_json().as_bytes()));
+        self.inner.fingerprint.get_or_init(hash)
     }
 
     /// How it cuts text.
     pub fn kind(&self) -> Kind {
-        self.0.kind
+        self.inner.kind
     }
 
     /// Number of ids: one more than the highest, special tokens included.
     pub fn vocab_size(&self) -> usize {
-        self.0.bytes.len()
-    }
-
-    /// The token set between texts, where there is one: a character vocabulary has none.
-    pub fn end_of_text(&self) -> Option<u32> {
-        self.0.end_of_text
+        self.inner.size
     }
 
     /// The id of a vocabulary entry or added token, written as in `tokenizer.json` (`Ġthe`).
     pub fn id_of(&self, entry: &str) -> Option<u32> {
-        self.0.library.token_to_id(entry)
+        self.library().token_to_id(entry)
     }
 
     /// Is `id` a special token, one that stands for no text?
     pub fn is_special(&self, id: u32) -> bool {
-        self.0
-            .specials
+        self.specials()
             .binary_search_by_key(&id, |(_, id)| *id)
             .is_ok()
     }
 
     /// Special tokens and their ids, by id.
     pub fn specials(&self) -> &[(String, u32)] {
-        &self.0.specials
+        &self.inner.specials
     }
 
     /// The bytes `id` stands for, possibly part of a character; for a special token its name.
     /// Empty for an id outside the vocabulary.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
-        self.0.bytes.get(id)
+        self.bytes().get(id)
     }
 
     /// The text `id` stands for; `None` if that is not a whole number of characters, or no token.
@@ -148,129 +164,59 @@ impl Tokenizer {
     /// Empty for single bytes, for special tokens, and for any other [`kind`](Self::kind).
     pub fn merges_of(&self, id: u32) -> Vec<MergeStep> {
         match self.kind() {
-            Kind::ByteLevelBpe if !self.is_special(id) => self.0.merges.steps_of(id, &self.0.bytes),
+            Kind::ByteLevelBpe if !self.is_special(id) => self.merges().steps_of(id, self.bytes()),
             _ => Vec::new(),
         }
     }
 
+    fn bytes(&self) -> &ByteTable {
+        let inner = &self.inner;
+        let decode = || table::of_decoded_entries(&inner.library, &inner.added, inner.size);
+        inner.bytes.get_or_init(decode)
+    }
+
+    pub(crate) fn merges(&self) -> &Merges {
+        let sort = || Merges::new(self.inner.merge_list.clone(), |entry| self.id_of(entry));
+        self.inner.merges.get_or_init(sort)
+    }
+
     pub(crate) fn library(&self) -> &tokenizers::Tokenizer {
-        &self.0.library
+        &self.inner.library
+    }
+
+    pub(crate) fn recognising(&self) -> &AddedVocabulary {
+        &self.inner.recognising
     }
 
     pub(crate) fn character_id(&self, character: char) -> Option<u32> {
-        self.0.characters.get(&character).copied()
+        self.inner.characters.get(&character).copied()
     }
 
     pub(crate) fn unknown_id(&self) -> Option<u32> {
-        self.0.unknown
+        self.inner.unknown
     }
 
     pub(crate) fn cuts_at_words(&self) -> bool {
-        self.0.cuts_at_words
+        self.inner.cuts_at_words
     }
 
     pub(crate) fn adds_space(&self) -> bool {
-        self.0.adds_space
+        self.inner.adds_space
     }
 
-    #[cfg(test)]
-    pub(crate) fn merges(&self) -> &crate::merges::Merges {
-        &self.0.merges
+    pub(crate) fn takes_text_as_is(&self) -> bool {
+        self.inner.takes_text_as_is
     }
 }
 
-/// An entry of the vocabulary, and whether it was added to the model's own.
-struct Entry {
-    content: String,
-    added: bool,
-}
-
-/// The vocabulary by id, with `None` where it has a hole.
-fn entries(library: &tokenizers::Tokenizer) -> Vec<Option<Entry>> {
-    let mut entries: Vec<Option<Entry>> = Vec::new();
-    let mut set = |id: u32, content: String, added: bool| {
-        let id = id as usize;
-        if entries.len() <= id {
-            entries.resize_with(id + 1, || None);
-        }
-        entries[id] = Some(Entry { content, added });
-    };
-    for (content, id) in library.get_vocab(false) {
-        set(id, content, false);
-    }
-    for (id, token) in library.get_added_tokens_decoder() {
-        set(id, token.content, true);
-    }
-    entries
-}
-
-fn byte_table(entries: &[Option<Entry>], kind: Kind, library: &tokenizers::Tokenizer) -> ByteTable {
-    let bytes = |(id, entry): (usize, &Option<Entry>)| {
-        let Some(Entry { content, added }) = entry else {
-            return Vec::new();
-        };
-        match kind {
-            _ if *added => content.clone().into_bytes(),
-            Kind::ByteLevelBpe => bytes_of(content).unwrap_or_else(|| content.clone().into_bytes()),
-            Kind::Characters => content.clone().into_bytes(),
-            Kind::Other => bytes_in_other(content, id as u32, library),
-        }
-    };
-    ByteTable::new(&entries.iter().enumerate().map(bytes).collect::<Vec<_>>())
-}
-
-/// SentencePiece writes a space as `▁` and a lone byte as `<0x41>`, WordPiece a continued word as
-/// `##ing`. Unless the decoder reads a token otherwise, its bytes are those of the entry itself.
-fn bytes_in_other(content: &str, id: u32, library: &tokenizers::Tokenizer) -> Vec<u8> {
-    let lone = content
-        .strip_prefix("<0x")
-        .and_then(|rest| rest.strip_suffix('>'));
-    if let Some(byte) = lone.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-        return vec![byte];
-    }
-    if let Some(word) = content.strip_prefix('▁') {
-        return format!(" {}", word.replace('▁', " ")).into_bytes();
-    }
-    guard(|| library.decode(&[id], false))
-        .unwrap_or_else(|_| content.to_owned())
-        .into_bytes()
-}
-
-fn single_characters(entries: &[Option<Entry>]) -> HashMap<char, u32> {
-    let own = entries
-        .iter()
-        .enumerate()
-        .filter_map(|(id, entry)| Some((id, entry.as_ref()?)));
-    own.filter(|(_, entry)| !entry.added)
-        .filter_map(|(id, entry)| Some((entry.content.chars().next()?, id as u32)))
-        .collect()
-}
-
-fn specials(library: &tokenizers::Tokenizer) -> Vec<(String, u32)> {
-    let added = library.get_added_tokens_decoder().into_iter();
-    let mut specials: Vec<_> = added
-        .filter(|(_, token)| token.special)
-        .map(|(id, token)| (token.content, id))
+fn specials(added: &[Added]) -> Vec<(String, u32)> {
+    let special = added.iter().filter(|token| token.special);
+    let mut specials: Vec<_> = special
+        .map(|token| (token.content.clone(), token.id))
         .collect();
     specials.sort_by_key(|(_, id)| *id);
+    specials.dedup_by_key(|(_, id)| *id);
     specials
-}
-
-/// The library numbers added tokens itself. Where that differs from the file, ids would silently
-/// mean something else than the model learned.
-fn check_added(spec: &Spec, library: &tokenizers::Tokenizer) -> Result<(), TokenizeError> {
-    for (content, id) in &spec.added {
-        let given = library.token_to_id(content);
-        if given.is_some_and(|given| given != *id) {
-            let why =
-                format!("{content:?} is listed as id {id}, but {given:?} is the next free one");
-            return Err(TokenizeError::Malformed {
-                part: "added_tokens",
-                why,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Fowler–Noll–Vo hash 1a, 64 bits: <http://www.isthe.com/chongo/tech/comp/fnv/>.

@@ -112,7 +112,7 @@ impl Generate {
         let sampling = Sampling::from(&self.sampling);
         sampling.check()?;
         let prompt = self.prompt()?;
-        let mut loaded = self.model.load()?;
+        let mut loaded = self.model.open()?;
         let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
         let n_ctx = loaded.model.dimensions().n_ctx;
         if ids.len() > n_ctx {
@@ -197,7 +197,7 @@ impl Generate {
         };
         for _ in 0..self.max_tokens {
             let step = generation.step();
-            if loaded.tokenizer.end_of_text() == Some(step.id) {
+            if loaded.tokenizer.stops().contains(&step.id) {
                 break;
             }
             produced.ids.push(step.id);
@@ -214,7 +214,7 @@ impl Generate {
 
 /// Ids of a prompt. An empty prompt begins a new document, where the model has a token for that.
 fn prompt_ids(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode(prompt)?;
+    let encoding = tokenizer.encode_prompt(prompt)?;
     if !encoding.unknown.is_empty() {
         let some: String = encoding.unknown.iter().take(10).collect();
         note(&format!(

@@ -23,7 +23,7 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(&self) -> Result<()> {
-        let loaded = self.model.load()?;
+        let loaded = self.model.open()?;
         let network = &loaded.model.network;
         let Dimensions {
             n_layers,
@@ -35,7 +35,7 @@ impl Info {
             n_ctx,
             vocab,
         } = network.dimensions();
-        let parameters = loaded.model.parameters.arena().len();
+        let parameters = loaded.model.parameters.layout().len();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut facts = vec![
             ("model", json!(loaded.name)),

@@ -6,10 +6,13 @@
 use glassformer_kernels::matrix::MatRef;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{Left, Precision, Right, Rows};
+use glassformer_tensor::ops::elementwise;
 use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
+use glassformer_tensor::ops::quantised::Codes;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
+use crate::packed::{Part, Weight};
 use crate::{Backward, Gradients, Layer, ParamId, Parameters, Pass, Run, Value};
 
 /// How a checkpoint stores W.
@@ -80,22 +83,46 @@ impl Linear {
     }
 
     /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
+    ///
+    /// # Panics
+    /// Unless the layer [has one operand](Self::has_operand).
     pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
-        let packed = run
-            .packed
-            .filter(|packed| packed.precision() == run.precision);
-        match packed.and_then(|packed| packed.get(self.weight)) {
-            Some(operand) => f(operand),
+        match self.packed(run) {
+            Some(
+                [
+                    Part {
+                        weight: Weight::Product(packed),
+                        ..
+                    },
+                ],
+            ) => f(packed.view()),
+            Some(_) => panic!("the weights of this layer are several operands"),
             None => f(self
                 .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
                 .view()),
         }
     }
 
+    /// W as it was packed beforehand, in the precision of this run where it is in floats.
+    fn packed<'a>(&self, run: Run<'a>) -> Option<&'a [Part]> {
+        let packed = run.packed?;
+        let parts = packed.parts(self.weight)?;
+        let is_stored = run.parameters.stored_parts(self.weight) > 0;
+        (is_stored || packed.precision() == run.precision).then_some(parts)
+    }
+
     /// Whether W is, or can be laid out as, one operand of a product.
     pub(crate) fn has_operand(&self, run: Run<'_>) -> bool {
-        let _ = run;
-        true
+        match self.packed(run) {
+            Some(parts) => matches!(
+                parts,
+                [Part {
+                    weight: Weight::Product(_),
+                    ..
+                }]
+            ),
+            None => true,
+        }
     }
 
     /// What rows that go into `rows` rows of this layer are best rounded to.
@@ -109,11 +136,7 @@ impl Linear {
 
     /// Whether `rows` rows are too few to lay W out for them.
     pub(crate) fn runs_in_place(&self, run: Run<'_>, rows: usize) -> bool {
-        rows <= FEW
-            && !run.keeps
-            && run
-                .packed
-                .is_none_or(|packed| packed.get(self.weight).is_none())
+        rows <= FEW && !run.keeps && self.packed(run).is_none()
     }
 
     /// b.
@@ -132,19 +155,20 @@ impl Linear {
             }
             return y;
         }
-        let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
         let onto = onto.map_or(Onto::Nothing, |onto| Onto::Rows(onto.data()));
-        self.with_operand(run, |w| {
-            finish::store(
-                run.pool,
-                y.data_mut(),
-                x.view().into(),
-                w,
-                self.bias(run),
-                onto,
-            );
-        });
+        self.apply_rows(run, x.as_rows(), y.data_mut(), onto);
         y
+    }
+
+    /// As [`Linear::apply`], of rows in any precision into `y [N,O]`.
+    pub(crate) fn apply_rows(&self, run: Run<'_>, x: Rows<'_>, y: &mut [f32], onto: Onto<'_>) {
+        if let Some(parts) = self.packed(run).filter(|_| !self.has_operand(run)) {
+            return in_parts(run, parts, x, y, self.bias(run), onto);
+        }
+        let x = Rounded::new(run.pool, run.buffers, run.precision, x);
+        self.with_operand(run, |w| {
+            finish::store(run.pool, y, x.view().into(), w, self.bias(run), onto);
+        });
     }
 
     /// Adds the gradients of W and b, given x and dy as rows.
@@ -280,5 +304,43 @@ impl Layer<2> for LinearOnto {
         let dx = self.0.input_gradient(run, rounded.view(), x.precision());
         drop(rounded);
         [dx, dy]
+    }
+}
+
+/// y [N,O] from weights in parts.
+fn in_parts(
+    run: Run<'_>,
+    parts: &[Part],
+    x: Rows<'_>,
+    y: &mut [f32],
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+) {
+    let width = y.len() / x.row_count().max(1);
+    let codes = Codes::new(run.pool, run.buffers, x);
+    for part in parts {
+        let columns = part.columns.clone();
+        match &part.weight {
+            Weight::Quantised(packed) => codes.times(run.pool, y, width, columns.start, packed),
+            Weight::Product(packed) => {
+                let x = Rounded::new(run.pool, run.buffers, run.precision, x);
+                let mut some = run.tensor(&[x.view().row_count(), columns.len()]);
+                let (a, onto) = (x.view().into(), Onto::Nothing);
+                finish::store(run.pool, some.data_mut(), a, packed.view(), None, onto);
+                let rows = y
+                    .chunks_exact_mut(width)
+                    .zip(some.data().chunks_exact(columns.len()));
+                rows.for_each(|(y, some)| y[columns.clone()].copy_from_slice(some));
+            }
+        }
+    }
+    if let Some(bias) = bias {
+        y.chunks_exact_mut(width)
+            .for_each(|y| glassformer_kernels::rows::add(y, bias));
+    }
+    match onto {
+        Onto::Nothing => {}
+        Onto::Rows(rows) => elementwise::add(run.pool, y, rows),
+        Onto::Itself => unreachable!("gradients are not made from quantised weights"),
     }
 }

@@ -3,8 +3,7 @@
 //! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and what the norm needs.
 //! Derivatives: those of the two layers, the gradient of norm(x) living only between them.
 
-use glassformer_kernels::product::Precision;
-use glassformer_kernels::product::finish;
+use glassformer_kernels::product::{Precision, finish, pack};
 use glassformer_tensor::Tensor;
 
 use crate::block::{Linear, Norm};
@@ -28,15 +27,16 @@ impl Layer<1> for NormLinear {
     const ADDS: bool = true;
 
     fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Self::Saved) {
-        let in_place = self.linear.runs_in_place(run, x.rows());
-        let precision = if in_place {
-            Precision::F32
-        } else {
-            run.precision
-        };
-        let (normed, stats) = self.norm.apply(run, x, precision);
+        let reads = self.linear.reads(run, x.rows());
+        let (normed, stats) = self.norm.apply(run, x, reads);
         let y = match self.kept {
             Precision::F32 => self.linear.apply(run, &normed, None),
+            Precision::Bf16 if !self.linear.has_operand(run) => {
+                let y = self.linear.apply(run, &normed, None);
+                let mut rounded = run.in_precision(Precision::Bf16, y.shape());
+                pack::rows(run.pool, rounded.words_mut(), Precision::Bf16, y.as_rows());
+                rounded
+            }
             Precision::Bf16 => {
                 let mut y = run.in_precision(Precision::Bf16, &[x.rows(), self.linear.d_out]);
                 self.linear.with_operand(run, |w| {

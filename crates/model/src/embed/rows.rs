@@ -28,12 +28,8 @@ impl Layer<0> for EmbedRows {
 
     fn forward(&self, run: Run<'_>, []: [&Tensor; 0]) -> (Tensor, ()) {
         let mut y = run.tensor(&[self.ids.len(), self.width]);
-        rows::gather(
-            run.pool,
-            y.data_mut(),
-            run.parameters.get(self.table),
-            &self.ids,
-        );
+        run.parameters
+            .gather(run.pool, y.data_mut(), self.table, &self.ids);
         (y, ())
     }
 

@@ -1,7 +1,7 @@
 //! The decoder that Llama and its kin share: token embedding, RMSNorm before each part, rotary positions, grouped
 //! queries, gated MLP. What a family adds or leaves out stands in its [`Plan`].
 
-use glassformer_kernels::attention::Sees;
+use crate::block::attention::Sees;
 
 use crate::block::attention::{Attention, HeadNorm, Heads, Rope};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
@@ -9,9 +9,7 @@ use crate::block::{Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage};
 use crate::embed::TokenEmbed;
 use crate::families::names;
 use crate::unembed::Unembed;
-use crate::{
-    BlockWeight, Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView,
-};
+use crate::{BlockWeight, Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView};
 
 /// What a family's config comes to.
 #[derive(Clone, Debug)]
@@ -205,7 +203,10 @@ impl Network for Decoder {
             ("norm_eps", plan.norm_eps.to_string()),
         ];
         let more = [plan.head_norm.then_some(("head_norm", head_norm)), window];
-        facts.into_iter().chain(more.into_iter().flatten()).collect()
+        facts
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .collect()
     }
 
     fn activation(&self) -> Activation {
@@ -288,9 +289,7 @@ fn block_weight(
         BlockWeight::QueryBias => bias(qkv, 0, q),
         BlockWeight::KeyBias => bias(qkv, q, kv),
         BlockWeight::ValueBias => bias(qkv, q + kv, kv),
-        BlockWeight::QueryGain => {
-            Some(WeightView::vector(block.attention.head_norm?.q_gain, e))
-        }
+        BlockWeight::QueryGain => Some(WeightView::vector(block.attention.head_norm?.q_gain, e)),
         BlockWeight::KeyGain => Some(WeightView::vector(block.attention.head_norm?.k_gain, e)),
         BlockWeight::Out => part(out, 0, d),
         BlockWeight::OutBias => bias(out, 0, d),

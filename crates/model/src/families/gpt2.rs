@@ -1,9 +1,11 @@
 //! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
 //! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
 
-use glassformer_kernels::attention::Sees;
+use std::sync::Arc;
+
+use crate::block::attention::Sees;
 use glassformer_tensor::Pool;
-use glassformer_weights::TensorFile;
+use glassformer_weights::TensorSource;
 use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
@@ -12,8 +14,8 @@ use crate::block::{Dropout, LayerNorm, Linear, Norm, PreNormBlock, Storage};
 use crate::embed::LearnedPositions;
 use crate::unembed::Unembed;
 use crate::{
-    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value,
-    WeightName, WeightView,
+    BlockWeight, Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network,
+    Parameters, Pass, Place, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -172,18 +174,24 @@ pub fn new(config: &Config, seed: u64, pool: &Pool) -> Model {
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
-pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> {
+pub fn load(
+    config: &Config,
+    source: Arc<dyn TensorSource>,
+    keep: Keep,
+) -> Result<Model, ModelError> {
     let (network, layout) = Gpt2::build(config);
     // Some checkpoints of the bare model lack the prefix.
-    let prefixed = weights.shape("transformer.wte.weight").is_some();
-    let find = |name: &str| {
-        if prefixed {
-            name.to_owned()
-        } else {
-            name.trim_start_matches("transformer.").to_owned()
-        }
+    let prefixed = source.info("transformer.wte.weight").is_some();
+    let find = move |name: &str| match prefixed {
+        true => Place::named(name),
+        false => Place::named(name.trim_start_matches("transformer.")),
     };
-    let parameters = Parameters::load(layout, weights, find)?;
+    let checkpoint = Checkpoint {
+        source,
+        find: Box::new(find),
+        keep,
+    };
+    let parameters = Parameters::load(layout, &checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }
 

@@ -1,9 +1,11 @@
 //! Every layer, on odd sizes.
 
+use glassformer_kernels::attention::Sees;
 use glassformer_kernels::dropout::Mask;
-use glassformer_model::block::attention::{CausalHeads, Heads};
-use glassformer_model::block::mlp::Activation;
-use glassformer_model::block::{Dropout, LayerNorm, Linear, Storage};
+use glassformer_kernels::product::Precision;
+use glassformer_model::block::attention::{HeadNorm, Heads, Rope, Rotate, SelfAttention, Stretch};
+use glassformer_model::block::mlp::{Activation, Gate};
+use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Storage};
 use glassformer_model::embed::EmbedRows;
 use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run, Tape};
 use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
@@ -63,11 +65,11 @@ fn layer_norm() {
         let between = layout.add("something else", &[3], Init::Ones);
         let bias = layout.add("b", &[d], Init::Zeros);
         assert_eq!(between.offset(), d);
-        let layer = LayerNorm {
+        let layer = Norm::Layer(LayerNorm {
             gain,
             bias,
             eps: 1e-2,
-        };
+        });
         let subject = Subject {
             layer,
             parameters: random_parameters(layout, 1),
@@ -80,7 +82,7 @@ fn layer_norm() {
 #[test]
 fn activation() {
     for (n, d) in [(3, 7), (131, 257)] {
-        for layer in [Activation::GeluTanh, Activation::Relu] {
+        for layer in Activation::ALL {
             let mut x = input(4, &[n, d]);
             for x in &mut x.1 {
                 // Differences must not reach over ReLU's kink.
@@ -98,16 +100,99 @@ fn activation() {
 }
 
 #[test]
-fn causal_heads() {
-    for (batch, positions) in [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)] {
+fn rms_norm() {
+    for (n, d) in [(1, 5), (3, 17), (149, 7)] {
+        let mut layout = Layout::default();
+        let gain = layout.add("w", &[d], Init::Ones);
+        let layer = Norm::Rms(RmsNorm { gain, eps: 1e-2 });
+        let subject = Subject {
+            layer,
+            parameters: random_parameters(layout, 1),
+            inputs: [input(2, &[n, d])],
+        };
+        subject.check(&format!("RMS norm {n}×{d}"));
+    }
+}
+
+#[test]
+fn gate() {
+    for activation in [Activation::Silu, Activation::Gelu] {
+        for (n, width) in [(1, 1), (3, 17), (41, 5)] {
+            let layer = Gate {
+                activation,
+                kept: Precision::F32,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(Layout::default(), 0),
+                inputs: [input(2, &[n, 2 * width])],
+            };
+            subject.check(&format!("{} gate {n}×{width}", activation.name()));
+        }
+    }
+}
+
+#[test]
+fn what_places_queries_and_keys() {
+    for (heads, kv_heads, d_head) in [(1, 1, 2), (3, 3, 10), (4, 2, 6)] {
+        let heads = Heads {
+            heads,
+            kv_heads,
+            d_head,
+        };
+        for n in [1, 5, 67] {
+            let qkv = input(6, &[n, heads.width() + 2 * heads.kv_width()]);
+            let positions = (0..n as u32).map(|t| (t * 7) % 300);
+            let layer = Rotate {
+                rope: Rope::new(d_head, 100.0, Stretch::None, 300),
+                heads,
+                positions: Ids::new(&Buffers::new(), positions),
+                kept: Precision::F32,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(Layout::default(), 0),
+                inputs: [qkv.clone()],
+            };
+            subject.check(&format!("RoPE of {n} rows, {heads:?}"));
+            let mut layout = Layout::default();
+            let [q_gain, k_gain] = ["q", "k"].map(|name| layout.add(name, &[d_head], Init::Ones));
+            let layer = HeadNorm {
+                q_gain,
+                k_gain,
+                eps: 1e-2,
+                heads,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(layout, 3),
+                inputs: [qkv],
+            };
+            subject.check(&format!("norm of {n} rows, {heads:?}"));
+        }
+    }
+}
+
+#[test]
+fn self_attention() {
+    let seen = [
+        Sees::Past,
+        Sees::All,
+        Sees::Window(3),
+        Sees::Past,
+        Sees::Window(50),
+    ];
+    let sizes = [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)];
+    for ((batch, positions), sees) in sizes.into_iter().zip(seen) {
         for (heads, kv_heads, d_head) in [(1, 1, 3), (3, 3, 5), (4, 2, 3), (3, 1, 2)] {
             for dropout in [None, Some(Mask::new(5, 0.3))] {
-                let layer = CausalHeads {
+                let layer = SelfAttention {
                     heads: Heads {
                         heads,
                         kv_heads,
                         d_head,
                     },
+                    sees,
                     batch,
                     dropout,
                 };
@@ -256,12 +341,13 @@ fn each_head_and_sequence_drops_its_own_weights() {
     let one = normals(9, d_head);
     let rows = batch * positions;
     let fused: Vec<f32> = (0..rows * 3 * heads).flat_map(|_| one.clone()).collect();
-    let layer = CausalHeads {
+    let layer = SelfAttention {
         heads: Heads {
             heads,
             kv_heads: heads,
             d_head,
         },
+        sees: Sees::Past,
         batch,
         dropout: Some(Mask::new(5, 0.5)),
     };

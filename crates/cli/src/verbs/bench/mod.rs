@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use glassformer_model::Model;
 use glassformer_model::families::gpt2;
+use glassformer_model::{Keep, Model};
 use glassformer_tensor::Pool;
 use glassformer_train::Options;
 
@@ -154,7 +154,7 @@ impl Which {
         if let Some(preset) = self.preset {
             return Ok((preset.model(), preset.name().to_owned()));
         }
-        let loaded = source::load(self.model.as_deref().unwrap_or("builtin"))?;
+        let loaded = source::load(self.model.as_deref().unwrap_or("builtin"), Keep::InMemory)?;
         Ok((loaded.model, loaded.name))
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use glassformer_model::Keep;
 use glassformer_tensor::Pool;
 use glassformer_train::data::{CorpusOptions, DocumentSplit};
 use glassformer_train::memory::{Needs, gigabytes};
@@ -129,7 +130,7 @@ impl Train {
         };
         let init = match &self.init {
             Some(model) => {
-                let loaded = source::load(model)?;
+                let loaded = source::load(model, Keep::InMemory)?;
                 Some((loaded.model, loaded.tokenizer))
             }
             None => None,

@@ -4,11 +4,12 @@ mod head_norm;
 mod heads;
 mod rope;
 
+pub use glassformer_kernels::attention::Sees;
 pub use head_norm::HeadNorm;
 pub use heads::{Heads, SelfAttention};
 pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, Sees, decode, forward, open};
+use glassformer_kernels::attention::{Input, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
 
 use crate::block::{Linear, Norm, NormLinear};

@@ -24,8 +24,8 @@ pub enum Stretch {
     None,
     /// All frequencies divided by this (Chen et al. 2023).
     Linear(f32),
-    /// Low frequencies divided, high ones kept (Llama 3.1).
-    Llama3 {
+    /// Low frequencies divided, high ones kept.
+    ByWavelength {
         /// By what low ones are divided.
         factor: f32,
         /// Wavelengths longer than the context divided by this are low.
@@ -102,7 +102,7 @@ impl Stretch {
         match self {
             Self::None => frequency,
             Self::Linear(factor) => frequency / factor,
-            Self::Llama3 {
+            Self::ByWavelength {
                 factor,
                 low,
                 high,

@@ -1,0 +1,61 @@
+//! Byte-level BPE: GPT-2, Llama 3, Qwen, SmolLM. Radford et al. 2019.
+
+use serde_json::{Map, Value, json};
+
+use super::pre_tokenizer::PreTokenizer;
+use super::vocabulary::GgufVocabulary;
+use super::{Around, Parts, unusable};
+use crate::error::TokenizeError;
+use crate::spec::halves;
+
+pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, TokenizeError> {
+    let pre = vocabulary.pre.as_deref().unwrap_or("default");
+    let cut = PreTokenizer::named(pre).ok_or_else(|| {
+        let known = PreTokenizer::names().collect::<Vec<_>>().join(", ");
+        let why = format!("{pre:?} is not known; known are {known}");
+        unusable("tokenizer.ggml.pre", why)
+    })?;
+    let add_bos = vocabulary.add_bos.unwrap_or(cut.adds_bos);
+    let add_eos = vocabulary.add_eos.unwrap_or(false);
+    let add_separator = vocabulary.add_separator.unwrap_or(cut.is_roberta);
+    let separator = vocabulary.separator.or(vocabulary.eos);
+    let parts = Parts {
+        normalizer: cut.normalizer(),
+        pre_tokenizer: cut.to_json(),
+        decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+        around: Around {
+            before: vocabulary.bos.filter(|_| add_bos),
+            after: vocabulary.eos.filter(|_| add_eos),
+            between: separator.filter(|_| add_separator),
+            second_segment: 0,
+        },
+        strips_left: vocabulary.mask.filter(|_| cut.is_roberta),
+        model: json!({
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": cut.takes_whole_words,
+            "vocab": vocabulary.ids()?,
+            "merges": merges(vocabulary)?,
+        }),
+    };
+    Ok(parts.into_file(vocabulary))
+}
+
+fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<Value>, TokenizeError> {
+    if vocabulary.merges.is_empty() {
+        return Err(unusable("tokenizer.ggml.merges", "it is missing or empty"));
+    }
+    let lines = vocabulary
+        .merges
+        .iter()
+        .map(|line| Value::from(line.as_str()));
+    let mut merges = Vec::with_capacity(vocabulary.merges.len());
+    for (number, line) in lines.enumerate() {
+        if halves(&line).is_none() {
+            let why = format!("number {number}, {line}, is no pair");
+            return Err(unusable("tokenizer.ggml.merges", why));
+        }
+        merges.push(line);
+    }
+    Ok(merges)
+}
