@@ -32,10 +32,10 @@ pub(crate) fn refuse(bytes: &[u8], path: &Path) -> Result<(), WeightsError> {
 /// An error for names that only pickles have.
 pub(crate) fn refuse_name(path: &Path) -> Result<(), WeightsError> {
     let name = path.to_string_lossy();
-    match PICKLE_NAMES.iter().any(|end| name.ends_with(end)) {
-        true => Err(pickle(path)),
-        false => Ok(()),
+    if PICKLE_NAMES.iter().any(|end| name.ends_with(end)) {
+        return Err(pickle(path));
     }
+    Ok(())
 }
 
 fn pickle(path: &Path) -> WeightsError {

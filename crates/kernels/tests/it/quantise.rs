@@ -53,13 +53,10 @@ fn plainly(x: &[f32], sub: usize, codes: f64, largest: f64, has_min: bool) -> Ve
         for (x, line) in block.chunks_exact(sub).zip(lines) {
             let (scale, min) = (integer(line.0, d), integer(line.1, m));
             values.extend(x.iter().map(|&x| {
-                let (lowest, highest) = match has_min {
-                    true => (0.0, codes),
-                    false => (-(codes / 2.0).ceil(), (codes / 2.0).floor()),
-                };
+                let lowest = if has_min { 0.0 } else { -(codes / 2.0).ceil() };
                 let code = (f64::from(x) + min) / scale;
                 let code = if code.is_finite() { code.round() } else { 0.0 };
-                code.clamp(lowest, highest) * scale - min
+                code.clamp(lowest, lowest + codes) * scale - min
             }));
         }
     }

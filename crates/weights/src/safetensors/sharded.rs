@@ -35,24 +35,22 @@ impl Sharded {
             format: FORMAT,
             reason,
         })?;
-        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut shards = Vec::new();
+        let mut names: Vec<&str> = map.values().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        let shards = names
+            .iter()
+            .map(|name| TensorFile::open(&path.with_file_name(name)))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut tensors = BTreeMap::new();
         for (name, shard) in &map {
-            let number = match numbers.get(shard.as_str()) {
-                Some(&number) => number,
-                None => {
-                    shards.push(TensorFile::open(&path.with_file_name(shard))?);
-                    numbers.insert(shard, shards.len() - 1);
-                    shards.len() - 1
-                }
-            };
-            let file: &TensorFile = &shards[number];
-            if file.info(name).is_none() {
+            // It is there: `names` was made of these.
+            let number = names.partition_point(|other| *other < shard.as_str());
+            if shards[number].info(name).is_none() {
                 return Err(WeightsError::NotInShard {
                     path: path.to_owned(),
                     name: name.clone(),
-                    shard: file.origin().to_owned(),
+                    shard: shards[number].origin().to_owned(),
                 });
             }
             tensors.insert(name.clone(), number);
