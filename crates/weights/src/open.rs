@@ -1,6 +1,7 @@
 //! Opens whatever lies at a path: the first bytes decide, then the name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::bytes::Bytes;
 use crate::llama2c::Llama2cFile;
@@ -60,6 +61,16 @@ impl WeightsFile {
             what: format!("has neither {WHOLE} nor {INDEX}"),
             todo: "name a folder with a model in it, or a .gguf file".to_owned(),
         })
+    }
+
+    /// Its tensors, to be kept.
+    pub fn into_source(self) -> Arc<dyn TensorSource> {
+        match self {
+            Self::Safetensors(file) => Arc::new(file),
+            Self::Sharded(file) => Arc::new(file),
+            Self::Gguf(file) => Arc::new(file),
+            Self::Llama2c(file) => Arc::new(file),
+        }
     }
 
     /// Its tensors.
