@@ -4,7 +4,8 @@
 //! a worker spins, ready within a fraction of a microsecond; without work for 50 µs it sleeps and costs nothing.
 //!
 //! The caller never waits for a worker that has not come: a job has seats, a worker that is free takes one, and
-//! all who have a seat take indices from one counter until none is left. Then the caller closes the job, waits for
+//! all who have a seat take indices until none is left: each from the front of its own share, then from the backs of
+//! the others'. Shares are runs of neighbours, so that what a thread wrote in one job is in its caches in the next. Then the caller closes the job, waits for
 //! those who still work on their last index, and only then returns, because the job lives on its stack.
 
 mod shared;
@@ -14,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use shared::Shared;
+use shared::{MOST_INDICES, Shared};
 pub use split::{Parts, Split};
 
 /// More threads than this are not made; both counts must fit their bits.
@@ -55,7 +56,7 @@ impl Pool {
 
     /// Calls `f(i)` once for each `i` in `0..n` and returns when all are done.
     ///
-    /// Threads take the indices in ascending order as they become free. Allocates nothing.
+    /// Each thread begins with its own run of neighbouring indices. Allocates nothing.
     ///
     /// # Panics
     /// When `f` does, with the first panic's payload; indices that were not begun are left out.
@@ -86,7 +87,9 @@ impl Pool {
         F: Fn(usize) + Sync,
     {
         match &self.team {
-            Some(Team { shared, workers }) if n > 1 && shared.reserve() => {
+            Some(Team { shared, workers })
+                if (2..=MOST_INDICES).contains(&n) && shared.reserve() =>
+            {
                 shared.lead(n, own, f, workers.len());
             }
             _ => (0..n).for_each(f),
@@ -110,13 +113,13 @@ struct Team {
 
 impl Team {
     fn start(count: usize) -> Option<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(1 + count));
         let workers: Vec<_> = (1..=count)
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
                 thread::Builder::new()
                     .name(format!("glassformer-{i}"))
-                    .spawn(move || shared.work())
+                    .spawn(move || shared.work(i))
                     .ok()
             })
             .collect();

@@ -4,8 +4,23 @@ use crate::arch::{mul_add, multiversion};
 use crate::memory::{floats, halves};
 use crate::pool::{Parts, Pool};
 use crate::product::round::widened;
-use crate::product::{Precision, Rows};
+use crate::product::{GROUP, Precision, Rows};
 use crate::reduce::sum_of;
+
+/// Calls `f` with the pairs of `a` and `b`, as far as both go: whole groups in loops of a fixed length, which become
+/// vectors also where rows are short.
+#[inline(always)]
+pub(crate) fn in_groups<A, B>(a: &mut [A], b: &[B], f: impl Fn(&mut A, &B)) {
+    let n = a.len().min(b.len());
+    let (groups, tail) = a[..n].as_chunks_mut::<GROUP>();
+    let (others, rest) = b[..n].as_chunks::<GROUP>();
+    for (a, b) in groups.iter_mut().zip(others) {
+        for i in 0..GROUP {
+            f(&mut a[i], &b[i]);
+        }
+    }
+    tail.iter_mut().zip(rest).for_each(|(a, b)| f(a, b));
+}
 
 multiversion! {
     /// `y[i] += x[i]`.

@@ -34,15 +34,14 @@ fn chunk_rows(vocab: usize) -> usize {
 pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
     assert_eq!(x.rows(), targets.len(), "one target per row");
     let mut losses = run.tensor(&[targets.len()]);
-    let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
-    unembed.with_operand(run, |w| {
-        let each = chunk_rows(unembed.d_out);
-        for (i, losses) in losses.data_mut().chunks_mut(each).enumerate() {
-            let range = i * each..i * each + losses.len();
-            let logits = logits(run, &x, range.clone(), w);
-            rows::losses(run.pool, losses, logits.data(), &targets[range]);
-        }
-    });
+    let each = chunk_rows(unembed.d_out);
+    for (i, losses) in losses.data_mut().chunks_mut(each).enumerate() {
+        let range = i * each..i * each + losses.len();
+        let rows = x.as_rows().range(range.start, range.end);
+        let mut logits = run.tensor(&[losses.len(), unembed.d_out]);
+        unembed.apply_rows(run, rows, logits.data_mut(), Onto::Nothing);
+        rows::losses(run.pool, losses, logits.data(), &targets[range]);
+    }
     losses.data().iter().map(|&loss| f64::from(loss)).sum()
 }
 

@@ -5,6 +5,7 @@ use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
 use crate::block::Linear;
+use crate::block::mlp::Activation;
 use crate::unembed::Unembed;
 use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
 
@@ -40,8 +41,8 @@ pub trait Network: Send + Sync {
     /// Facts for people: (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Name of the MLP's activation function.
-    fn activation(&self) -> &'static str;
+    /// The MLP's activation function.
+    fn activation(&self) -> Activation;
 
     /// ε under the root of the norms.
     fn norm_eps(&self) -> f32;
@@ -108,8 +109,8 @@ impl Model {
         self.network.unembed().logits(pass, &normed)
     }
 
-    /// Logits `[V]` after the last of `ids` only: the other rows are not unembedded.
-    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Vec<f32> {
+    /// Logits `[1,V]` after the last of `ids` only: the other rows are not unembedded.
+    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Tensor {
         let x = self.network.residual(pass, ids);
         let normed = self.network.unembed().normed(pass, &x);
         let rows = normed.tensor().rows();
@@ -117,12 +118,7 @@ impl Model {
         last.data_mut()
             .copy_from_slice(normed.tensor().row(rows - 1));
         let last = pass.constant(last);
-        self.network
-            .unembed()
-            .logits(pass, &last)
-            .tensor()
-            .data()
-            .to_vec()
+        self.network.unembed().logits(pass, &last).tensor
     }
 
     /// Any residual stream `[T,D]` through the final norm and the unembedding, to logits `[T,V]`.
@@ -146,6 +142,14 @@ pub enum ModelError {
     #[error("{origin}: config.json {reason}")]
     Config {
         /// Which model.
+        origin: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The metadata of a GGUF file cannot be understood.
+    #[error("{origin} {reason}")]
+    Metadata {
+        /// Which file.
         origin: String,
         /// What is wrong and what to do.
         reason: String,

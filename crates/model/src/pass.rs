@@ -1,13 +1,13 @@
 //! One forward pass: layer calls, residual sums, taps; in training also the tape.
 
-use std::sync::Arc;
+use std::mem;
 
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::random;
-use glassformer_tensor::{Tensor, ops};
+use glassformer_tensor::{Ids, Tensor, ops};
 
 use crate::hook::{Hook, View, ViewMut};
-use crate::tape::{Tape, Value};
+use crate::tape::{Add, Call, Calls, Segment, Tape, Value};
 use crate::{BlockSite, Gradients, KvCache, Layer, Run, Site};
 
 /// What a pass is for.
@@ -18,11 +18,24 @@ pub enum Mode<'a> {
     Cached(&'a mut KvCache),
     /// Values kept for the backward pass; dropout with this probability, its masks drawn from the key.
     Training {
+        /// What is kept.
+        tape: &'a mut Tape,
         /// Probability of dropping, 0 for none.
         dropout: f32,
         /// A different one for each pass.
         key: u64,
     },
+}
+
+/// Which calls a training pass notes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notes {
+    /// All, for the backward pass.
+    Pass,
+    /// None: a segment whose input is kept instead.
+    Nothing,
+    /// Those of a segment that is run again, within the backward pass.
+    Segment,
 }
 
 /// A forward pass over a batch of equally long sequences.
@@ -31,16 +44,22 @@ pub struct Pass<'a> {
     batch: usize,
     positions: usize,
     mode: Mode<'a>,
-    tape: Option<Tape>,
+    notes: Notes,
     hook: Option<&'a mut dyn Hook>,
     values: usize,
     masks: u64,
+    /// The position of each row, once somebody asked.
+    places: Option<Ids>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over `batch` sequences of `positions` tokens each.
-    pub fn new(run: Run<'a>, batch: usize, positions: usize, mode: Mode<'a>) -> Self {
-        let tape = matches!(mode, Mode::Training { .. }).then(Tape::default);
+    pub fn new(run: Run<'a>, batch: usize, positions: usize, mut mode: Mode<'a>) -> Self {
+        if let Mode::Training { tape, .. } = &mut mode {
+            // What a pass without a backward pass has left.
+            tape.calls.clear();
+            tape.segment.clear();
+        }
         if let Mode::Cached(cache) = &mode {
             assert!(
                 batch == 1 && positions <= cache.room(),
@@ -48,7 +67,7 @@ impl<'a> Pass<'a> {
             );
         }
         let run = Run {
-            keeps: tape.is_some(),
+            keeps: matches!(mode, Mode::Training { .. }),
             ..run
         };
         Self {
@@ -56,10 +75,11 @@ impl<'a> Pass<'a> {
             batch,
             positions,
             mode,
-            tape,
+            notes: Notes::Pass,
             hook: None,
             values: 0,
             masks: 0,
+            places: None,
         }
     }
 
@@ -93,6 +113,17 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The position of each row.
+    pub fn places(&mut self) -> Ids {
+        if let Some(places) = &self.places {
+            return places.clone();
+        }
+        let (first, each) = (self.first_position(), self.positions);
+        let positions = (0..self.batch * each).map(|i| (first + i % each) as u32);
+        let places = Ids::new(self.run.buffers, positions);
+        self.places.insert(places).clone()
+    }
+
     /// The cache, in a cached pass.
     pub(crate) fn cache(&mut self) -> Option<&mut KvCache> {
         match &mut self.mode {
@@ -101,9 +132,28 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether the pass keeps a tape.
+    /// Whether a backward pass will follow.
     pub fn is_training(&self) -> bool {
-        self.tape.is_some()
+        matches!(self.mode, Mode::Training { .. })
+    }
+
+    /// The tape, in a training pass.
+    fn tape(&mut self) -> Option<&mut Tape> {
+        match &mut self.mode {
+            Mode::Training { tape, .. } => Some(tape),
+            _ => None,
+        }
+    }
+
+    /// Where calls are noted now, if they are.
+    fn calls(&mut self) -> Option<&mut Calls> {
+        let notes = self.notes;
+        let tape = self.tape()?;
+        match notes {
+            Notes::Pass => Some(&mut tape.calls),
+            Notes::Segment => Some(&mut tape.segment),
+            Notes::Nothing => None,
+        }
     }
 
     /// Makes a tensor a value of this pass that nothing can be differentiated through.
@@ -111,24 +161,24 @@ impl<'a> Pass<'a> {
         self.values += 1;
         Value {
             id: self.values - 1,
-            tensor: Arc::new(tensor),
+            tensor,
         }
     }
 
     /// Calls a layer; in training, notes the call.
-    pub fn apply<L: Layer>(&mut self, layer: L, inputs: &[&Value]) -> Value {
-        let tensors: Vec<&Tensor> = inputs.iter().map(|value| value.tensor()).collect();
-        let (tensor, saved) = layer.forward(self.run, &tensors);
-        let output = self.constant(tensor);
-        if let Some(tape) = &mut self.tape {
-            tape.push(
+    pub fn apply<L: Layer<N>, const N: usize>(&mut self, layer: L, inputs: [&Value; N]) -> Value {
+        let (tensor, saved) = layer.forward(self.run, inputs.map(Value::tensor));
+        let value = self.constant(tensor);
+        if let Some(calls) = self.calls() {
+            calls.push(Call {
                 layer,
                 saved,
-                inputs.iter().map(|&value| value.clone()).collect(),
-                &output,
-            );
+                inputs: inputs.map(Value::clone),
+                output: value.id,
+                kept: L::NEEDS_OUTPUT.then(|| value.clone()),
+            });
         }
-        output
+        value
     }
 
     /// `a + b`: how a block adds to the residual stream.
@@ -141,16 +191,45 @@ impl<'a> Pass<'a> {
             b.tensor().data(),
         );
         let output = self.constant(sum);
-        if let Some(tape) = &mut self.tape {
-            tape.push_add(a.id, b.id, output.id);
+        if let Some(calls) = self.calls() {
+            calls.push(Add {
+                a: a.id,
+                b: b.id,
+                output: output.id,
+            });
         }
         output
+    }
+
+    /// A stretch of the network with one input and one output, which a tape that recomputes keeps by its input alone.
+    /// `forward` must compute the same from the same input each time; a segment within it is a part of it.
+    pub fn segment<F>(&mut self, x: Value, forward: F) -> Value
+    where
+        F: Fn(&mut Pass<'_>, Value) -> Value + Send + 'static,
+    {
+        let recomputes = self.tape().is_some_and(|tape| tape.recomputes);
+        if !recomputes || self.notes != Notes::Pass {
+            return forward(self, x);
+        }
+        let masks = self.masks;
+        self.notes = Notes::Nothing;
+        let y = forward(self, x.clone());
+        self.notes = Notes::Pass;
+        if let Some(calls) = self.calls() {
+            calls.push(Segment {
+                forward,
+                input: x,
+                output: y.id,
+                masks,
+            });
+        }
+        y
     }
 
     /// A dropout mask of its own for each call, `None` outside training and for probability 0.
     pub(crate) fn mask(&mut self) -> Option<Mask> {
         match self.mode {
-            Mode::Training { dropout, key } if dropout > 0.0 => {
+            Mode::Training { dropout, key, .. } if dropout > 0.0 => {
                 self.masks += 1;
                 Some(Mask::new(random::derive(key, self.masks), dropout))
             }
@@ -248,20 +327,16 @@ impl<'a> Pass<'a> {
         columns: std::ops::Range<usize>,
         shape: Vec<usize>,
     ) {
-        let Some(hook) = self.hook.as_mut() else {
+        let is_training = self.is_training();
+        // A segment that is run again was shown the first time.
+        let seen = self.notes == Notes::Segment;
+        let Some(hook) = self.hook.as_mut().filter(|_| !seen) else {
             return;
         };
         let (row_stride, width, first) = (value.tensor().width(), columns.len(), columns.start);
         if hook.edits(site) {
-            assert!(
-                self.tape.is_none(),
-                "values are edited in inference passes only"
-            );
-            if Arc::get_mut(&mut value.tensor).is_none() {
-                value.tensor = Arc::new(value.tensor().copy(self.run.buffers));
-            }
-            let tensor = Arc::get_mut(&mut value.tensor).expect("just made unique");
-            let data = &mut tensor.data_mut()[first..];
+            assert!(!is_training, "values are edited in inference passes only");
+            let data = &mut value.tensor.make_mut(self.run.buffers)[first..];
             hook.edit(
                 site,
                 ViewMut {
@@ -297,8 +372,34 @@ impl<'a> Pass<'a> {
     }
 
     /// Replays a training pass backwards from `last`, whose gradient is `d_last`.
-    pub fn backward(self, last: &Value, d_last: Tensor, gradients: &mut Gradients) {
-        let tape = self.tape.expect("a training pass");
-        tape.backward(self.run, self.values, last, d_last, gradients);
+    pub fn backward(mut self, last: &Value, d_last: Tensor, gradients: &mut Gradients) {
+        let place = (last.id, self.values);
+        // Taken out while segments note their calls, and put back for the next pass.
+        let mut calls = mem::take(&mut self.tape().expect("a training pass").calls);
+        calls.backward(&mut self, place, d_last, gradients);
+        self.tape().expect("a training pass").calls = calls;
+    }
+
+    /// Runs a segment again from its input, with the same masks, and replays it backwards from its output, whose
+    /// gradient is `d_output`: the gradient of the input.
+    pub(crate) fn backward_again(
+        &mut self,
+        masks: u64,
+        input: Tensor,
+        forward: impl FnOnce(&mut Self, Value) -> Value,
+        d_output: Tensor,
+        gradients: &mut Gradients,
+    ) -> Option<Tensor> {
+        self.notes = Notes::Segment;
+        self.masks = masks;
+        // The segment's values are numbered on their own, its input 0.
+        self.values = 0;
+        let input = self.constant(input);
+        let output = forward(self, input).id;
+        let place = (output, self.values);
+        let mut calls = mem::take(&mut self.tape().expect("a training pass").segment);
+        let d_input = calls.backward(self, place, d_output, gradients);
+        self.tape().expect("a training pass").segment = calls;
+        d_input
     }
 }

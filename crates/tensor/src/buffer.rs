@@ -15,16 +15,16 @@ pub struct Buffers {
 
 #[derive(Debug, Default)]
 struct Store {
-    free: HashMap<usize, Vec<Block>>,
+    free: HashMap<usize, Vec<Arc<Block>>>,
     /// Words of all blocks that were ever made and not given back to the system.
     words: usize,
 }
 
-/// A block that goes back to its store when dropped.
-#[derive(Debug)]
+/// A handle to a block, which goes back to its store with the last handle. Cloning gives another handle.
+#[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     /// `None` only while it is being dropped.
-    block: Option<Block>,
+    block: Option<Arc<Block>>,
     home: Buffers,
 }
 
@@ -33,8 +33,16 @@ impl Buffer {
         self.block.as_ref().expect("there until dropped")
     }
 
-    pub(crate) fn block_mut(&mut self) -> &mut Block {
-        self.block.as_mut().expect("there until dropped")
+    /// The block to be written, unless another handle to it exists.
+    pub(crate) fn block_mut(&mut self) -> Option<&mut Block> {
+        Arc::get_mut(self.block.as_mut().expect("there until dropped"))
+    }
+
+    /// Whether another handle to the block exists.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.block
+            .as_ref()
+            .is_some_and(|block| Arc::strong_count(block) > 1)
     }
 }
 
@@ -57,7 +65,7 @@ impl Buffers {
         }
         drop(store);
         Buffer {
-            block: Some(block.unwrap_or_else(|| Block::zeros(len))),
+            block: Some(block.unwrap_or_else(|| Arc::new(Block::zeros(len)))),
             home: self.clone(),
         }
     }
@@ -81,13 +89,51 @@ impl Buffers {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Some(block) = self.block.take() {
-            self.home
-                .lock()
-                .free
-                .entry(block.len())
-                .or_default()
-                .push(block);
+        let Some(block) = self.block.take() else {
+            return;
+        };
+        // Handles end under the lock only, so that of several that end at once exactly one is the last.
+        let mut store = self.home.lock();
+        if Arc::strong_count(&block) == 1 {
+            store.free.entry(block.len()).or_default().push(block);
+        } else {
+            drop(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Buffers;
+
+    #[test]
+    fn a_block_returns_with_its_last_handle() {
+        let buffers = Buffers::new();
+        let mut first = buffers.take(7);
+        first.block_mut().expect("one handle")[0] = 5.0;
+        let second = first.clone();
+        assert!(first.is_shared() && first.block_mut().is_none());
+        drop(second);
+        assert!(!first.is_shared() && first.block_mut().is_some());
+        drop(first);
+        assert_eq!(buffers.take(7).block()[0], 5.0, "the same block again");
+        assert_eq!(buffers.bytes(), 7 * size_of::<f32>());
+    }
+
+    #[test]
+    fn of_handles_that_end_at_once_one_is_the_last() {
+        let buffers = Buffers::new();
+        for _ in 0..200 {
+            let handle = buffers.take(3);
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    let handle = handle.clone();
+                    scope.spawn(move || drop(handle));
+                }
+                drop(handle);
+            });
+            assert_eq!(buffers.bytes(), 3 * size_of::<f32>(), "no block was lost");
+            assert!(!buffers.take(3).is_shared());
         }
     }
 }

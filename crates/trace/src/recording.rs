@@ -131,7 +131,6 @@ pub fn record(
     let mut pass = Pass::new(model.run(pool, &buffers), 1, ids.len(), Mode::Inference)
         .with_hook(&mut recorder);
     model.logits(&mut pass, ids);
-    drop(pass);
     recorder.recording
 }
 

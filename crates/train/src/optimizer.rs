@@ -1,6 +1,7 @@
 //! AdamW over the flat arena, with clipping and groups.
 
 use glassformer_kernels::adamw::AdamW;
+use glassformer_kernels::memory::Block;
 use glassformer_model::{Gradients, Parameters};
 use glassformer_tensor::{Pool, ops::optimizer};
 
@@ -10,9 +11,9 @@ use crate::Options;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     /// First moments.
-    pub m: Vec<f32>,
+    pub m: Block,
     /// Second moments.
-    pub v: Vec<f32>,
+    pub v: Block,
     /// Steps taken.
     pub step: u64,
 }
@@ -21,18 +22,19 @@ impl Optimizer {
     /// For `len` parameters.
     pub fn new(len: usize) -> Self {
         Self {
-            m: vec![0.0; len],
-            v: vec![0.0; len],
+            m: Block::zeros(len),
+            v: Block::zeros(len),
             step: 0,
         }
     }
 
-    /// One step with gradients summed over the batch's mean; returns the norm of the gradient before clipping.
+    /// One step with gradients summed over the batch's mean, which are 0 afterwards; returns the norm of the gradient
+    /// before clipping.
     pub fn step(
         &mut self,
         pool: &Pool,
         parameters: &mut Parameters,
-        gradients: &Gradients,
+        gradients: &mut Gradients,
         options: &Options,
         learning_rate: f64,
     ) -> f64 {
@@ -44,19 +46,21 @@ impl Optimizer {
             1.0
         };
         self.step += 1;
-        for (range, decays) in parameters.decay_groups() {
+        let step = self.step;
+        let groups = parameters.decay_groups().map(|(range, decays)| {
             let adamw = AdamW {
                 learning_rate: learning_rate as f32,
                 betas: (options.beta1, options.beta2),
                 eps: options.eps,
                 weight_decay: if decays { options.weight_decay } else { 0.0 },
-                step: self.step,
+                step,
                 gradient_scale,
             };
-            let theta = &mut parameters.arena_mut()[range.clone()];
-            let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
-            optimizer::step(pool, theta, m, v, &gradients.arena()[range], adamw);
-        }
+            (range, adamw)
+        });
+        let moments = [&mut *self.m, &mut *self.v];
+        let theta = parameters.arena_mut();
+        optimizer::step(pool, theta, moments, gradients.arena_mut(), groups);
         norm
     }
 }

@@ -21,24 +21,23 @@ pub const PIECE: usize = 256;
 pub const MOST_QUERIES: usize = 4;
 
 /// Numbers of scratch space that [`decode`] needs.
-pub fn scratch_len(shape: &Shape) -> usize {
-    shape.queries * shape.heads * shape.keys.div_ceil(PIECE) * (shape.d_head + 2)
+pub fn scratch_len(shape: &Shape<'_>) -> usize {
+    let [queries, keys] = shape.sequences.rows();
+    queries * shape.heads * keys.div_ceil(PIECE) * (shape.d_head + 2)
 }
 
 /// `z [T,H·E]` in `f32` for one sequence; q, k and v in `f32`; scratch as [`scratch_len`] says.
-pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
+pub fn decode(pool: &Pool, shape: Shape<'_>, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
     input.check(&shape);
     let Shape {
-        batch,
-        keys,
-        heads,
-        d_head: e,
-        ..
+        heads, d_head: e, ..
     } = shape;
+    let [_, keys] = shape.sequences.rows();
     assert!(
-        batch == 1 && input.dropout.is_none(),
+        shape.sequences.count() == 1 && input.dropout.is_none(),
         "decoding is of one sequence, without dropout"
     );
+    let sequence = shape.sequences.get(0);
     assert!(
         [input.q, input.k, input.v]
             .iter()
@@ -50,14 +49,15 @@ pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratc
     pool.chunks(scratch, e + 2, |i, part| {
         let (row, piece) = (i / pieces, i % pieces);
         let (t, h) = (row / heads, row % heads);
-        let head = input.head(&shape, 0, h);
-        let end = ((piece + 1) * PIECE).min(shape.visible(t));
+        let head = input.head(&shape, &sequence, h);
+        let seen = head.seen(t);
+        let end = ((piece + 1) * PIECE).min(seen.end);
+        let start = (piece * PIECE).max(seen.start).min(end);
         let (state, z) = part.split_at_mut(2);
-        let start = (piece * PIECE).min(end);
         let [k, v] = [head.k, head.v].map(|x| x.range(start, end));
         let q = floats(head.q.row(t));
         let state: &mut [f32; 2] = state.try_into().expect("two numbers");
-        attend(z, state, q, k, v, shape.scale());
+        attend(z, state, q, k, v, head.scale);
     });
     let z = Parts::new(z);
     for (row, parts) in scratch.chunks_exact(pieces * (e + 2)).enumerate() {

@@ -41,27 +41,63 @@ const END: u64 = 1 << 63;
 #[derive(Clone, Copy)]
 struct Job {
     closure: *const (),
-    take: unsafe fn(*const (), &AtomicUsize, usize),
-    n: usize,
+    take: unsafe fn(*const (), &[Apart<Share>], usize),
 }
 
-/// Takes indices until none is left. Relaxed: the counter only shares them out; that the job's data are there
-/// and its results arrive is the business of `state`.
+/// Takes indices until none is left: thread `me` those of its own share, then what others have left of theirs.
 ///
 /// # Safety
 /// `closure` points to an `F` that lives until this returns.
-unsafe fn take<F>(closure: *const (), next: &AtomicUsize, n: usize)
+unsafe fn take<F>(closure: *const (), shares: &[Apart<Share>], me: usize)
 where
     F: Fn(usize) + Sync,
 {
     // SAFETY: the caller's promise; `F` is `Sync`, so any thread may hold a reference to it.
     let f = unsafe { &*closure.cast::<F>() };
-    loop {
-        let i = next.fetch_add(1, Relaxed);
-        if i >= n {
-            return;
-        }
+    let (before, own) = shares.split_at(me);
+    while let Some(i) = own[0].0.first() {
         f(i);
+    }
+    for other in own[1..].iter().chain(before) {
+        while let Some(i) = other.0.last() {
+            f(i);
+        }
+    }
+}
+
+/// The indices of a job that one thread begins with; it takes them from the front, others from the back.
+///
+/// Start in the lower half, end in the upper one. Relaxed: it only shares indices out; that the job's data are there
+/// and its results arrive is the business of `state`.
+#[derive(Default)]
+struct Share(AtomicU64);
+
+/// Most indices of a job that can be shared out.
+pub(super) const MOST_INDICES: usize = u32::MAX as usize >> 1;
+
+impl Share {
+    fn set(&self, start: usize, end: usize) {
+        self.0.store((end as u64) << 32 | start as u64, Relaxed);
+    }
+
+    /// The first index. A share that is empty may end up with its start behind its end, at most one for each thread.
+    fn first(&self) -> Option<usize> {
+        let (start, end) = Self::bounds(self.0.fetch_add(1, Relaxed));
+        (start < end).then_some(start)
+    }
+
+    /// The last index.
+    fn last(&self) -> Option<usize> {
+        let shorter = |share| {
+            let (start, end) = Self::bounds(share);
+            (start < end).then(|| share - (1 << 32))
+        };
+        let before = self.0.fetch_update(Relaxed, Relaxed, shorter).ok()?;
+        Some(Self::bounds(before).1 - 1)
+    }
+
+    fn bounds(share: u64) -> (usize, usize) {
+        (share as u32 as usize, (share >> 32) as usize)
     }
 }
 
@@ -73,8 +109,8 @@ struct Apart<T>(T);
 /// What the workers and the callers of a pool have in common.
 pub(super) struct Shared {
     state: Apart<AtomicU64>,
-    /// The next index of the job.
-    next: Apart<AtomicUsize>,
+    /// What is left of the job for each thread, the caller's first.
+    shares: Box<[Apart<Share>]>,
     /// Written by the caller that holds `busy` while the job is closed and empty; read by workers that joined.
     job: UnsafeCell<Job>,
     /// A caller has the workers.
@@ -95,15 +131,15 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-impl Default for Shared {
-    fn default() -> Self {
+impl Shared {
+    /// For that many threads, the caller included.
+    pub(super) fn new(threads: usize) -> Self {
         Self {
             state: Apart::default(),
-            next: Apart::default(),
+            shares: (0..threads).map(|_| Apart::default()).collect(),
             job: UnsafeCell::new(Job {
                 closure: std::ptr::null(),
                 take: |_, _, _| (),
-                n: 0,
             }),
             busy: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
@@ -113,9 +149,7 @@ impl Default for Shared {
             wake: Condvar::new(),
         }
     }
-}
 
-impl Shared {
     /// Takes the workers for one job, unless another one has them.
     ///
     /// Acquire: what the last job's caller saw of its workers has happened before what follows here.
@@ -140,13 +174,13 @@ impl Shared {
         let closure = (&raw const *f).cast::<()>();
         let take = take::<F>;
         // SAFETY: this thread holds `busy`, and whoever held it before waited until the last worker had left.
-        unsafe { *self.job.get() = Job { closure, take, n } };
-        self.next.0.store(own, Relaxed);
+        unsafe { *self.job.get() = Job { closure, take } };
+        self.share_out(own, n);
         self.open((n - 1).min(workers), workers);
-        self.catch(n, || {
+        self.catch(|| {
             (0..own).for_each(f);
             // SAFETY: `f` is borrowed for longer than this call.
-            unsafe { take(closure, &self.next.0, n) };
+            unsafe { take(closure, &self.shares, 0) };
         });
         self.close();
         // Relaxed: `close` acquired what the workers did.
@@ -159,6 +193,16 @@ impl Shared {
         self.busy.store(false, Release);
         if let Some(payload) = payload {
             resume_unwind(payload);
+        }
+    }
+
+    /// Neighbouring indices to the same thread, in equal shares: indices are places in arrays, and what a thread wrote
+    /// in one job is in its caches when it reads the same places in the next. The first `own` are done already.
+    fn share_out(&self, own: usize, n: usize) {
+        let threads = self.shares.len();
+        for (t, share) in self.shares.iter().enumerate() {
+            let [start, end] = [t, t + 1].map(|t| (n * t / threads).max(own));
+            share.0.set(start, end);
         }
     }
 
@@ -198,17 +242,17 @@ impl Shared {
         }
     }
 
-    /// A worker's life.
-    pub(super) fn work(&self) {
+    /// The life of worker `me`, counted from 1.
+    pub(super) fn work(&self, me: usize) {
         let mut last = 0;
         while let Some(number) = self.join(last) {
             last = number;
             // SAFETY: this worker has joined; until it leaves, the caller neither writes the cell nor ends the
             // closure.
-            let Job { closure, take, n } = unsafe { *self.job.get() };
-            self.catch(n, || {
+            let Job { closure, take } = unsafe { *self.job.get() };
+            self.catch(|| {
                 // SAFETY: as above; `take` was compiled for this closure's type.
-                unsafe { take(closure, &self.next.0, n) };
+                unsafe { take(closure, &self.shares, me) };
             });
             self.state.0.fetch_sub(1, Release);
         }
@@ -275,9 +319,9 @@ impl Shared {
     }
 
     /// Runs one thread's part of a job. After a panic no index is begun any more, and the first payload is kept.
-    fn catch(&self, n: usize, part: impl FnOnce()) {
+    fn catch(&self, part: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(part)) {
-            self.next.0.fetch_max(n, Relaxed);
+            self.shares.iter().for_each(|share| share.0.set(0, 0));
             let mut first = locked(&self.panic);
             if first.is_none() {
                 *first = Some(payload);

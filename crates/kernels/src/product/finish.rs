@@ -7,12 +7,12 @@
 //! | [`activate`] | h = A·B + bias; C = f(h); keeps h |
 //! | [`activate_backward`] | dh = (A·B)∘f′(h), laid out for the two products that need it |
 
-use super::tile::copy_line;
 use super::{BLOCK_ROWS, Left, Precision, RIGHT, Right, Rows, Tile, product};
 use crate::Pool;
-use crate::activation::Activation;
+use crate::activation::{Activation, for_each_activation};
 use crate::arch::multiversion;
 use crate::pool::Parts;
+use crate::rows::in_groups;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -61,20 +61,11 @@ multiversion! {
             let out = unsafe { out.slice(range.clone()) };
             match onto {
                 Onto::Nothing => {}
-                Onto::Itself => add_line(line, out),
-                Onto::Rows(rows) => add_line(line, &rows[range]),
+                Onto::Itself => in_groups(line, out, |x, more| *x += *more),
+                Onto::Rows(rows) => in_groups(line, &rows[range], |x, more| *x += *more),
             }
-            copy_line(out, line);
+            in_groups(out, line, |out, x| *out = *x);
         }
-    }
-}
-
-/// Adds what there is to a line; a whole line in loops of a fixed length.
-#[inline(always)]
-fn add_line(line: &mut [f32; RIGHT], more: &[f32]) {
-    match <&[f32; RIGHT]>::try_from(more) {
-        Ok(more) => line.iter_mut().zip(more).for_each(|(x, more)| *x += *more),
-        Err(_) => line.iter_mut().zip(more).for_each(|(x, more)| *x += *more),
     }
 }
 
@@ -83,7 +74,7 @@ fn add_bias(tile: &mut Tile, bias: Option<&[f32]>) {
     if let Some(bias) = bias {
         let bias = &bias[tile.columns()];
         for (_, line) in tile.lines_mut() {
-            add_line(line, bias);
+            in_groups(line, bias, |x, bias| *x += *bias);
         }
     }
 }
@@ -153,10 +144,7 @@ multiversion! {
             // SAFETY: each tile of C is finished once, by one thread.
             unsafe { tile.to_rows::<BF16>(pre, precision, stride) };
         }
-        match f {
-            Activation::GeluTanh => map(tile, |x| Activation::GeluTanh.value::<FUSED>(x)),
-            Activation::Relu => map(tile, |x| Activation::Relu.value::<FUSED>(x)),
-        }
+        for_each_activation!(f, F => map(tile, |x| F.value::<FUSED>(x)));
         // SAFETY: as above.
         unsafe { tile.to_rows::<BF16>(post, precision, stride) };
     }
@@ -223,10 +211,7 @@ multiversion! {
         // SAFETY: the tiles of a block of rows are made one after the other by one thread, each finished once.
         let sums = unsafe { sums.slice(block + columns.start..block + columns.end) };
         let mut activated = tile.read::<BF16>(pre);
-        let more = match f {
-            Activation::GeluTanh => chain(tile, &mut activated, |h| Activation::GeluTanh.value_and_slope::<FUSED>(h)),
-            Activation::Relu => chain(tile, &mut activated, |h| Activation::Relu.value_and_slope::<FUSED>(h)),
-        };
+        let more = for_each_activation!(f, F => chain(tile, &mut activated, |h| F.value_and_slope::<FUSED>(h)));
         if first % BLOCK_ROWS == 0 {
             sums.fill(0.0);
         }

@@ -33,6 +33,9 @@ pub const LEFT: usize = 8;
 /// Columns of a tile, and of a panel of B.
 pub const RIGHT: usize = 48;
 
+/// Columns handled at a time where rows are laid out: a panel of B has some whole groups, a group some panels of A.
+pub(crate) const GROUP: usize = 16;
+
 /// Rows of C in one block of work; the tiles of a block are made in order, by one thread.
 pub const BLOCK_ROWS: usize = 8 * LEFT;
 
@@ -48,8 +51,11 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
     let panels = b.cols().div_ceil(RIGHT);
     let wanted = pool.threads() * BLOCKS_PER_THREAD;
     let across = (panels * down / wanted).clamp(1, BLOCK_PANELS);
-    pool.each(down * panels.div_ceil(across), |i| {
-        let (row, panel) = (i % down * BLOCK_ROWS, i / down * across);
+    let groups = panels.div_ceil(across);
+    let bands = pool.threads().min(down).max(1);
+    pool.each(down * groups, |i| {
+        let (row, group) = place(i, [down, groups], bands);
+        let (row, panel) = (row * BLOCK_ROWS, group * across);
         let (a, b) = (
             a.panels(row / LEFT, BLOCK_ROWS / LEFT),
             b.panels(panel, across),
@@ -61,6 +67,16 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
     });
 }
 
+/// Row and column of block `i` of `down` × `across`: band of rows after band, column after column within a band. Each
+/// thread begins with the band whose rows it made, and the panels of B of a column stay near while the band passes.
+fn place(i: usize, [down, across]: [usize; 2], bands: usize) -> (usize, usize) {
+    let band = ((i / across + 1) * bands - 1) / down;
+    let [first, end] = [band, band + 1].map(|band| band * down / bands);
+    let within = i - first * across;
+    let rows = end - first;
+    (first + within % rows, within / rows)
+}
+
 /// A·B on the calling thread, tile by tile, row after row of tiles.
 pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
     let mut tile = Tile::new();
@@ -68,6 +84,25 @@ pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
         for col in (0..b.cols()).step_by(RIGHT) {
             tile.compute(a, b, row, col);
             finish(&mut tile);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn each_block_has_one_place() {
+        for (down, across, bands) in [(1, 5, 1), (7, 3, 2), (12, 4, 5), (5, 1, 5), (64, 9, 3)] {
+            let mut seen: Vec<_> = (0..down * across)
+                .map(|i| place(i, [down, across], bands))
+                .collect();
+            seen.sort_unstable();
+            let all: Vec<_> = (0..down)
+                .flat_map(|row| (0..across).map(move |group| (row, group)))
+                .collect();
+            assert_eq!(seen, all, "{down} × {across} in {bands} bands");
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::round::{interleaved, neighbours, two_rows};
 use super::tile::Strip;
 use super::transpose::{SIDE, transpose};
-use super::{LEFT, Precision, RIGHT, Rows};
+use super::{GROUP, LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
 use crate::memory::floats;
 use crate::pool::{Parts, Pool};
@@ -84,70 +84,51 @@ multiversion! {
     /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
     fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
         let rows = STRIP.min(x.rows - first);
-        for col in (0..x.cols).step_by(RIGHT) {
-            let cols = (x.cols - col).min(RIGHT);
+        let cols = x.cols.next_multiple_of(w);
+        for col in (0..cols).step_by(GROUP) {
+            let cols = (cols - col).min(GROUP);
             let strip = Strip { precision, depth: x.rows, place: [first, col], size: [rows, cols] };
             // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
             unsafe {
                 match (precision, x.precision, w == RIGHT) {
-                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| same(x, first + k, col, cols)),
-                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| same(x, first + k, col, cols)),
-                    (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
-                    (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col, cols)),
-                    (_, _, true) => strip.put::<RIGHT>(words, |k| both::<BF16>(x, first + 2 * k, col, cols)),
-                    (_, _, false) => strip.put::<LEFT>(words, |k| both::<BF16>(x, first + 2 * k, col, cols)),
+                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| line(x, first + k, col)),
+                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| line(x, first + k, col)),
+                    (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
+                    (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
+                    (_, _, true) => strip.put::<RIGHT>(words, |k| both::<BF16>(x, first + 2 * k, col)),
+                    (_, _, false) => strip.put::<LEFT>(words, |k| both::<BF16>(x, first + 2 * k, col)),
                 }
             }
         }
     }
 }
 
-/// Words of row `r` of `x` from column `col` on, the missing ones 0 (in `space`): a fixed length for the loops.
+/// `N` words of row `r` of `x` from column `col` on, the missing ones 0.
 #[inline(always)]
-fn line<'a, const N: usize>(
-    x: Rows<'a>,
-    r: usize,
-    col: usize,
-    cols: usize,
-    space: &'a mut [u32; N],
-) -> &'a [u32; N] {
-    if r >= x.rows {
-        *space = [0; N];
-        return space;
+fn line<const N: usize>(x: Rows<'_>, r: usize, col: usize) -> [u32; N] {
+    let row = if r < x.rows { x.row(r) } else { &[] };
+    let row = row.get(x.precision.words(col)..).unwrap_or_default();
+    if let Some(whole) = row.first_chunk() {
+        return *whole;
     }
-    let (start, n) = (x.precision.words(col), x.precision.words(cols));
-    let row = &x.row(r)[start..start + n];
-    if let Ok(whole) = row.try_into() {
-        return whole;
-    }
-    *space = [0; N];
-    space[..n].copy_from_slice(row);
-    space
-}
-
-/// One row as it is.
-#[inline(always)]
-fn same(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
-    *line(x, r, col, cols, &mut [0; RIGHT])
+    let mut line = [0; N];
+    line.iter_mut()
+        .zip(row)
+        .for_each(|(line, row)| *line = *row);
+    line
 }
 
 /// Words made of two rows of `f32`.
 #[inline(always)]
-fn rounded<const BF16: bool>(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
-    let (mut a, mut b) = ([0; RIGHT], [0; RIGHT]);
-    let low = line(x, r, col, cols, &mut a);
-    let high = line(x, r + 1, col, cols, &mut b);
-    let [low, high] = [low, high].map(|line| floats(line).try_into().expect("a line"));
-    two_rows::<BF16>(low, high)
+fn rounded<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
+    let [low, high] = [r, r + 1].map(|r| line::<GROUP>(x, r, col).map(f32::from_bits));
+    two_rows::<BF16>(&low, &high)
 }
 
 /// Words of two rows of pairs become pairs of the two rows.
 #[inline(always)]
-fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize, cols: usize) -> [u32; RIGHT] {
-    let (mut a, mut b) = ([0; RIGHT / 2], [0; RIGHT / 2]);
-    let low = line(x, r, col, cols, &mut a);
-    let high = line(x, r + 1, col, cols, &mut b);
-    interleaved::<BF16>(low, high)
+fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
+    interleaved::<BF16>(&line(x, r, col), &line(x, r + 1, col))
 }
 
 multiversion! {

@@ -3,8 +3,8 @@
 //! Rounded to nearest, to even on ties; NaN stays NaN. The instruction takes numbers below the smallest normal one
 //! (1.2e-38) for 0.
 
-use super::RIGHT;
-use crate::memory::{halves, halves_mut};
+use super::{GROUP, Precision};
+use crate::memory::{self, halves, halves_mut};
 
 /// The upper half of a `f32`, rounded: its `bf16`.
 #[inline(always)]
@@ -22,7 +22,6 @@ pub(crate) fn bf16(x: f32) -> u32 {
 /// Words of neighbours: `words[i]` = (x[2i], x[2i + 1]); an odd last number has a 0 beside it.
 #[inline(always)]
 pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
-    let (mut words, mut x) = (words, x);
     #[cfg(target_arch = "x86_64")]
     if BF16 {
         let (chunks, rest) = x.as_chunks::<32>();
@@ -31,7 +30,9 @@ pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
             // SAFETY: `BF16` holds in code that is compiled for AVX-512 BF16 and runs where that is.
             unsafe { x86::neighbours(out, chunk) };
         }
-        (words, x) = (tail, rest);
+        // SAFETY: as above.
+        unsafe { x86::few_neighbours(tail, rest) };
+        return;
     }
     let halves = halves_mut(words);
     for (half, &x) in halves.iter_mut().zip(x) {
@@ -39,6 +40,29 @@ pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
     }
     if let Some(odd) = halves.get_mut(x.len()) {
         *odd = 0;
+    }
+}
+
+/// Numbers as words of a precision.
+#[inline(always)]
+pub(crate) fn write<const BF16: bool>(words: &mut [u32], precision: Precision, x: &[f32]) {
+    match precision {
+        Precision::F32 => words.copy_from_slice(memory::words(x)),
+        Precision::Bf16 => neighbours::<BF16>(words, x),
+    }
+}
+
+/// The numbers from number `first` on of a row of words of a precision.
+#[inline(always)]
+pub(crate) fn read<const BF16: bool>(
+    x: &mut [f32],
+    words: &[u32],
+    precision: Precision,
+    first: usize,
+) {
+    match precision {
+        Precision::F32 => x.copy_from_slice(&memory::floats(words)[first..first + x.len()]),
+        Precision::Bf16 => widen::<BF16>(x, &halves(words)[first..]),
     }
 }
 
@@ -72,15 +96,12 @@ pub(super) fn widen<const BF16: bool>(x: &mut [f32], halves: &[u16]) {
 
 /// Words of two rows: `words[i]` = (low[i], high[i]).
 #[inline(always)]
-pub(super) fn two_rows<const BF16: bool>(low: &[f32; RIGHT], high: &[f32; RIGHT]) -> [u32; RIGHT] {
-    let mut words = [0; RIGHT];
+pub(super) fn two_rows<const BF16: bool>(low: &[f32; GROUP], high: &[f32; GROUP]) -> [u32; GROUP] {
+    let mut words = [0; GROUP];
     #[cfg(target_arch = "x86_64")]
     if BF16 {
-        let lines = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
-        for (words, (low, high)) in words.as_chunks_mut::<16>().0.iter_mut().zip(lines) {
-            // SAFETY: as in `neighbours`.
-            unsafe { x86::two_rows(words, low, high) };
-        }
+        // SAFETY: as in `neighbours`.
+        unsafe { x86::two_rows(&mut words, low, high) };
         return words;
     }
     for ((word, &low), &high) in words.iter_mut().zip(low).zip(high) {
@@ -92,21 +113,17 @@ pub(super) fn two_rows<const BF16: bool>(low: &[f32; RIGHT], high: &[f32; RIGHT]
 /// Words of two rows that are rounded already: `words[i]` = (low[i], high[i]).
 #[inline(always)]
 pub(super) fn interleaved<const BF16: bool>(
-    low: &[u32; RIGHT / 2],
-    high: &[u32; RIGHT / 2],
-) -> [u32; RIGHT] {
-    let mut words = [0; RIGHT];
-    let (low, high) = (halves(low), halves(high));
+    low: &[u32; GROUP / 2],
+    high: &[u32; GROUP / 2],
+) -> [u32; GROUP] {
+    let mut words = [0; GROUP];
     #[cfg(target_arch = "x86_64")]
     if BF16 {
-        let lines = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
-        for (words, (low, high)) in words.as_chunks_mut::<16>().0.iter_mut().zip(lines) {
-            // SAFETY: as in `neighbours`.
-            unsafe { x86::interleaved(words, low, high) };
-        }
+        // SAFETY: as in `neighbours`.
+        unsafe { x86::interleaved(&mut words, low, high) };
         return words;
     }
-    for ((word, &low), &high) in words.iter_mut().zip(low).zip(high) {
+    for ((word, &low), &high) in words.iter_mut().zip(halves(low)).zip(halves(high)) {
         *word = u32::from(low) | (u32::from(high) << 16);
     }
     words
@@ -116,8 +133,9 @@ pub(super) fn interleaved<const BF16: bool>(
 mod x86 {
     use std::arch::x86_64::{
         __m512bh, __m512i, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
-        _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_or_si512,
-        _mm512_permutexvar_epi16, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+        _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
+        _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_permutexvar_epi16, _mm512_slli_epi32,
+        _mm512_storeu_ps, _mm512_storeu_si512,
     };
 
     /// Each word's halves: number i of the first row, and number i of the second, 16 further on.
@@ -146,6 +164,24 @@ mod x86 {
         }
     }
 
+    /// The same for fewer than 32 numbers; behind them is 0.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn few_neighbours(words: &mut [u32], x: &[f32]) {
+        assert!(x.len() < 32 && words.len() <= 16, "less than a chunk");
+        let first = |n: usize| 0xffff_u16.checked_shr(16 - n.min(16) as u32).unwrap_or(0);
+        // SAFETY: the masks leave out what lies behind the slices.
+        unsafe {
+            let low = _mm512_maskz_loadu_ps(first(x.len()), x.as_ptr());
+            let high = _mm512_maskz_loadu_ps(
+                first(x.len().saturating_sub(16)),
+                x.as_ptr().wrapping_add(16),
+            );
+            let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), first(words.len()), pairs);
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) unsafe fn widen(x: &mut [f32; 16], halves: &[u16; 16]) {
@@ -159,7 +195,7 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn interleaved(words: &mut [u32; 16], low: &[u16; 16], high: &[u16; 16]) {
+    pub(super) unsafe fn interleaved(words: &mut [u32; 16], low: &[u32; 8], high: &[u32; 8]) {
         // SAFETY: the arrays have the length of what is read and written.
         unsafe {
             let low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(low.as_ptr().cast()));

@@ -2,9 +2,10 @@
 
 use super::kernel::kernel;
 use super::round::{bf16, neighbours, two_rows, widen};
-use super::{LEFT, Left, Precision, RIGHT, Right, Rows};
+use super::{GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{floats, halves, words};
 use crate::pool::Parts;
+use crate::rows::in_groups;
 
 /// LEFT × RIGHT numbers of C, row-major, of which `rows` × `cols` count.
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ impl Tile {
         for (r, line) in tile.lines_mut() {
             let row = part.row(r);
             match from.precision {
-                Precision::F32 => copy_into_line(line, floats(row)),
+                Precision::F32 => in_groups(line, floats(row), |x, from| *x = *from),
                 Precision::Bf16 => widen::<BF16>(&mut line[..self.cols], halves(row)),
             }
         }
@@ -179,7 +180,7 @@ impl Tile {
             let out = unsafe { out.slice(start..start + width) };
             let line = self.line(r);
             match precision {
-                Precision::F32 => copy_line(out, words(line).try_into().expect("a line")),
+                Precision::F32 => in_groups(out, words(line), |out, x| *out = *x),
                 Precision::Bf16 if self.cols == RIGHT => neighbours::<BF16>(out, line),
                 Precision::Bf16 => neighbours::<BF16>(out, &line[..self.cols]),
             }
@@ -223,34 +224,38 @@ impl Tile {
         precision: Precision,
         depth: usize,
     ) {
-        let strip = Strip {
-            precision,
-            depth,
-            place: [self.row, self.col],
-            size: [self.rows, self.cols],
-        };
-        let lines = self.values.as_chunks::<RIGHT>().0;
-        // SAFETY: the caller's promise.
-        unsafe {
-            match precision {
-                Precision::F32 => {
-                    strip.put::<W>(out, |k| words(&lines[k]).try_into().expect("a line"));
-                }
-                Precision::Bf16 => {
-                    strip.put::<W>(out, |k| two_rows::<BF16>(&lines[2 * k], &lines[2 * k + 1]));
+        let cols = self.cols.next_multiple_of(W);
+        for (g, col) in (0..cols).step_by(GROUP).enumerate() {
+            let strip = Strip {
+                precision,
+                depth,
+                place: [self.row, self.col + col],
+                size: [self.rows, (cols - col).min(GROUP)],
+            };
+            let group = |r: usize| &self.line(r).as_chunks::<GROUP>().0[g];
+            // SAFETY: the caller's promise.
+            unsafe {
+                match precision {
+                    Precision::F32 => strip.put::<W>(out, |k| {
+                        *words(group(k)).first_chunk().expect("a whole group")
+                    }),
+                    Precision::Bf16 => {
+                        strip.put::<W>(out, |k| two_rows::<BF16>(group(2 * k), group(2 * k + 1)))
+                    }
                 }
             }
         }
     }
 }
 
-/// LEFT rows of a [K,·] matrix, RIGHT columns wide, on their way into panels in which k runs down the rows.
+/// Up to LEFT rows of a [K,·] matrix, a group of columns wide, on their way into panels in which k runs down the rows.
 #[derive(Clone, Copy)]
 pub(super) struct Strip {
     pub(super) precision: Precision,
     /// K.
     pub(super) depth: usize,
     pub(super) place: [usize; 2],
+    /// Rows; columns up to the end of the last panel that the group reaches.
     pub(super) size: [usize; 2],
 }
 
@@ -263,39 +268,32 @@ impl Strip {
     pub(super) unsafe fn put<const W: usize>(
         self,
         out: &Parts<'_, u32>,
-        group: impl Fn(usize) -> [u32; RIGHT],
+        group: impl Fn(usize) -> [u32; GROUP],
     ) {
         let ([row, col], [rows, cols]) = (self.place, self.size);
         let first = self.precision.words(row);
         let count = self.precision.words(row + rows) - first;
         let panel = W * self.precision.words(self.depth);
-        let panels = cols.div_ceil(W);
-        let last = (col / W + panels - 1) * panel + (first + count) * W;
+        let last = (col + cols - 1) / W * panel + (first + count) * W;
         assert!(last <= out.len(), "the operand ends before word {last}");
+        let at = |col: usize, k: usize| col / W * panel + (first + k) * W + col % W;
         for k in 0..count {
             let group = group(k);
-            for (p, part) in group.as_chunks::<W>().0.iter().enumerate().take(panels) {
-                // SAFETY: the caller's promise; nothing is written behind `last`.
-                unsafe { out.write((col / W + p) * panel + (first + k) * W, *part) };
+            // SAFETY: the caller's promise; nothing is written behind `last`.
+            unsafe {
+                if W >= GROUP {
+                    out.write(at(col, k), group);
+                } else {
+                    for (part, col) in group
+                        .as_chunks::<W>()
+                        .0
+                        .iter()
+                        .zip((col..col + cols).step_by(W))
+                    {
+                        out.write(at(col, k), *part);
+                    }
+                }
             }
         }
-    }
-}
-
-/// A line from the numbers of a row; a whole line without a call.
-#[inline(always)]
-fn copy_into_line(line: &mut [f32; RIGHT], row: &[f32]) {
-    match row.try_into() {
-        Ok(whole) => *line = whole,
-        Err(_) => line[..row.len()].copy_from_slice(row),
-    }
-}
-
-/// Copies the numbers of a line that count; a whole line without a call.
-#[inline(always)]
-pub(crate) fn copy_line<T: Copy>(out: &mut [T], line: &[T; RIGHT]) {
-    match <&mut [T; RIGHT]>::try_from(&mut *out) {
-        Ok(out) => *out = *line,
-        Err(_) => out.copy_from_slice(&line[..out.len()]),
     }
 }

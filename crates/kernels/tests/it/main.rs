@@ -11,6 +11,8 @@ mod matmul;
 mod pool;
 mod product;
 mod quantised;
+mod rms_norm;
+mod rope;
 mod rows;
 mod softmax;
 mod support;

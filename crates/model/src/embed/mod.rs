@@ -4,6 +4,8 @@ mod rows;
 
 pub use rows::EmbedRows;
 
+use glassformer_tensor::Ids;
+
 use crate::{ParamId, Pass, Site, Value};
 
 /// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[t] (Radford et al. 2019).
@@ -20,6 +22,30 @@ pub struct LearnedPositions {
 impl LearnedPositions {
     /// `ids [B·T]` to the first residual stream `[B·T, D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        let embed = TokenEmbed {
+            tokens: self.tokens,
+            d_model: self.d_model,
+        };
+        let embed = embed.forward(pass, ids);
+        let positions = EmbedRows::new(self.positions, self.d_model, pass.places());
+        let mut pos_embed = pass.apply(positions, []);
+        pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
+        pass.add(&embed, &pos_embed)
+    }
+}
+
+/// Token embedding alone: x[t] = W_E[id[t]]; positions enter later.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenEmbed {
+    /// W_E [V,D].
+    pub tokens: ParamId,
+    /// D.
+    pub d_model: usize,
+}
+
+impl TokenEmbed {
+    /// `ids [B·T]` to their rows `[B·T, D]`.
+    pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         assert_eq!(
             ids.len(),
             pass.batch() * pass.positions(),
@@ -29,17 +55,9 @@ impl LearnedPositions {
             let ids: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             pass.tap_data(Site::Tokens, &ids);
         }
-        let first = pass.first_position();
-        let positions: Vec<u32> = (0..ids.len())
-            .map(|i| (first + i % pass.positions()) as u32)
-            .collect();
-        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, ids.into()), &[]);
+        let tokens = Ids::new(pass.run().buffers, ids.iter().copied());
+        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, tokens), []);
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
-        let mut pos_embed = pass.apply(
-            EmbedRows::new(self.positions, self.d_model, positions.into()),
-            &[],
-        );
-        pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
-        pass.add(&embed, &pos_embed)
+        embed
     }
 }

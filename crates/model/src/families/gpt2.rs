@@ -1,17 +1,21 @@
 //! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
 //! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
 
-use glassformer_weights::TensorFile;
+use std::sync::Arc;
+
+use glassformer_kernels::attention::Sees;
+use glassformer_tensor::Pool;
+use glassformer_weights::TensorSource;
 use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
-use crate::block::mlp::{Activation, Mlp};
-use crate::block::{Dropout, LayerNorm, Linear, PreNormBlock, Storage};
+use crate::block::mlp::{Activation, Mlp, PlainMlp};
+use crate::block::{Dropout, LayerNorm, Linear, Norm, PreNormBlock, Storage};
 use crate::embed::LearnedPositions;
 use crate::unembed::Unembed;
 use crate::{
-    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value,
-    WeightName, WeightView,
+    BlockWeight, Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network,
+    Parameters, Pass, Place, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -113,9 +117,11 @@ impl Config {
     fn activation(&self) -> Result<Activation, String> {
         match self.activation_function.as_str() {
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "gelu" => Ok(Activation::Gelu),
+            "silu" | "swish" => Ok(Activation::Silu),
             "relu" => Ok(Activation::Relu),
             other => Err(format!(
-                "has activation_function {other:?}; gelu_new and relu can be computed"
+                "has activation_function {other:?}; gelu_new, gelu, silu and relu can be computed"
             )),
         }
     }
@@ -141,6 +147,8 @@ impl Config {
             n_inner: (d_ff != 4 * d_model).then_some(d_ff),
             activation_function: match activation {
                 Activation::GeluTanh => gelu_new(),
+                Activation::Gelu => "gelu".to_owned(),
+                Activation::Silu => "silu".to_owned(),
                 Activation::Relu => "relu".to_owned(),
             },
             layer_norm_epsilon: epsilon(),
@@ -160,24 +168,30 @@ struct Gpt2 {
 }
 
 /// A fresh model; `config` must have passed [`Config::check`].
-pub fn new(config: &Config, seed: u64) -> Model {
+pub fn new(config: &Config, seed: u64, pool: &Pool) -> Model {
     let (network, layout) = Gpt2::build(config);
-    Model::new(Box::new(network), Parameters::new(layout, seed))
+    Model::new(Box::new(network), Parameters::new(layout, seed, pool))
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
-pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> {
+pub fn load(
+    config: &Config,
+    source: Arc<dyn TensorSource>,
+    keep: Keep,
+) -> Result<Model, ModelError> {
     let (network, layout) = Gpt2::build(config);
     // Some checkpoints of the bare model lack the prefix.
-    let prefixed = weights.shape("transformer.wte.weight").is_some();
-    let find = |name: &str| {
-        if prefixed {
-            name.to_owned()
-        } else {
-            name.trim_start_matches("transformer.").to_owned()
-        }
+    let prefixed = source.info("transformer.wte.weight").is_some();
+    let find = move |name: &str| match prefixed {
+        true => Place::named(name),
+        false => Place::named(name.trim_start_matches("transformer.")),
     };
-    let parameters = Parameters::load(layout, weights, find)?;
+    let checkpoint = Checkpoint {
+        source,
+        find: Box::new(find),
+        keep,
+    };
+    let parameters = Parameters::load(layout, &checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }
 
@@ -242,23 +256,30 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     let activation = config.activation().expect("checked by Config::check");
     PreNormBlock {
         ln1,
-        attention: Attention { qkv, heads, out },
+        attention: Attention {
+            qkv,
+            head_norm: None,
+            rope: None,
+            heads,
+            sees: Sees::Past,
+            out,
+        },
         ln2,
-        mlp: Mlp {
+        mlp: Mlp::Plain(PlainMlp {
             up,
             activation,
             down,
-        },
+        }),
     }
 }
 
-fn norm(layout: &mut Layout, name: &str, config: &Config) -> LayerNorm {
+fn norm(layout: &mut Layout, name: &str, config: &Config) -> Norm {
     let shape = [config.n_embd];
-    LayerNorm {
+    Norm::Layer(LayerNorm {
         gain: layout.add(format!("{name}.weight"), &shape, Init::Ones),
         bias: layout.add(format!("{name}.bias"), &shape, Init::Zeros),
         eps: config.layer_norm_epsilon,
-    }
+    })
 }
 
 fn linear(layout: &mut Layout, name: &str, d_in: usize, d_out: usize, std: f32) -> Linear {
@@ -282,7 +303,7 @@ impl Network for Gpt2 {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("activation", self.activation().to_owned()),
+            ("activation", self.activation().name().to_owned()),
             ("norm", "LayerNorm with bias, before each part".to_owned()),
             ("positions", "learned".to_owned()),
             ("unembedding", "tied to the embedding".to_owned()),
@@ -290,8 +311,8 @@ impl Network for Gpt2 {
         ]
     }
 
-    fn activation(&self) -> &'static str {
-        self.blocks[0].mlp.activation.name()
+    fn activation(&self) -> Activation {
+        self.blocks[0].mlp.activation()
     }
 
     fn norm_eps(&self) -> f32 {
@@ -301,10 +322,7 @@ impl Network for Gpt2 {
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(pass, x, layer);
-        }
-        x
+        PreNormBlock::forward_all(&self.blocks, pass, x)
     }
 
     fn unembed(&self) -> &Unembed {
@@ -312,15 +330,7 @@ impl Network for Gpt2 {
     }
 
     fn linears(&self) -> Vec<Linear> {
-        let of_block = |block: &PreNormBlock| {
-            [
-                block.attention.qkv,
-                block.attention.out,
-                block.mlp.up,
-                block.mlp.down,
-            ]
-        };
-        let mut all: Vec<Linear> = self.blocks.iter().flat_map(of_block).collect();
+        let mut all: Vec<Linear> = self.blocks.iter().flat_map(PreNormBlock::linears).collect();
         all.push(self.unembed.linear);
         all
     }
@@ -337,8 +347,8 @@ impl Network for Gpt2 {
             WeightName::Embed => table(self.embed.tokens, vocab),
             WeightName::PosEmbed => table(self.embed.positions, n_ctx),
             WeightName::Unembed => table(self.embed.tokens, vocab).t(),
-            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain, d),
-            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias, d),
+            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain(), d),
+            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias()?, d),
             WeightName::Block { layer, weight } => {
                 return block_weight(self.blocks.get(layer)?, weight, d);
             }
@@ -352,7 +362,9 @@ impl Network for Gpt2 {
 
 fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<WeightView> {
     let (qkv, out) = (&block.attention.qkv, &block.attention.out);
-    let (up, down) = (&block.mlp.up, &block.mlp.down);
+    let Mlp::Plain(PlainMlp { up, down, .. }) = &block.mlp else {
+        return None;
+    };
     let whole = |l: &Linear| WeightView::part(l.weight, 0, l.d_in, l.d_out, l.d_out);
     let bias = |l: &Linear, first: usize, len: usize| {
         Some(WeightView::part(l.bias?, first, 1, len, l.d_out))
@@ -360,8 +372,8 @@ fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<W
     // c_attn holds W_Q, W_K and W_V side by side.
     let third = |i: usize| WeightView::part(qkv.weight, i * d, d, d, 3 * d);
     match weight {
-        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain, d)),
-        BlockWeight::Ln1Bias => Some(WeightView::vector(block.ln1.bias, d)),
+        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain(), d)),
+        BlockWeight::Ln1Bias => Some(WeightView::vector(block.ln1.bias()?, d)),
         BlockWeight::Query => Some(third(0)),
         BlockWeight::QueryBias => bias(qkv, 0, d),
         BlockWeight::Key => Some(third(1)),
@@ -370,11 +382,15 @@ fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<W
         BlockWeight::ValueBias => bias(qkv, 2 * d, d),
         BlockWeight::Out => Some(whole(out)),
         BlockWeight::OutBias => bias(out, 0, d),
-        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain, d)),
-        BlockWeight::Ln2Bias => Some(WeightView::vector(block.ln2.bias, d)),
+        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain(), d)),
+        BlockWeight::Ln2Bias => Some(WeightView::vector(block.ln2.bias()?, d)),
         BlockWeight::Up => Some(whole(up)),
         BlockWeight::UpBias => bias(up, 0, up.d_out),
         BlockWeight::Down => Some(whole(down)),
         BlockWeight::DownBias => bias(down, 0, d),
+        BlockWeight::QueryGain
+        | BlockWeight::KeyGain
+        | BlockWeight::Gate
+        | BlockWeight::GateBias => None,
     }
 }

@@ -2,14 +2,14 @@
 
 use glassformer_kernels::softmax::softmax;
 
-use crate::block::{LayerNorm, Linear};
+use crate::block::{Linear, Norm};
 use crate::{Pass, Site, Value, WeightView};
 
 /// logits = norm(x)·W_U. Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
 #[derive(Clone, Copy, Debug)]
 pub struct Unembed {
     /// The final norm.
-    pub ln_final: LayerNorm,
+    pub ln_final: Norm,
     /// W_U: D → V, no bias.
     pub linear: Linear,
 }
@@ -22,7 +22,7 @@ impl Unembed {
 
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
-        let mut normed = pass.apply(self.ln_final, &[x]);
+        let mut normed = pass.apply(self.ln_final, [x]);
         pass.tap(Site::LnFinal, &mut normed, &[self.linear.d_in]);
         normed
     }
@@ -30,7 +30,7 @@ impl Unembed {
     /// Logits `[B·T,V]` of normed vectors; shows probabilities to a hook that wants them.
     pub fn logits(&self, pass: &mut Pass<'_>, normed: &Value) -> Value {
         let vocab = self.linear.d_out;
-        let mut logits = pass.apply(self.linear, &[normed]);
+        let mut logits = pass.apply(self.linear, [normed]);
         pass.tap(Site::Logits, &mut logits, &[vocab]);
         if pass.watched(Site::Probs) {
             let run = pass.run();

@@ -8,6 +8,8 @@ mod layer_check;
 mod layers;
 mod loss;
 mod network;
+mod parameters;
 mod parity;
 mod precision;
+mod recompute;
 mod support;

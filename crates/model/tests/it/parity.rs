@@ -27,7 +27,6 @@ fn every_site() {
         let run = model.run(&pool, &buffers);
         let mut pass = Pass::new(run, 1, tokens.len(), Mode::Inference).with_hook(&mut recorder);
         model.logits(&mut pass, &tokens);
-        drop(pass);
         let sites = Site::all(model.dimensions().n_layers);
         assert_eq!(
             golden.names().len(),

@@ -7,7 +7,7 @@ use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::{self, gpt2};
 use glassformer_model::{
-    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, View, ViewMut, loss,
+    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, Tape, View, ViewMut, loss,
 };
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::TensorFile;
@@ -71,7 +71,11 @@ pub(crate) fn model_of_heads(d_head: usize, activation: Activation, seed: u64) -
         n_ctx: 29,
         vocab: 31,
     };
-    let mut model = gpt2::new(&gpt2::Config::new(&dimensions, activation), seed);
+    let mut model = gpt2::new(
+        &gpt2::Config::new(&dimensions, activation),
+        seed,
+        &Pool::single(),
+    );
     let noise = normals(seed, model.parameters.arena().len());
     for (x, noise) in model.parameters.arena_mut().iter_mut().zip(noise) {
         *x += 0.25 * noise;
@@ -95,6 +99,20 @@ pub(crate) fn watched_loss_and_gradient(
     model: &Model,
     pool: &Pool,
     batch: usize,
+    text: [&[u32]; 2],
+    dropout: f32,
+    hook: Option<&mut dyn Hook>,
+) -> (f64, Gradients) {
+    let mut tape = Tape::default();
+    taped_loss_and_gradient(model, pool, &mut tape, batch, text, dropout, hook)
+}
+
+/// As [`watched_loss_and_gradient`], with a tape.
+pub(crate) fn taped_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    tape: &mut Tape,
+    batch: usize,
     [x, y]: [&[u32]; 2],
     dropout: f32,
     hook: Option<&mut dyn Hook>,
@@ -102,12 +120,12 @@ pub(crate) fn watched_loss_and_gradient(
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
     let mut gradients = Gradients::zeros(model.parameters.layout());
-    let mut pass = Pass::new(
-        run,
-        batch,
-        x.len() / batch,
-        Mode::Training { dropout, key: 77 },
-    );
+    let mode = Mode::Training {
+        tape,
+        dropout,
+        key: 77,
+    };
+    let mut pass = Pass::new(run, batch, x.len() / batch, mode);
     if let Some(hook) = hook {
         pass = pass.with_hook(hook);
     }

@@ -1,11 +1,13 @@
 //! The optimiser's passes over flat arenas.
 
+use std::ops::Range;
+
 use glassformer_kernels::adamw::{self, AdamW};
 
 use crate::Pool;
 
 /// Elements per piece: small enough to share evenly, large enough to stream.
-const PIECE: usize = 65_536;
+const PIECE: usize = 32_768;
 
 /// √Σ g²; the same for any number of threads.
 pub fn norm(pool: &Pool, g: &[f32]) -> f64 {
@@ -16,17 +18,26 @@ pub fn norm(pool: &Pool, g: &[f32]) -> f64 {
     .sqrt()
 }
 
-/// One AdamW step on a run of parameters, their moments and their gradients.
+/// One AdamW step on parameters, their moments and their gradients, in one pass over the arenas; the gradients are left
+/// 0 for the next step. Each group is a run of the arenas with its own options.
 pub fn step(
     pool: &Pool,
     theta: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    g: &[f32],
-    options: AdamW,
+    [m, v]: [&mut [f32]; 2],
+    g: &mut [f32],
+    groups: impl Iterator<Item = (Range<usize>, AdamW)> + Clone + Sync,
 ) {
     let arrays = ((theta, PIECE), (m, PIECE), (v, PIECE), (g, PIECE));
-    pool.split(arrays, |_, (theta, m, v, g)| {
-        adamw::step(theta, m, v, g, options);
+    pool.split(arrays, |i, (theta, m, v, g)| {
+        let piece = i * PIECE..i * PIECE + theta.len();
+        for (group, options) in groups.clone() {
+            let (start, end) = (group.start.max(piece.start), group.end.min(piece.end));
+            if start < end {
+                let part = start - piece.start..end - piece.start;
+                let (m, v) = (&mut m[part.clone()], &mut v[part.clone()]);
+                adamw::step(&mut theta[part.clone()], m, v, &g[part], options);
+            }
+        }
+        g.fill(0.0);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use glassformer_model::{Gradients, Mode, Model, Pass, families};
+use glassformer_model::{Gradients, Mode, Model, Pass, Tape, families};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_train::schedule::{Schedule, learning_rate};
 use glassformer_train::{Optimizer, Options, gradient};
@@ -62,18 +62,19 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
     let options = options();
     let mut optimizer = Optimizer::new(model.parameters.arena().len());
     let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mut tape = Tape::default();
     let size = batch * positions;
     let mut worst = 0.0f64;
     for (step, (x, y)) in x.chunks(size).zip(y.chunks(size)).enumerate() {
-        gradients.clear(pool);
         let mode = Mode::Training {
+            tape: &mut tape,
             dropout: 0.0,
             key: step as u64,
         };
         let pass = Pass::new(model.run(pool, &buffers), batch, positions, mode);
         let loss = gradient(model, pass, [x, y], 1, &mut gradients) / size as f64;
         let rate = learning_rate(&options, step as u64 + 1);
-        let norm = optimizer.step(pool, &mut model.parameters, &gradients, &options, rate);
+        let norm = optimizer.step(pool, &mut model.parameters, &mut gradients, &options, rate);
         let (off, norm_off) = (
             (loss - f64::from(losses[step])).abs(),
             (norm - f64::from(norms[step])).abs(),

@@ -85,6 +85,7 @@ pub(super) fn attention_pass(t: f64, width: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use glassformer_model::families::gpt2;
+    use glassformer_tensor::Pool;
     use glassformer_train::Options;
 
     use super::{Count, Precision};
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn counts_are_those_made_by_hand() {
         let nano = Options::preset("nano").expect("a preset");
-        let count = Count::of(&gpt2::new(&nano.config(65), 1));
+        let count = Count::of(&gpt2::new(&nano.config(65), 1, &Pool::single()));
         // Per layer 3·D² + D² + 4·D² + 4·D², and the unembedding.
         let (layers, unembed) = (4.0 * 12.0 * 128.0 * 128.0, 128.0 * 65.0);
         assert_eq!(count.matrices, layers + unembed);

@@ -130,9 +130,10 @@ impl Preset {
         }
     }
 
+    /// Random weights, made on all cores whatever is measured afterwards.
     fn model(self) -> Model {
         let (options, vocab) = self.options();
-        gpt2::new(&options.config(vocab), options.seed)
+        gpt2::new(&options.config(vocab), options.seed, &Pool::new(0))
     }
 }
 
@@ -166,6 +167,10 @@ struct TrainFlags {
     /// Sequences in a batch [default: the preset's; with -m, as many as make 1,024 tokens].
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
+    /// Run each block again in the backward pass instead of keeping its activations, as `train --recompute` does. This
+    /// work is not counted as operations.
+    #[arg(long)]
+    recompute: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -249,12 +254,14 @@ impl TrainFlags {
         if let Some(batch) = self.batch {
             options.batch_size = batch.get();
         }
+        options.recompute = self.recompute;
+        let recomputed = if self.recompute { ", recomputed" } else { "" };
         let (batch, n_ctx) = (options.batch_size, options.n_ctx);
         let (pool, report) = self.common.begin()?;
         let operations = Count::of(&model).training(batch, n_ctx);
         let mut training = Training::new(model, options, pool, self.common.precision());
         report.add(&Measurement {
-            name: format!("train {name}"),
+            name: format!("train {name}{recomputed}"),
             precision: self.common.precision(),
             times: self.common.effort().measure(2, || training.step()),
             tokens: batch * n_ctx,

@@ -176,9 +176,14 @@ fn introduce(ready: &Ready, out: &Path) {
     );
     let needs = Needs::of(&trainer.options, &d);
     eprintln!(
-        "Memory: {} for parameters, gradients and moments; {} for activations and operands.",
+        "Memory: {} for parameters, gradients and moments; {} for activations{} and operands.",
         gigabytes(needs.arenas),
         gigabytes(needs.work),
+        if trainer.options.recompute {
+            " (recomputed)"
+        } else {
+            ""
+        },
     );
     if trainer.progress.step > 0 {
         eprintln!("Going on at step {}.", thousands(trainer.progress.step));

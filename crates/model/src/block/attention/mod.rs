@@ -1,22 +1,32 @@
 //! Attention: each position asks the earlier ones and takes a weighted sum of what they say.
 
+mod head_norm;
 mod heads;
+mod rope;
 
-pub use heads::{CausalHeads, Heads};
+pub use head_norm::HeadNorm;
+pub use heads::{Heads, SelfAttention};
+pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, decode, forward, open};
+use glassformer_kernels::attention::{Input, Sees, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
 
-use crate::block::{LayerNorm, Linear, NormLinear};
+use crate::block::{Linear, Norm, NormLinear};
 use crate::{BlockSite, Pass, Site, Value};
 
-/// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2), causal.
-#[derive(Clone, Copy, Debug)]
+/// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2).
+#[derive(Clone, Debug)]
 pub struct Attention {
     /// D → (H+2K)·E: queries, keys and values of all heads side by side.
     pub qkv: Linear,
+    /// A norm of each head's queries and keys.
+    pub head_norm: Option<HeadNorm>,
+    /// What turns queries and keys by their positions.
+    pub rope: Option<Rope>,
     /// The heads' sizes.
     pub heads: Heads,
+    /// Which keys a query looks at.
+    pub sees: Sees,
     /// H·E → D.
     pub out: Linear,
 }
@@ -30,7 +40,8 @@ impl Attention {
             d_head,
         } = self.heads;
         let at = |site| Site::block(layer, site);
-        let mut qkv = pass.apply(self.qkv, &[x]);
+        let qkv = pass.apply(self.qkv, [x]);
+        let mut qkv = self.placed(pass, qkv, Precision::F32);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
@@ -42,31 +53,47 @@ impl Attention {
         );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
-        pass.apply(self.out, &[&z])
+        pass.apply(self.out, [&z])
     }
 
     /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
-    pub(crate) fn fused(
-        &self,
-        pass: &mut Pass<'_>,
-        norm: LayerNorm,
-        x: &Value,
-        layer: usize,
-    ) -> Value {
+    pub(crate) fn fused(&self, pass: &mut Pass<'_>, norm: Norm, x: &Value, layer: usize) -> Value {
         // The cache is in f32.
         let kept = match pass.cache() {
             Some(_) => Precision::F32,
             None => self.heads.kept(pass.run().precision),
         };
-        let qkv = pass.apply(
-            NormLinear {
-                norm,
-                linear: self.qkv,
-                kept,
-            },
-            &[x],
-        );
+        let first = NormLinear {
+            norm,
+            linear: self.qkv,
+            // What is still to be turned stays exact until then.
+            kept: if self.places() { Precision::F32 } else { kept },
+        };
+        let qkv = pass.apply(first, [x]);
+        let qkv = self.placed(pass, qkv, kept);
         self.mix(pass, &qkv, layer)
+    }
+
+    /// Whether something happens to queries and keys before they meet.
+    fn places(&self) -> bool {
+        self.head_norm.is_some() || self.rope.is_some()
+    }
+
+    /// Queries and keys as they enter the dot product: normed and turned, where the model does so.
+    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, kept: Precision) -> Value {
+        if let Some(norm) = self.head_norm {
+            qkv = pass.apply(norm, [&qkv]);
+        }
+        if let Some(rope) = self.rope.clone() {
+            let call = Rotate {
+                rope,
+                heads: self.heads,
+                positions: pass.places(),
+                kept,
+            };
+            qkv = pass.apply(call, [&qkv]);
+        }
+        qkv
     }
 
     /// The weighted sums z `[B·T,H·E]`: in one pass when nobody looks, step by step when somebody does.
@@ -80,12 +107,13 @@ impl Attention {
             _ if pass.cache().is_some() => self.mix_cached(pass, qkv, layer),
             _ => {
                 let dropout = pass.mask();
-                let call = CausalHeads {
+                let call = SelfAttention {
                     heads: self.heads,
+                    sees: self.sees,
                     batch: pass.batch(),
                     dropout,
                 };
-                pass.apply(call, &[qkv])
+                pass.apply(call, [qkv])
             }
         }
     }
@@ -94,12 +122,14 @@ impl Attention {
     fn mix_cached(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
         let (first, new) = (pass.first_position(), pass.positions());
-        let shape = self.heads.shape(1, new, first + new);
+        let shape = self.heads.shape(self.sees, 1, new, first + new);
         let mut z = run.tensor(&[new, self.heads.width()]);
         let cache = pass.cache().expect("a cached pass");
+        let most = self.heads.shape(self.sees, 1, new, first + cache.room());
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
         if new <= decode::MOST_QUERIES {
-            let mut scratch = run.tensor(&[decode::scratch_len(&shape)]);
+            // As for a full cache, so that each new token takes the same buffer.
+            let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
             decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);
@@ -120,20 +150,21 @@ impl Attention {
     fn mix_in_the_open(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
         let (batch, first, new) = (pass.batch(), pass.first_position(), pass.positions());
-        let shape = self.heads.shape(batch, new, first + new);
+        let shape = self.heads.shape(self.sees, batch, new, first + new);
         let heads = self.heads.heads;
         let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
             Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
             None => f(self.heads.input(qkv.tensor(), None)),
         };
-        let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
+        let keys = first + new;
+        let mut scores = run.tensor(&[batch * heads * new, keys]);
         input(pass, &mut |input| {
             open::scores(run.pool, shape, input, scores.data_mut());
         });
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
         let mut pattern = scores.tensor().copy(run.buffers);
-        open::pattern(run.pool, pattern.data_mut(), shape.keys);
+        open::pattern(run.pool, pattern.data_mut(), keys);
         let mut pattern = pass.constant(pattern);
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
         let mut z = run.tensor(&[batch * new, self.heads.width()]);
