@@ -4,6 +4,7 @@
 //! turns ids into text that never ends in half a character.
 
 mod generation;
+pub mod perplexity;
 pub mod sampling;
 mod text;
 

@@ -50,6 +50,19 @@ impl Info {
             ("vocab", json!(vocab)),
             ("parameters", json!(parameters)),
             ("memory_bytes", json!(parameters * 4)),
+            (
+                "stored",
+                json!(loaded.about.stored.as_ref().map(|(kind, _)| kind)),
+            ),
+            (
+                "stored_bytes",
+                json!(loaded.about.stored.as_ref().map(|(_, bytes)| bytes)),
+            ),
+            ("license", json!(loaded.about.license)),
+            (
+                "chat_template",
+                json!(!loaded.about.tokenizer.chat_templates.is_empty()),
+            ),
             ("tokenizer", json!(loaded.tokenizer.kind().to_string())),
         ];
         facts.extend(
@@ -73,6 +86,7 @@ impl Info {
         }
         let text: String = facts
             .iter()
+            .filter(|(_, value)| !value.is_null())
             .map(|(name, value)| format!("{name:>16}  {}\n", plain(value)))
             .collect();
         Ok(write(&text)?)
@@ -82,6 +96,7 @@ impl Info {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::Number(number) => number
             .as_u64()
             .map_or_else(|| number.to_string(), thousands),
