@@ -7,13 +7,19 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize as _;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 /// The widest indentation of `tojson`.
 const WIDEST: usize = 64;
 
+/// The most digits that a width in a format may have.
+const WIDTH_DIGITS: usize = 3;
+
 pub(super) fn add_to(environment: &mut Environment<'static>) {
+    environment.set_unknown_method_callback(method);
+    environment.remove_global("debug");
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", to_json);
 }
@@ -31,6 +37,24 @@ pub(super) fn add_clock(environment: &mut Environment<'static>, seconds: i64) {
         let time = time.to_zoned(TimeZone::UTC);
         strtime::format(format, &time).map_err(invalid)
     });
+}
+
+/// Python's methods of strings, maps and lists.
+fn method(
+    state: &mut State,
+    value: &Value,
+    name: &str,
+    arguments: &[Value],
+) -> Result<Value, Error> {
+    if let Some(text) = value.as_str().filter(|_| name == "format") {
+        // `"{:>999999999}"` would be filled up before anybody counts.
+        let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+        if numbers.any(|number| number.len() > WIDTH_DIGITS) {
+            let why = format!("format knows numbers of at most {WIDTH_DIGITS} digits");
+            return Err(Error::new(ErrorKind::InvalidOperation, why));
+        }
+    }
+    unknown_method_callback(state, value, name, arguments)
 }
 
 /// A template's own words for why it refuses a conversation.

@@ -61,7 +61,7 @@ const FUEL: u64 = 500_000;
 const FUEL_PER_MESSAGE: u64 = 5_000;
 
 /// How deep macros may call each other; a stack is smaller in some threads than in others.
-const DEEPEST: usize = 100;
+const DEEPEST: usize = 200;
 
 /// A chat template, ready to be rendered.
 #[derive(Clone, Debug)]
@@ -86,8 +86,6 @@ impl ChatTemplate {
         let syntax = syntax()?;
         environment.set_syntax(syntax.clone());
         environment.set_recursion_limit(DEEPEST);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         functions::add_to(&mut environment);
         weight::add_to(&mut environment);
         guard(|| {
