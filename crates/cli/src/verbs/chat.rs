@@ -90,24 +90,27 @@ impl Chat {
         }
     }
 
-    /// The template given, or the model's own.
+    /// The text of the template given, or of the model's own.
+    fn source(&self, loaded: &Loaded) -> Result<String> {
+        if let Some(path) = &self.template {
+            return std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()));
+        }
+        let named = &loaded.about.tokenizer.chat_templates;
+        let default = named.iter().find(|(name, _)| name == "default");
+        let Some((_, source)) = default.or_else(|| named.first()) else {
+            bail!(
+                "{} has no chat template, so it was not trained for conversations: use generate, or give one with --template",
+                loaded.name
+            );
+        };
+        Ok(source.clone())
+    }
+
+    /// The template, ready to be rendered.
     fn template(&self, loaded: &Loaded) -> Result<ChatTemplate> {
         let config = &loaded.about.tokenizer;
-        let source = match &self.template {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-            None => {
-                let named = config.chat_templates.iter();
-                let default = named.clone().find(|(name, _)| name == "default");
-                let Some((_, source)) = default.or_else(|| named.clone().next()) else {
-                    bail!(
-                        "{} has no chat template, so it was not trained for conversations: use generate, or give one with --template",
-                        loaded.name
-                    );
-                };
-                source.clone()
-            }
-        };
+        let source = self.source(loaded)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = now.map_or(0, |now| now.as_secs() as i64);
         Ok(ChatTemplate::new(&source, config)
@@ -121,16 +124,12 @@ fn message(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> Result<
     let mut text = String::new();
     for line in lines.by_ref() {
         let line = line.context("standard input is not UTF-8 text")?;
-        match line.strip_suffix('\\') {
-            Some(part) => {
-                text.push_str(part);
-                text.push('\n');
-            }
-            None => {
-                text.push_str(&line);
-                return Ok(Some(text));
-            }
-        }
+        let Some(part) = line.strip_suffix('\\') else {
+            text.push_str(&line);
+            return Ok(Some(text));
+        };
+        text.push_str(part);
+        text.push('\n');
     }
     Ok((!text.is_empty()).then_some(text))
 }
