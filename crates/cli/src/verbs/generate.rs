@@ -112,7 +112,7 @@ impl Generate {
         let sampling = Sampling::from(&self.sampling);
         sampling.check()?;
         let prompt = self.prompt()?;
-        let mut loaded = self.model.open()?;
+        let mut loaded = self.model.open()?.continuing()?;
         let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
         let n_ctx = loaded.model.dimensions().n_ctx;
         if ids.len() > n_ctx {
