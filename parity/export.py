@@ -310,14 +310,19 @@ def check() -> int:
     return 1 if failed else 0
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description="Makes Glassformer's golden files.")
-    arguments.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
+def arguments(description: str) -> argparse.Namespace:
+    """What the command line says; from here on PyTorch computes the same numbers each time."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     logging.disable_progress_bar()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    if arguments.parse_args().check:
+    return parser.parse_args()
+
+
+def main() -> int:
+    if arguments("Makes Glassformer's golden files.").check:
         return check()
     for family in FAMILIES:
         export(family, GOLDEN / family.name)
