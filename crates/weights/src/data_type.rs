@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use glassformer_kernels::quantised::blocks::{Kind, dequantise};
+use glassformer_kernels::quantised::blocks::{self, Kind, dequantise};
+use glassformer_kernels::quantised::encode::{is_offered, quantise};
 use half::{bf16, f16};
 
 /// The type of a tensor's elements. Numbers are little-endian.
@@ -65,6 +66,49 @@ impl DataType {
         }
         true
     }
+
+    /// Whether [`encode`](Self::encode) makes this type from values.
+    pub const fn is_writable(self) -> bool {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => true,
+            Self::Block(kind) => is_offered(kind),
+            Self::I32 | Self::Other(_) => false,
+        }
+    }
+
+    /// The bytes that `values` are in this type, each rounded to the nearest number it has.
+    ///
+    /// # Panics
+    /// When the type is not [writable](Self::is_writable), or `bytes` is not [`byte_len`](Self::byte_len) of `values`.
+    pub fn encode(self, values: &[f32], bytes: &mut [u8]) {
+        assert!(
+            self.is_writable() && Some(bytes.len()) == self.byte_len(values.len()),
+            "{} bytes for {} numbers as {self}",
+            bytes.len(),
+            values.len()
+        );
+        match self {
+            Self::F32 => fill(values, bytes, f32::to_le_bytes),
+            Self::F16 => fill(values, bytes, |x| f16::from_f32(x).to_le_bytes()),
+            Self::Bf16 => fill(values, bytes, |x| bf16::from_f32(x).to_le_bytes()),
+            Self::Block(kind) => quantise(kind, values, bytes),
+            Self::I32 | Self::Other(_) => {}
+        }
+    }
+
+    /// Whether no value in `bytes` is NaN or an infinity; true for types without any. Much faster than decoding.
+    pub fn is_finite(self, bytes: &[u8]) -> bool {
+        // All ones in the exponent.
+        match self {
+            Self::F32 => no_exponent(bytes, |b| {
+                u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000
+            }),
+            Self::F16 => no_exponent(bytes, |b| u16::from_le_bytes(b) & 0x7c00 == 0x7c00),
+            Self::Bf16 => no_exponent(bytes, |b| u16::from_le_bytes(b) & 0x7f80 == 0x7f80),
+            Self::Block(kind) => blocks::is_finite(kind, bytes),
+            Self::I32 | Self::Other(_) => true,
+        }
+    }
 }
 
 /// The name in safetensors' and GGUF's own spelling.
@@ -86,4 +130,19 @@ fn each<const N: usize>(bytes: &[u8], out: &mut [f32], convert: impl Fn([u8; N])
     for (out, &piece) in out.iter_mut().zip(pieces) {
         *out = convert(piece);
     }
+}
+
+fn fill<const N: usize>(values: &[f32], bytes: &mut [u8], convert: impl Fn(f32) -> [u8; N]) {
+    let (pieces, _) = bytes.as_chunks_mut::<N>();
+    for (piece, &value) in pieces.iter_mut().zip(values) {
+        *piece = convert(value);
+    }
+}
+
+/// Without a way out at the first that is, so that the loop vectorises.
+fn no_exponent<const N: usize>(bytes: &[u8], is_full: impl Fn([u8; N]) -> bool) -> bool {
+    let (pieces, _) = bytes.as_chunks::<N>();
+    !pieces
+        .iter()
+        .fold(false, |any, &piece| any | is_full(piece))
 }

@@ -40,12 +40,17 @@ pub trait TensorSource: Send + Sync + Debug {
     /// A tensor as it stands in the file: rows of [`TensorInfo::data_type`], one after the other.
     fn bytes(&self, name: &str) -> Result<&[u8], WeightsError>;
 
-    /// The type of the tensor `name`. Errors: it is missing, or has another shape.
-    fn expect(&self, name: &str, shape: &[usize]) -> Result<DataType, WeightsError> {
-        let info = self.info(name).ok_or_else(|| WeightsError::Missing {
+    /// Shape and type of a tensor that must be there.
+    fn require(&self, name: &str) -> Result<TensorInfo, WeightsError> {
+        self.info(name).ok_or_else(|| WeightsError::Missing {
             path: self.origin().to_owned(),
             name: name.to_owned(),
-        })?;
+        })
+    }
+
+    /// The type of the tensor `name`. Errors: it is missing, or has another shape.
+    fn expect(&self, name: &str, shape: &[usize]) -> Result<DataType, WeightsError> {
+        let info = self.require(name)?;
         if info.shape != shape {
             return Err(WeightsError::Shape {
                 path: self.origin_of(name).to_owned(),
@@ -81,10 +86,7 @@ pub trait TensorSource: Send + Sync + Debug {
 
     /// The tensor `name` as f32, with its shape.
     fn load_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), WeightsError> {
-        let info = self.info(name).ok_or_else(|| WeightsError::Missing {
-            path: self.origin().to_owned(),
-            name: name.to_owned(),
-        })?;
+        let info = self.require(name)?;
         let mut out = vec![0.0; info.elements()];
         self.read_f32(name, &info.shape, &mut out)?;
         Ok((info.shape, out))

@@ -10,6 +10,7 @@ mod layer_norm;
 mod matmul;
 mod pool;
 mod product;
+mod quantise;
 mod quantised;
 mod rms_norm;
 mod rope;

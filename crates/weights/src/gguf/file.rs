@@ -40,7 +40,7 @@ impl GgufFile {
         &self.metadata
     }
 
-    fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
+    pub(crate) fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
         version(&bytes, origin)?;
         let (metadata, entries) =
             contents(&bytes, origin).map_err(|reason| WeightsError::Format {
@@ -80,7 +80,7 @@ fn version(bytes: &[u8], origin: &Path) -> Result<(), WeightsError> {
     match cursor.u32() {
         Ok(2 | 3) => Ok(()),
         // A small number read from the wrong end.
-        Ok(version) if version & 0xffff == 0 && version != 0 => unsupported(
+        Ok(version) if matches!(version.swap_bytes(), 1..=0xffff) => unsupported(
             "is a big-endian GGUF file".to_owned(),
             "get the little-endian one, or convert it with gguf's gguf-convert-endian",
         ),

@@ -18,10 +18,12 @@ mod parse;
 mod tensors;
 mod types;
 mod value;
+mod write;
 
 pub use file::GgufFile;
 pub use metadata::Metadata;
 pub use value::{Array, Value};
+pub use write::write;
 
 /// Where tensors begin when the file does not say otherwise: at multiples of this.
 const DEFAULT_ALIGNMENT: u32 = 32;

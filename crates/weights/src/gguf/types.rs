@@ -73,6 +73,12 @@ pub(super) fn layout(number: u32) -> Option<Layout> {
     })
 }
 
+/// The number of this type.
+pub(super) fn number(data_type: DataType) -> Option<u32> {
+    let read = READ.iter().find(|(_, of)| *of == data_type);
+    read.map(|(number, _)| *number)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

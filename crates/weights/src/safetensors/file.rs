@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors};
 
+use super::explain;
 use crate::bytes::Bytes;
 use crate::index::{Entry, Index, source_from_index};
 use crate::{DataType, TensorInfo, TensorSource, WeightsError};
@@ -35,12 +36,12 @@ impl TensorFile {
         Self::checked(Bytes::Owned(Arc::new(bytes)), Path::new(origin))
     }
 
-    fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
+    pub(crate) fn checked(bytes: Bytes, origin: &Path) -> Result<Self, WeightsError> {
         let (header, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|source| WeightsError::Format {
                 path: origin.to_owned(),
                 format: "safetensors",
-                reason: source.to_string(),
+                reason: explain::reason(&bytes, &source),
             })?;
         // The header's own length is a u64 in front of it.
         let data = size_of::<u64>() + header;

@@ -39,7 +39,7 @@ impl Count {
         Self {
             matrices: matrices as f64 - looked_up,
             unembed: (d.d_model * d.vocab) as f64,
-            read: model.parameters.arena().len() as f64 - looked_up,
+            read: model.parameters.layout().len() as f64 - looked_up,
             attention: (d.n_layers * d.n_heads * d.d_head) as f64,
         }
     }

@@ -149,13 +149,13 @@ struct Which {
 }
 
 impl Which {
-    /// The model and its name; the built-in one if nothing else is said.
-    fn load(&self) -> Result<(Model, String)> {
+    /// The model and its name; the built-in one if nothing else is said. Matrices of a file stay there where `keep` says so.
+    fn load(&self, keep: Keep) -> Result<(Model, String)> {
         if let Some(preset) = self.preset {
             return Ok((preset.model(), preset.name().to_owned()));
         }
         let model = self.model.as_deref().unwrap_or("builtin");
-        let loaded = source::load(model, Keep::InMemory)?.continuing()?;
+        let loaded = source::load(model, keep)?.continuing()?;
         Ok((loaded.model, loaded.name))
     }
 }
@@ -240,7 +240,7 @@ impl Bench {
 impl TrainFlags {
     fn run(&self) -> Result<()> {
         let (model, name, mut options) = if self.which.model.is_some() {
-            let (model, name) = self.which.load()?;
+            let (model, name) = self.which.load(Keep::InMemory)?;
             let n_ctx = model.dimensions().n_ctx;
             let options = Options {
                 n_ctx,
@@ -275,7 +275,7 @@ impl TrainFlags {
 
 impl PrefillFlags {
     fn run(&self) -> Result<()> {
-        let (model, name) = self.which.load()?;
+        let (model, name) = self.which.load(Keep::InFile)?;
         let n_ctx = model.dimensions().n_ctx;
         let tokens = self.tokens.map_or(n_ctx.min(512), usize::from);
         if tokens > n_ctx {
@@ -314,7 +314,7 @@ impl PrefillFlags {
 impl DecodeFlags {
     fn run(&self) -> Result<()> {
         const TOKENS: usize = 64;
-        let (model, name) = self.which.load()?;
+        let (model, name) = self.which.load(Keep::InFile)?;
         let (depth, n_ctx) = (self.depth, model.dimensions().n_ctx);
         if depth >= n_ctx {
             bail!(
@@ -325,6 +325,9 @@ impl DecodeFlags {
         let (pool, report) = self.common.begin()?;
         let count = Count::of(&model);
         let mut reading = Reading::new(model, pool, self.common.precision());
+        let bytes = reading
+            .stored_bytes()
+            .unwrap_or_else(|| count.weight_bytes(self.common.precision()));
         let effort = self.common.effort();
         let times = effort.measure(1, || reading.decode(depth, tokens));
         report.add(&Measurement {
@@ -333,7 +336,7 @@ impl DecodeFlags {
             times: times.per(tokens),
             tokens: 1,
             operations: count.decode(depth, tokens),
-            bytes: Some(count.weight_bytes(self.common.precision())),
+            bytes: Some(bytes),
             overhead: None,
         })
     }

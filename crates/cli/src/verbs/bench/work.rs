@@ -184,6 +184,12 @@ impl Reading {
         }
     }
 
+    /// Bytes of the weights of a model whose matrices stay in their file, as they are laid out.
+    pub(super) fn stored_bytes(&self) -> Option<f64> {
+        let packed = self.model.packed.as_ref()?;
+        (!self.model.parameters.are_in_memory()).then(|| packed.bytes() as f64)
+    }
+
     /// Reads the tokens `first..end` at once; the logits after the last one are computed.
     fn read(&mut self, first: usize, end: usize, hook: Option<&mut dyn Hook>) {
         self.cache.truncate(first);
