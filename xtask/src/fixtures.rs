@@ -9,8 +9,9 @@ use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
 
-const SCRIPTS: [&str; 3] = [
+const SCRIPTS: [&str; 4] = [
     "parity/export.py",
+    "parity/encoders.py",
     "parity/quantised.py",
     "parity/gguf_files.py",
 ];

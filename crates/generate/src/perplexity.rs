@@ -49,7 +49,7 @@ pub fn count(len: usize, context: usize, stride: usize) -> usize {
 /// Reads `ids` in windows; `progress` is told after each.
 ///
 /// # Panics
-/// Unless 1 ≤ `stride` < `context` ≤ the model's longest sequence.
+/// Unless 1 ≤ `stride` < `context` ≤ the model's longest sequence, and unless the model [has logits](Model::head).
 pub fn perplexity(
     model: &Model,
     pool: &Pool,
@@ -63,7 +63,7 @@ pub fn perplexity(
     );
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
-    let unembed = model.network.unembed();
+    let unembed = model.head();
     let mut found = Perplexity {
         nats: 0.0,
         tokens: 0,

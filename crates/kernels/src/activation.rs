@@ -188,6 +188,27 @@ multiversion! {
 const RUN: usize = 128;
 
 multiversion! {
+    /// As [`backward`], of one row: `dx [F]` and `x [F]` as words of `precision`, `dy [F]` as words of `kept`.
+    pub fn backward_rounded(
+        f: Activation, dx: &mut [u32], x: &[u32], precision: Precision, dy: &[u32], kept: Precision, width: usize,
+    ) {
+        assert!(dx.len() == precision.words(width) && x.len() == dx.len() && dy.len() == kept.words(width));
+        let [mut h, mut d] = [[0.0; RUN]; 2];
+        for_each_activation!(f, F => {
+            for first in (0..width).step_by(RUN) {
+                let n = RUN.min(width - first);
+                read::<BF16>(&mut h[..n], x, precision, first);
+                read::<BF16>(&mut d[..n], dy, kept, first);
+                for (d, h) in d.iter_mut().zip(&h) {
+                    *d *= F.value_and_slope::<FUSED>(*h).1;
+                }
+                write::<BF16>(&mut dx[precision.words(first)..precision.words(first + n)], precision, &d[..n]);
+            }
+        });
+    }
+}
+
+multiversion! {
     /// One row of a gated MLP (Shazeer 2020, "GLU variants"): y = f(g)∘u, y [F] as words of `kept`, from `x [2F]` which
     /// holds g and u side by side as words of `precision`.
     pub fn gate(f: Activation, y: &mut [u32], kept: Precision, x: &[u32], precision: Precision, width: usize) {

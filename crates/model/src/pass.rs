@@ -1,14 +1,16 @@
 //! One forward pass: layer calls, residual sums, taps; in training also the tape.
 
+mod taps;
+
 use std::mem;
 
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::random;
 use glassformer_tensor::{Ids, Tensor, ops};
 
-use crate::hook::{Hook, View, ViewMut};
+use crate::hook::Hook;
 use crate::tape::{Add, Call, Calls, Segment, Tape, Value};
-use crate::{BlockSite, Gradients, KvCache, Layer, Run, Site};
+use crate::{Gradients, KvCache, Layer, Lengths, Run};
 
 /// What a pass is for.
 pub enum Mode<'a> {
@@ -38,11 +40,10 @@ enum Notes {
     Segment,
 }
 
-/// A forward pass over a batch of equally long sequences.
+/// A forward pass over a batch of sequences.
 pub struct Pass<'a> {
     run: Run<'a>,
-    batch: usize,
-    positions: usize,
+    lengths: Lengths,
     mode: Mode<'a>,
     notes: Notes,
     hook: Option<&'a mut dyn Hook>,
@@ -50,11 +51,19 @@ pub struct Pass<'a> {
     masks: u64,
     /// The position of each row, once somebody asked.
     places: Option<Ids>,
+    /// The type of each row's token, if not all are 0.
+    token_types: Option<Ids>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over `batch` sequences of `positions` tokens each.
-    pub fn new(run: Run<'a>, batch: usize, positions: usize, mut mode: Mode<'a>) -> Self {
+    pub fn new(run: Run<'a>, batch: usize, positions: usize, mode: Mode<'a>) -> Self {
+        Self::over(run, Lengths::Equal { batch, positions }, mode)
+    }
+
+    /// A pass over sequences of any lengths. To a hook it shows their rows one behind the other; patterns, which have no
+    /// common shape, cannot be shown of several.
+    pub fn over(run: Run<'a>, lengths: Lengths, mut mode: Mode<'a>) -> Self {
         if let Mode::Training { tape, .. } = &mut mode {
             // What a pass without a backward pass has left.
             tape.calls.clear();
@@ -62,7 +71,7 @@ impl<'a> Pass<'a> {
         }
         if let Mode::Cached(cache) = &mode {
             assert!(
-                batch == 1 && positions <= cache.room(),
+                lengths.count() == 1 && lengths.rows() <= cache.room(),
                 "one sequence that fits the cache"
             );
         }
@@ -72,15 +81,23 @@ impl<'a> Pass<'a> {
         };
         Self {
             run,
-            batch,
-            positions,
+            lengths,
             mode,
             notes: Notes::Pass,
             hook: None,
             values: 0,
             masks: 0,
             places: None,
+            token_types: None,
         }
+    }
+
+    /// The same pass over tokens of these types: of two texts in one sequence, the first has 0, the second 1.
+    #[must_use]
+    pub fn with_token_types(mut self, types: &[u32]) -> Self {
+        assert_eq!(types.len(), self.rows(), "a type for each row");
+        self.token_types = Some(Ids::new(self.run.buffers, types.iter().copied()));
+        self
     }
 
     /// The same pass with a hook.
@@ -95,14 +112,14 @@ impl<'a> Pass<'a> {
         self.run
     }
 
-    /// B.
-    pub fn batch(&self) -> usize {
-        self.batch
+    /// How its rows are shared out.
+    pub fn lengths(&self) -> &Lengths {
+        &self.lengths
     }
 
-    /// T.
-    pub fn positions(&self) -> usize {
-        self.positions
+    /// New positions of all sequences.
+    pub fn rows(&self) -> usize {
+        self.lengths.rows()
     }
 
     /// Position of the first token: the number of positions in the cache.
@@ -113,15 +130,28 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The position of each row.
+    /// The position of each row in its sequence.
     pub fn places(&mut self) -> Ids {
         if let Some(places) = &self.places {
             return places.clone();
         }
-        let (first, each) = (self.first_position(), self.positions);
-        let positions = (0..self.batch * each).map(|i| (first + i % each) as u32);
+        let (first, mut sequence) = (self.first_position(), 0..0);
+        let mut ranges = self.lengths.ranges();
+        let positions = (0..self.lengths.rows()).map(|row| {
+            if row == sequence.end {
+                sequence = ranges.next().expect("a sequence for each row");
+            }
+            (first + row - sequence.start) as u32
+        });
         let places = Ids::new(self.run.buffers, positions);
         self.places.insert(places).clone()
+    }
+
+    /// The type of each row's token.
+    pub fn token_types(&mut self) -> Ids {
+        let (buffers, rows) = (self.run.buffers, self.lengths.rows());
+        let first = || Ids::new(buffers, std::iter::repeat_n(0, rows));
+        self.token_types.get_or_insert_with(first).clone()
     }
 
     /// The cache, in a cached pass.
@@ -245,127 +275,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a hook records or changes this site.
-    pub fn watched(&self, site: Site) -> bool {
-        self.hook
-            .as_ref()
-            .is_some_and(|hook| hook.wants(site) || hook.edits(site))
-    }
-
-    /// Whether a hook records or changes any of these sites of block `layer`.
-    pub(crate) fn watched_in_block(&self, layer: usize, sites: &[BlockSite]) -> bool {
-        self.hook.is_some()
-            && sites
-                .iter()
-                .any(|&site| self.watched(Site::block(layer, site)))
-    }
-
-    /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].
-    pub fn tap(&mut self, site: Site, value: &mut Value, axes: &[usize]) {
-        let width = value.tensor().width();
-        self.tap_columns(site, value, 0..width, axes);
-    }
-
-    /// Shows columns of a value to the hook: of a fused row q·k·v, say, the part that is q.
-    pub fn tap_columns(
-        &mut self,
-        site: Site,
-        value: &mut Value,
-        columns: std::ops::Range<usize>,
-        axes: &[usize],
-    ) {
-        if !self.watched(site) {
-            return;
-        }
-        let mut shape = self.outer_shape();
-        shape.extend_from_slice(axes);
-        self.show(site, value, columns, shape);
-    }
-
-    /// Shows scores or a pattern `[B·H·T, S]` to the hook.
-    pub(crate) fn tap_pattern(&mut self, site: Site, value: &mut Value, heads: usize) {
-        if !self.watched(site) {
-            return;
-        }
-        let keys = value.tensor().width();
-        let mut shape = self.outer_shape();
-        let queries = shape.pop().unwrap_or(1);
-        shape.extend([heads, queries, keys]);
-        self.show(site, value, 0..keys, shape);
-    }
-
-    /// Shows something that is no value of the pass (the token ids) to the hook.
-    pub fn tap_data(&mut self, site: Site, data: &[f32]) {
-        let shape = self.outer_shape();
-        if let Some(hook) = self.hook.as_mut().filter(|hook| hook.wants(site)) {
-            hook.record(
-                site,
-                View {
-                    shape,
-                    data,
-                    width: 1,
-                    row_stride: 1,
-                    tensor: None,
-                },
-            );
-        }
-    }
-
-    /// [T], or [B,T] when there is more than one sequence.
-    fn outer_shape(&self) -> Vec<usize> {
-        if self.batch == 1 {
-            vec![self.positions]
-        } else {
-            vec![self.batch, self.positions]
-        }
-    }
-
-    fn show(
-        &mut self,
-        site: Site,
-        value: &mut Value,
-        columns: std::ops::Range<usize>,
-        shape: Vec<usize>,
-    ) {
-        let is_training = self.is_training();
-        // A segment that is run again was shown the first time.
-        let seen = self.notes == Notes::Segment;
-        let Some(hook) = self.hook.as_mut().filter(|_| !seen) else {
-            return;
-        };
-        let (row_stride, width, first) = (value.tensor().width(), columns.len(), columns.start);
-        if hook.edits(site) {
-            assert!(!is_training, "values are edited in inference passes only");
-            let data = &mut value.tensor.make_mut(self.run.buffers)[first..];
-            hook.edit(
-                site,
-                ViewMut {
-                    shape: shape.clone(),
-                    data,
-                    width,
-                    row_stride,
-                },
-            );
-        }
-        if hook.wants(site) {
-            let data = &value.tensor().data()[first..];
-            let tensor = (width == row_stride).then_some(&value.tensor);
-            hook.record(
-                site,
-                View {
-                    shape,
-                    data,
-                    width,
-                    row_stride,
-                    tensor,
-                },
-            );
-        }
-    }
-
     /// Ends a cached pass: its positions now count as seen.
     pub fn finish(mut self) {
-        let positions = self.positions;
+        let positions = self.rows();
         if let Some(cache) = self.cache() {
             cache.advance(positions);
         }

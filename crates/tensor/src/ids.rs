@@ -2,6 +2,8 @@
 
 use std::ops::Deref;
 
+use glassformer_kernels::memory;
+
 use crate::buffer::{Buffer, Buffers};
 
 /// Token ids, or other indices of rows, in a buffer. Cloning shares them.
@@ -12,8 +14,8 @@ impl Ids {
     /// The ids that the iterator gives.
     pub fn new(buffers: &Buffers, ids: impl ExactSizeIterator<Item = u32>) -> Self {
         let mut buffer = buffers.take(ids.len());
-        let block = buffer.block_mut().expect("a new handle is the only one");
-        for (word, id) in block.words_mut().iter_mut().zip(ids) {
+        let block = buffer.floats_mut().expect("a new handle is the only one");
+        for (word, id) in memory::words_mut(block).iter_mut().zip(ids) {
             *word = id;
         }
         Self(buffer)
@@ -24,6 +26,6 @@ impl Deref for Ids {
     type Target = [u32];
 
     fn deref(&self) -> &[u32] {
-        self.0.block().words()
+        memory::words(self.0.floats())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use glassformer_kernels::memory::Block;
+use glassformer_kernels::memory;
 use glassformer_kernels::product::{Precision, Rows};
 
 use crate::buffer::{Buffer, Buffers};
@@ -111,7 +111,7 @@ impl Tensor {
     /// All values, row-major. Panics unless they are `f32`.
     pub fn data(&self) -> &[f32] {
         assert_eq!(self.precision, Precision::F32, "{self:?} is read as f32");
-        self.buffer.block()
+        self.buffer.floats()
     }
 
     /// All values, row-major, to be written. Panics unless they are `f32`, and when they are shared.
@@ -130,17 +130,17 @@ impl Tensor {
 
     /// All values as the words that hold them.
     pub fn words(&self) -> &[u32] {
-        self.buffer.block().words()
+        memory::words(self.buffer.floats())
     }
 
     /// All values as the words that hold them, to be written. Panics when they are shared.
     pub fn words_mut(&mut self) -> &mut [u32] {
-        self.unshared().words_mut()
+        memory::words_mut(self.unshared())
     }
 
-    fn unshared(&mut self) -> &mut Block {
+    fn unshared(&mut self) -> &mut [f32] {
         self.buffer
-            .block_mut()
+            .floats_mut()
             .expect("a tensor is written before it is shared")
     }
 

@@ -211,7 +211,7 @@ impl Trainer {
     /// Mean loss over the validation windows.
     pub fn evaluate(&self, pool: &Pool, buffers: &Buffers) -> f64 {
         let run = self.model.run(pool, buffers);
-        let network = &self.model.network;
+        let (network, head) = (&self.model.network, self.model.head());
         let (mut total, mut count) = (0.0, 0);
         let n_ctx = self.options.n_ctx;
         let (mut x, mut y) = (
@@ -223,13 +223,8 @@ impl Trainer {
             let tokens = rows * n_ctx;
             let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
             let last = network.residual(&mut pass, &x[..tokens]);
-            let normed = network.unembed().normed(&mut pass, &last);
-            total += loss::sum(
-                run,
-                &network.unembed().linear,
-                normed.tensor(),
-                &y[..tokens],
-            );
+            let normed = head.normed(&mut pass, &last);
+            total += loss::sum(run, &head.linear, normed.tensor(), &y[..tokens]);
             count += tokens;
         }
         total / count as f64
@@ -307,7 +302,7 @@ pub fn gradient(
     gradients: &mut Gradients,
 ) -> f64 {
     let run = pass.run();
-    let unembed = model.network.unembed();
+    let unembed = model.head();
     let last = model.network.residual(&mut pass, x);
     let normed = unembed.normed(&mut pass, &last);
     let weight = 1.0 / parts as f32;

@@ -20,6 +20,14 @@ pub(crate) struct Loaded {
     pub(crate) about: About,
 }
 
+impl Loaded {
+    /// The same, unless it is an encoder: for verbs that continue texts.
+    pub(crate) fn continuing(self) -> Result<Self> {
+        self.model.check_continues(&self.name)?;
+        Ok(self)
+    }
+}
+
 /// What a model's files say beside weights and tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {

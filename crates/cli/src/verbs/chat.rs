@@ -51,7 +51,7 @@ pub(crate) struct Chat {
 
 impl Chat {
     pub(crate) fn run(&self) -> Result<()> {
-        let mut loaded = self.model.open()?;
+        let mut loaded = self.model.open()?.continuing()?;
         let template = self.template(&loaded)?;
         let sampling = self.sampling.with(&loaded.about.sampling)?;
         let pool = self.running.prepare(&mut loaded);

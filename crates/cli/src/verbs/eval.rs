@@ -48,7 +48,7 @@ impl Eval {
             .with_context(|| format!("cannot read {}", self.text.display()))?;
         let text = String::from_utf8(bytes)
             .with_context(|| format!("{} is not UTF-8 text", self.text.display()))?;
-        let mut loaded = self.model.open()?;
+        let mut loaded = self.model.open()?.continuing()?;
         let sizes = self.sizes(loaded.model.dimensions().n_ctx)?;
         let mut ids = loaded.tokenizer.encode_prompt(&text)?.ids;
         ids.truncate(self.max_tokens.unwrap_or(usize::MAX));

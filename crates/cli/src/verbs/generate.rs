@@ -56,7 +56,7 @@ impl Generate {
     pub(crate) fn run(&self) -> Result<()> {
         self.sampling.with(&Suggested::default())?;
         let prompt = self.prompt()?;
-        let mut loaded = self.model.open()?;
+        let mut loaded = self.model.open()?.continuing()?;
         let sampling = self.sampling.with(&loaded.about.sampling)?;
         let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
         let n_ctx = loaded.model.dimensions().n_ctx;

@@ -5,8 +5,11 @@ mod layer_norm;
 mod linear;
 mod norm;
 mod norm_linear;
+mod post_norm;
 mod pre_norm;
+mod residual;
 mod rms_norm;
+mod rounded_linear;
 
 pub mod attention;
 pub mod mlp;
@@ -16,5 +19,33 @@ pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
 pub use norm::Norm;
 pub use norm_linear::NormLinear;
+pub use post_norm::PostNormBlock;
 pub use pre_norm::PreNormBlock;
 pub use rms_norm::RmsNorm;
+pub use rounded_linear::RoundedLinear;
+
+use crate::{Pass, Value};
+
+/// What the body of a network is a stack of.
+pub trait Block: Clone + Send + 'static {
+    /// The residual stream `[B·T,D]` through block `layer`.
+    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
+    /// All its linear layers.
+    fn linears(&self) -> [Linear; 4];
+}
+
+/// The residual stream `[B·T,D]` through block after block; each is a segment of the tape.
+pub fn forward_all<B: Block>(blocks: &[B], pass: &mut Pass<'_>, mut x: Value) -> Value {
+    for (layer, block) in blocks.iter().enumerate() {
+        let block = block.clone();
+        let forward = move |pass: &mut Pass<'_>, x| block.forward(pass, x, layer);
+        x = if layer + 1 < blocks.len() {
+            pass.segment(x, forward)
+        } else {
+            // The backward pass begins with this block: to keep its activations takes no more than to make them again.
+            forward(pass, x)
+        };
+    }
+    x
+}

@@ -1,20 +1,24 @@
 //! Stage 2: ids to vectors.
 
 mod rows;
+mod typed;
 
 pub use rows::EmbedRows;
+pub use typed::TypedEmbed;
 
 use glassformer_tensor::Ids;
 
 use crate::{ParamId, Pass, Site, Value};
 
-/// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[t] (Radford et al. 2019).
+/// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[first + t] (Radford et al. 2019).
 #[derive(Clone, Copy, Debug)]
 pub struct LearnedPositions {
     /// W_E [V,D].
     pub tokens: ParamId,
-    /// W_pos [n_ctx,D].
+    /// W_pos [first + n_ctx,D].
     pub positions: ParamId,
+    /// The row of the first position: those before it stand for something else.
+    pub first: usize,
     /// D.
     pub d_model: usize,
 }
@@ -27,7 +31,12 @@ impl LearnedPositions {
             d_model: self.d_model,
         };
         let embed = embed.forward(pass, ids);
-        let positions = EmbedRows::new(self.positions, self.d_model, pass.places());
+        let mut rows = pass.places();
+        if self.first > 0 {
+            let moved = rows.iter().map(|place| place + self.first as u32);
+            rows = Ids::new(pass.run().buffers, moved);
+        }
+        let positions = EmbedRows::new(self.positions, self.d_model, rows);
         let mut pos_embed = pass.apply(positions, []);
         pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
         pass.add(&embed, &pos_embed)
@@ -46,11 +55,7 @@ pub struct TokenEmbed {
 impl TokenEmbed {
     /// `ids [B·T]` to their rows `[B·T, D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
-        assert_eq!(
-            ids.len(),
-            pass.batch() * pass.positions(),
-            "ids for each position"
-        );
+        assert_eq!(ids.len(), pass.rows(), "ids for each position");
         if pass.watched(Site::Tokens) {
             let ids: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             pass.tap_data(Site::Tokens, &ids);

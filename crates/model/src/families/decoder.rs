@@ -5,11 +5,12 @@ use crate::block::attention::Sees;
 
 use crate::block::attention::{Attention, HeadNorm, Heads, Rope};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
-use crate::block::{Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage};
+use crate::block::{Block, Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all};
 use crate::embed::TokenEmbed;
 use crate::families::names;
+use crate::families::parts::{STD, block_weight, linear};
 use crate::unembed::Unembed;
-use crate::{BlockWeight, Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView};
+use crate::{Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView};
 
 /// What a family's config comes to.
 #[derive(Clone, Debug)]
@@ -49,9 +50,6 @@ pub(super) struct Decoder {
     unembed: Unembed,
 }
 
-/// How far from 0 weights begin, as in GPT-2.
-const STD: f32 = 0.02;
-
 impl Decoder {
     pub(super) fn build(plan: Plan) -> (Self, Layout) {
         let mut layout = Layout::default();
@@ -83,7 +81,11 @@ impl Decoder {
             plan,
             embed: TokenEmbed { tokens, d_model },
             blocks,
-            unembed: Unembed { ln_final, linear },
+            unembed: Unembed {
+                transform: None,
+                ln_final,
+                linear,
+            },
         };
         (network, layout)
     }
@@ -154,31 +156,6 @@ fn norm(layout: &mut Layout, name: &str, plan: &Plan) -> Norm {
     })
 }
 
-/// One linear layer from parts `(name, d_out)` side by side, their parameters one behind the other.
-fn linear(
-    layout: &mut Layout,
-    parts: &[(String, usize)],
-    d_in: usize,
-    with_bias: bool,
-    std: f32,
-) -> Linear {
-    let mut add = |kind: &str, shape: &dyn Fn(usize) -> Vec<usize>, init| {
-        let ids = parts
-            .iter()
-            .map(|(name, d_out)| layout.add(format!("{name}.{kind}"), &shape(*d_out), init));
-        ids.reduce(crate::ParamId::join).expect("at least one part")
-    };
-    let weight = add("weight", &|d_out| vec![d_out, d_in], Init::Normal(std));
-    let bias = with_bias.then(|| add("bias", &|d_out| vec![d_out], Init::Zeros));
-    Linear {
-        weight,
-        bias,
-        d_in,
-        d_out: parts.iter().map(|(_, d_out)| d_out).sum(),
-        storage: Storage::OutIn,
-    }
-}
-
 impl Network for Decoder {
     fn family(&self) -> &'static str {
         self.plan.family
@@ -225,17 +202,16 @@ impl Network for Decoder {
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
-        PreNormBlock::forward_all(&self.blocks, pass, x)
+        forward_all(&self.blocks, pass, x)
     }
 
-    fn unembed(&self) -> &Unembed {
-        &self.unembed
+    fn unembed(&self) -> Option<&Unembed> {
+        Some(&self.unembed)
     }
 
     fn linears(&self) -> Vec<Linear> {
-        let mut all: Vec<Linear> = self.blocks.iter().flat_map(PreNormBlock::linears).collect();
-        all.push(self.unembed.linear);
-        all
+        let blocks = self.blocks.iter().flat_map(Block::linears);
+        blocks.chain(self.unembed.linears()).collect()
     }
 
     fn weight(&self, name: WeightName) -> Option<WeightView> {
@@ -249,61 +225,14 @@ impl Network for Decoder {
             WeightName::Unembed => Some(table(self.unembed.linear.weight).t()),
             WeightName::LnFinalGain => Some(WeightView::vector(self.unembed.ln_final.gain(), d)),
             WeightName::Block { layer, weight } => {
-                block_weight(self.blocks.get(layer)?, weight, &self.plan.dimensions)
+                let block = self.blocks.get(layer)?;
+                let norms = [&block.ln1, &block.ln2];
+                block_weight(&block.attention, &block.mlp, norms, weight)
             }
         }
     }
 
     fn config_json(&self) -> String {
         self.plan.config.clone()
-    }
-}
-
-fn block_weight(
-    block: &PreNormBlock,
-    weight: BlockWeight,
-    dimensions: &Dimensions,
-) -> Option<WeightView> {
-    let &Dimensions {
-        n_heads,
-        n_kv_heads,
-        d_model: d,
-        d_head: e,
-        d_ff: f,
-        ..
-    } = dimensions;
-    let Mlp::Gated(mlp) = &block.mlp else {
-        return None;
-    };
-    let (q, kv) = (n_heads * e, n_kv_heads * e);
-    // [out, in] in memory: output columns are rows there.
-    let part = |l: &Linear, first: usize, width: usize| {
-        let view = WeightView::part(l.weight, first * l.d_in, width, l.d_in, l.d_in);
-        Some(view.t())
-    };
-    let bias = |l: &Linear, first: usize, width: usize| {
-        Some(WeightView::part(l.bias?, first, 1, width, l.d_out))
-    };
-    let Attention { qkv, out, .. } = &block.attention;
-    match weight {
-        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain(), d)),
-        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain(), d)),
-        BlockWeight::Query => part(qkv, 0, q),
-        BlockWeight::Key => part(qkv, q, kv),
-        BlockWeight::Value => part(qkv, q + kv, kv),
-        BlockWeight::QueryBias => bias(qkv, 0, q),
-        BlockWeight::KeyBias => bias(qkv, q, kv),
-        BlockWeight::ValueBias => bias(qkv, q + kv, kv),
-        BlockWeight::QueryGain => Some(WeightView::vector(block.attention.head_norm?.q_gain, e)),
-        BlockWeight::KeyGain => Some(WeightView::vector(block.attention.head_norm?.k_gain, e)),
-        BlockWeight::Out => part(out, 0, d),
-        BlockWeight::OutBias => bias(out, 0, d),
-        BlockWeight::Gate => part(&mlp.gate_up, 0, f),
-        BlockWeight::GateBias => bias(&mlp.gate_up, 0, f),
-        BlockWeight::Up => part(&mlp.gate_up, f, f),
-        BlockWeight::UpBias => bias(&mlp.gate_up, f, f),
-        BlockWeight::Down => part(&mlp.down, 0, d),
-        BlockWeight::DownBias => bias(&mlp.down, 0, d),
-        BlockWeight::Ln1Bias | BlockWeight::Ln2Bias => None,
     }
 }

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
-use crate::block::{Dropout, LayerNorm, Linear, Norm, PreNormBlock, Storage};
+use crate::block::{Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
+use crate::families::parts::{STD, block_weight, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
-    BlockWeight, Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network,
-    Parameters, Pass, Place, Value, WeightName, WeightView,
+    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
+    Place, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -202,12 +203,13 @@ impl Gpt2 {
     fn build(config: &Config) -> (Self, Layout) {
         let mut layout = Layout::default();
         let (d, v, c) = (config.n_embd, config.vocab_size, config.n_positions);
-        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(0.02));
-        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(0.02));
+        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(STD));
+        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(STD));
         let blocks = (0..config.n_layer)
             .map(|layer| block(&mut layout, config, layer))
             .collect();
-        let ln_final = norm(&mut layout, "transformer.ln_f", config);
+        let eps = config.layer_norm_epsilon;
+        let ln_final = layer_norm(&mut layout, "transformer.ln_f", d, eps);
         let linear = Linear {
             weight: tokens,
             bias: None,
@@ -229,10 +231,15 @@ impl Gpt2 {
             embed: LearnedPositions {
                 tokens,
                 positions,
+                first: 0,
                 d_model: d,
             },
             blocks,
-            unembed: Unembed { ln_final, linear },
+            unembed: Unembed {
+                transform: None,
+                ln_final,
+                linear,
+            },
             config: config.clone(),
         };
         (network, layout)
@@ -243,13 +250,13 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     let name = |part: &str| format!("transformer.h.{layer}.{part}");
     let (d, f) = (config.n_embd, config.d_ff());
     // What is added to the residual stream begins smaller, so that its variance does not grow with depth (§2.3).
-    let std = 0.02;
-    let residual_std = std / (2.0 * config.n_layer as f32).sqrt();
-    let ln1 = norm(layout, &name("ln_1"), config);
-    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, std);
+    let residual_std = STD / (2.0 * config.n_layer as f32).sqrt();
+    let eps = config.layer_norm_epsilon;
+    let ln1 = layer_norm(layout, &name("ln_1"), d, eps);
+    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, STD);
     let out = linear(layout, &name("attn.c_proj"), d, d, residual_std);
-    let ln2 = norm(layout, &name("ln_2"), config);
-    let up = linear(layout, &name("mlp.c_fc"), d, f, std);
+    let ln2 = layer_norm(layout, &name("ln_2"), d, eps);
+    let up = linear(layout, &name("mlp.c_fc"), d, f, STD);
     let down = linear(layout, &name("mlp.c_proj"), f, d, residual_std);
     let heads = Heads {
         heads: config.n_head,
@@ -274,15 +281,6 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
             down,
         }),
     }
-}
-
-fn norm(layout: &mut Layout, name: &str, config: &Config) -> Norm {
-    let shape = [config.n_embd];
-    Norm::Layer(LayerNorm {
-        gain: layout.add(format!("{name}.weight"), &shape, Init::Ones),
-        bias: layout.add(format!("{name}.bias"), &shape, Init::Zeros),
-        eps: config.layer_norm_epsilon,
-    })
 }
 
 fn linear(layout: &mut Layout, name: &str, d_in: usize, d_out: usize, std: f32) -> Linear {
@@ -325,17 +323,16 @@ impl Network for Gpt2 {
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
-        PreNormBlock::forward_all(&self.blocks, pass, x)
+        forward_all(&self.blocks, pass, x)
     }
 
-    fn unembed(&self) -> &Unembed {
-        &self.unembed
+    fn unembed(&self) -> Option<&Unembed> {
+        Some(&self.unembed)
     }
 
     fn linears(&self) -> Vec<Linear> {
-        let mut all: Vec<Linear> = self.blocks.iter().flat_map(PreNormBlock::linears).collect();
-        all.push(self.unembed.linear);
-        all
+        let blocks = self.blocks.iter().flat_map(Block::linears);
+        blocks.chain(self.unembed.linears()).collect()
     }
 
     fn weight(&self, name: WeightName) -> Option<WeightView> {
@@ -353,47 +350,14 @@ impl Network for Gpt2 {
             WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain(), d),
             WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias()?, d),
             WeightName::Block { layer, weight } => {
-                return block_weight(self.blocks.get(layer)?, weight, d);
+                let block = self.blocks.get(layer)?;
+                let norms = [&block.ln1, &block.ln2];
+                return block_weight(&block.attention, &block.mlp, norms, weight);
             }
         })
     }
 
     fn config_json(&self) -> String {
         serde_json::to_string_pretty(&self.config).expect("a config is plain data")
-    }
-}
-
-fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<WeightView> {
-    let (qkv, out) = (&block.attention.qkv, &block.attention.out);
-    let Mlp::Plain(PlainMlp { up, down, .. }) = &block.mlp else {
-        return None;
-    };
-    let whole = |l: &Linear| WeightView::part(l.weight, 0, l.d_in, l.d_out, l.d_out);
-    let bias = |l: &Linear, first: usize, len: usize| {
-        Some(WeightView::part(l.bias?, first, 1, len, l.d_out))
-    };
-    // c_attn holds W_Q, W_K and W_V side by side.
-    let third = |i: usize| WeightView::part(qkv.weight, i * d, d, d, 3 * d);
-    match weight {
-        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain(), d)),
-        BlockWeight::Ln1Bias => Some(WeightView::vector(block.ln1.bias()?, d)),
-        BlockWeight::Query => Some(third(0)),
-        BlockWeight::QueryBias => bias(qkv, 0, d),
-        BlockWeight::Key => Some(third(1)),
-        BlockWeight::KeyBias => bias(qkv, d, d),
-        BlockWeight::Value => Some(third(2)),
-        BlockWeight::ValueBias => bias(qkv, 2 * d, d),
-        BlockWeight::Out => Some(whole(out)),
-        BlockWeight::OutBias => bias(out, 0, d),
-        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain(), d)),
-        BlockWeight::Ln2Bias => Some(WeightView::vector(block.ln2.bias()?, d)),
-        BlockWeight::Up => Some(whole(up)),
-        BlockWeight::UpBias => bias(up, 0, up.d_out),
-        BlockWeight::Down => Some(whole(down)),
-        BlockWeight::DownBias => bias(down, 0, d),
-        BlockWeight::QueryGain
-        | BlockWeight::KeyGain
-        | BlockWeight::Gate
-        | BlockWeight::GateBias => None,
     }
 }

@@ -1,10 +1,14 @@
 //! One file per family: its config's field names, its checkpoint's tensor names, its composition.
 
+mod bert;
+mod bert_config;
+mod bert_names;
 mod decoder;
 mod decoder_config;
 pub mod gpt2;
 mod llama;
 mod names;
+mod parts;
 mod qwen;
 
 use std::sync::Arc;
@@ -14,12 +18,23 @@ use glassformer_weights::{GgufFile, TensorFile, TensorSource};
 use serde::Deserialize;
 
 use crate::{Checkpoint, Keep, Model, ModelError, Parameters};
+pub use bert_config::EncoderConfig;
 use decoder::Decoder;
 pub use decoder_config::{DecoderConfig, RopeScaling};
 use names::Naming;
 
 /// The families that can be loaded.
-pub const NAMES: &[&str] = &["gpt2", "llama", "mistral", "qwen2", "qwen3"];
+pub const NAMES: &[&str] = &[
+    "gpt2",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+];
 
 #[derive(Deserialize)]
 struct Kind {
@@ -60,6 +75,11 @@ pub fn open(
             config.tie_word_embeddings &= !Naming::HuggingFace.has_unembed(&*source);
             decoder(&config, source, keep, Naming::HuggingFace).map_err(|e| e.or(&error))
         }
+        Some(name) if bert::NAMES.contains(&name) => {
+            let config: EncoderConfig =
+                serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            bert::open(&config, source, keep).map_err(|e| e.or(&error))
+        }
         Some(other) => Err(error(unknown(other))),
         None => Err(error(
             "has no model_type; a Hugging Face config.json has one".to_owned(),
@@ -76,6 +96,9 @@ pub fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, ModelError> {
         reason,
     };
     let architecture = metadata.string("general.architecture")?;
+    if architecture == "bert" {
+        return bert::open_gguf(file, keep).map_err(|e| e.or(&error));
+    }
     if !is_decoder(architecture) {
         return Err(error(unknown(architecture)));
     }
@@ -103,6 +126,16 @@ pub fn new_decoder(config: &DecoderConfig, seed: u64, pool: &Pool) -> Result<Mod
         Box::new(network),
         Parameters::new(layout, seed, pool),
     ))
+}
+
+/// A fresh encoder of the BERT kind, to be trained; with a `head` that fills gaps, or ending at vectors.
+pub fn new_encoder(
+    config: &EncoderConfig,
+    head: bool,
+    seed: u64,
+    pool: &Pool,
+) -> Result<Model, String> {
+    bert::new(config, head, seed, pool)
 }
 
 fn is_decoder(name: &str) -> bool {

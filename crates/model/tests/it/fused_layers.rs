@@ -2,7 +2,9 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::block::mlp::{Activation, NormMlp, PlainMlp};
-use glassformer_model::block::{LayerNorm, Linear, LinearOnto, Norm, NormLinear, Storage};
+use glassformer_model::block::{
+    LayerNorm, Linear, LinearOnto, Norm, NormLinear, RoundedLinear, Storage,
+};
 use glassformer_model::{Init, Layout, ParamId, Parameters};
 
 use crate::layer_check::{Subject, random_parameters};
@@ -64,8 +66,10 @@ fn norm_linear() {
                 let subject = Subject {
                     layer: NormLinear {
                         norm,
-                        linear,
-                        kept: Precision::F32,
+                        second: RoundedLinear {
+                            linear,
+                            kept: Precision::F32,
+                        },
                     },
                     parameters,
                     inputs: [input(2, &[n, d_in])],

@@ -7,7 +7,9 @@ use glassformer_model::block::attention::{HeadNorm, Heads, Rope, Rotate, SelfAtt
 use glassformer_model::block::mlp::{Activation, Gate};
 use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Storage};
 use glassformer_model::embed::EmbedRows;
-use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run, Tape};
+use glassformer_model::{
+    Gradients, Init, Layer, Layout, Lengths, Mode, Parameters, Pass, Run, Tape,
+};
 use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
 
 use crate::layer_check::{Subject, random_parameters};
@@ -193,7 +195,7 @@ fn self_attention() {
                         d_head,
                     },
                     sees,
-                    batch,
+                    lengths: Lengths::Equal { batch, positions },
                     dropout,
                 };
                 let qkv = input(6, &[batch * positions, (heads + 2 * kv_heads) * d_head]);
@@ -348,7 +350,7 @@ fn each_head_and_sequence_drops_its_own_weights() {
             d_head,
         },
         sees: Sees::Past,
-        batch,
+        lengths: Lengths::Equal { batch, positions },
         dropout: Some(Mask::new(5, 0.5)),
     };
     let parameters = random_parameters(Layout::default(), 0);

@@ -130,8 +130,8 @@ pub(crate) fn taped_loss_and_gradient(
         pass = pass.with_hook(hook);
     }
     let last = model.network.residual(&mut pass, x);
-    let normed = model.network.unembed().normed(&mut pass, &last);
-    let linear = &model.network.unembed().linear;
+    let normed = model.head().normed(&mut pass, &last);
+    let linear = &model.head().linear;
     let (sum, d_normed) =
         loss::sum_and_gradient(run, linear, normed.tensor(), y, 1.0, &mut gradients);
     pass.backward(&normed, d_normed, &mut gradients);

@@ -39,7 +39,7 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         "n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads,
         "d_model": d_model, "d_head": d_head, "d_ff": d_ff, "n_ctx": n_ctx, "vocab": vocab,
         "activation": network.activation().name(),
-        "tied": network.unembed().is_tied_to(network.weight(WeightName::Embed)),
+        "tied": shared.model().head().is_tied_to(network.weight(WeightName::Embed)),
         "norm_eps": shortest(network.norm_eps()),
         "parameters": shared.model().parameters.layout().len(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -83,8 +83,14 @@ pub(crate) fn is_plane(site: Site) -> bool {
     )
 }
 
-/// Refuses the sites whose making is not told yet: what turns queries and keys, and what multiplies a gate.
+/// Refuses the sites whose making is not told yet: what turns queries and keys, what multiplies a gate, and all of an
+/// encoder, whose norms stand elsewhere.
 fn explainable(model: &Model, site: Site) -> Result<(), TraceError> {
+    if model.network.is_encoder() {
+        return Err(TraceError::Missing(format!(
+            "this model is an encoder; the terms of {site} cannot be shown yet"
+        )));
+    }
     let Site::Block { layer, site: value } = site else {
         return Ok(());
     };

@@ -25,8 +25,7 @@ impl Count {
             view.map_or(0.0, |view| (view.rows * view.cols) as f64)
         };
         let tied = model
-            .network
-            .unembed()
+            .head()
             .is_tied_to(model.network.weight(WeightName::Embed));
         let embed = if tied { 0.0 } else { size(WeightName::Embed) };
         let looked_up = size(WeightName::PosEmbed) + embed;

@@ -154,7 +154,8 @@ impl Which {
         if let Some(preset) = self.preset {
             return Ok((preset.model(), preset.name().to_owned()));
         }
-        let loaded = source::load(self.model.as_deref().unwrap_or("builtin"), keep)?;
+        let model = self.model.as_deref().unwrap_or("builtin");
+        let loaded = source::load(model, keep)?.continuing()?;
         Ok((loaded.model, loaded.name))
     }
 }

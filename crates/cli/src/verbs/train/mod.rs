@@ -130,7 +130,7 @@ impl Train {
         };
         let init = match &self.init {
             Some(model) => {
-                let loaded = source::load(model, Keep::InMemory)?;
+                let loaded = source::load(model, Keep::InMemory)?.continuing()?;
                 Some((loaded.model, loaded.tokenizer))
             }
             None => None,

@@ -10,7 +10,7 @@ use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::Tensor;
 
-use crate::{Backward, Gradients, Layer, Run};
+use crate::{Backward, Gradients, Layer, Lengths, Run};
 
 /// Numbers and width of the heads.
 #[derive(Clone, Copy, Debug)]
@@ -43,19 +43,9 @@ impl Heads {
         }
     }
 
-    pub(crate) fn shape(
-        &self,
-        sees: Sees,
-        batch: usize,
-        queries: usize,
-        keys: usize,
-    ) -> Shape<'static> {
+    pub(crate) fn shape<'a>(&self, sees: Sees, sequences: Sequences<'a>) -> Shape<'a> {
         Shape {
-            sequences: Sequences::Equal {
-                batch,
-                queries,
-                keys,
-            },
+            sequences,
             sees,
             heads: self.heads,
             kv_heads: self.kv_heads,
@@ -76,23 +66,21 @@ impl Heads {
 }
 
 /// One call over whole sequences.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SelfAttention {
     /// The heads' sizes.
     pub heads: Heads,
     /// Which keys a query looks at.
     pub sees: Sees,
-    /// B.
-    pub batch: usize,
+    /// Which rows are one sequence.
+    pub lengths: Lengths,
     /// Dropout on the pattern.
     pub dropout: Option<Mask>,
 }
 
 impl SelfAttention {
-    fn shape(&self, qkv: &Tensor) -> Shape<'static> {
-        let positions = qkv.rows() / self.batch;
-        self.heads
-            .shape(self.sees, self.batch, positions, positions)
+    fn shape(&self) -> Shape<'_> {
+        self.heads.shape(self.sees, self.lengths.of_themselves())
     }
 }
 
@@ -103,7 +91,7 @@ impl Layer<1> for SelfAttention {
     const NEEDS_OUTPUT: bool = true;
 
     fn forward(&self, run: Run<'_>, [qkv]: [&Tensor; 1]) -> (Tensor, Tensor) {
-        let shape = self.shape(qkv);
+        let shape = self.shape();
         let mut z = run.in_precision(qkv.precision(), &[qkv.rows(), self.heads.width()]);
         let mut log_sum = run.tensor(&[qkv.rows(), shape.heads]);
         let input = self.heads.input(qkv, self.dropout);
@@ -133,15 +121,7 @@ impl Layer<1> for SelfAttention {
         };
         let (input, dz) = (self.heads.input(qkv, self.dropout), call.d_output.as_rows());
         let out = (d_qkv.words_mut(), qkv.precision());
-        backward::backward(
-            run.pool,
-            self.shape(qkv),
-            input,
-            saved,
-            dz,
-            run.precision,
-            out,
-        );
+        backward::backward(run.pool, self.shape(), input, saved, dz, run.precision, out);
         [d_qkv]
     }
 }

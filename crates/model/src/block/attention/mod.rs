@@ -9,11 +9,11 @@ pub use head_norm::HeadNorm;
 pub use heads::{Heads, SelfAttention};
 pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, decode, forward, open};
+use glassformer_kernels::attention::{Input, Sequences, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
 
-use crate::block::{Linear, Norm, NormLinear};
-use crate::{BlockSite, Pass, Site, Value};
+use crate::block::{Linear, Norm, RoundedLinear};
+use crate::{BlockSite, Lengths, Pass, Site, Value};
 
 /// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2).
 #[derive(Clone, Debug)]
@@ -57,20 +57,26 @@ impl Attention {
         pass.apply(self.out, [&z])
     }
 
-    /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
-    pub(crate) fn fused(&self, pass: &mut Pass<'_>, norm: Norm, x: &Value, layer: usize) -> Value {
+    /// `x [B·T,D]` (before the norm, if one comes first) to the weighted sums z `[B·T,H·E]`, in few layers; z may be
+    /// rounded.
+    pub(crate) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: Option<Norm>,
+        x: &Value,
+        layer: usize,
+    ) -> Value {
         // The cache is in f32.
         let kept = match pass.cache() {
             Some(_) => Precision::F32,
             None => self.heads.kept(pass.run().precision),
         };
-        let first = NormLinear {
-            norm,
+        let linear = RoundedLinear {
             linear: self.qkv,
             // What is still to be turned stays exact until then.
             kept: if self.places() { Precision::F32 } else { kept },
         };
-        let qkv = pass.apply(first, [x]);
+        let qkv = linear.behind(pass, norm, x);
         let qkv = self.placed(pass, qkv, kept);
         self.mix(pass, &qkv, layer)
     }
@@ -111,7 +117,7 @@ impl Attention {
                 let call = SelfAttention {
                     heads: self.heads,
                     sees: self.sees,
-                    batch: pass.batch(),
+                    lengths: pass.lengths().clone(),
                     dropout,
                 };
                 pass.apply(call, [qkv])
@@ -122,11 +128,16 @@ impl Attention {
     /// Decoding: new queries against the cached keys and values and their own.
     fn mix_cached(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
-        let (first, new) = (pass.first_position(), pass.positions());
-        let shape = self.heads.shape(self.sees, 1, new, first + new);
+        let (first, new) = (pass.first_position(), pass.rows());
+        let against = |keys| Sequences::Equal {
+            batch: 1,
+            queries: new,
+            keys,
+        };
+        let shape = self.heads.shape(self.sees, against(first + new));
         let mut z = run.tensor(&[new, self.heads.width()]);
         let cache = pass.cache().expect("a cached pass");
-        let most = self.heads.shape(self.sees, 1, new, first + cache.room());
+        let most = self.heads.shape(self.sees, against(first + cache.room()));
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
         if new <= decode::MOST_QUERIES {
             // As for a full cache, so that each new token takes the same buffer.
@@ -150,14 +161,24 @@ impl Attention {
     /// Scores and pattern in full, shown to the hook.
     fn mix_in_the_open(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
-        let (batch, first, new) = (pass.batch(), pass.first_position(), pass.positions());
-        let shape = self.heads.shape(self.sees, batch, new, first + new);
-        let heads = self.heads.heads;
+        let &Lengths::Equal {
+            batch,
+            positions: new,
+        } = pass.lengths()
+        else {
+            panic!("patterns are shown of sequences of equal length");
+        };
+        let (keys, heads) = (pass.first_position() + new, self.heads.heads);
+        let sequences = Sequences::Equal {
+            batch,
+            queries: new,
+            keys,
+        };
+        let shape = self.heads.shape(self.sees, sequences);
         let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
             Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
             None => f(self.heads.input(qkv.tensor(), None)),
         };
-        let keys = first + new;
         let mut scores = run.tensor(&[batch * heads * new, keys]);
         input(pass, &mut |input| {
             open::scores(run.pool, shape, input, scores.data_mut());

@@ -3,7 +3,7 @@
 use glassformer_kernels::product::Precision;
 
 use super::{Activation, Gate};
-use crate::block::{Linear, LinearOnto, Norm, NormLinear};
+use crate::block::{Linear, LinearOnto, Norm, RoundedLinear};
 use crate::{BlockSite, Pass, Site, Value};
 
 /// mlp_out = (f(x·W_gate)∘(x·W_up))·W_down (Shazeer 2020, eq. 6 with f = SiLU), with biases where a family has them.
@@ -29,7 +29,13 @@ impl GatedMlp {
         pass.apply(self.down, [&post])
     }
 
-    pub(super) fn fused(&self, pass: &mut Pass<'_>, norm: Norm, x: &Value, joined: bool) -> Value {
+    pub(super) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: Option<Norm>,
+        x: &Value,
+        joined: bool,
+    ) -> Value {
         let (run, rows) = (pass.run(), x.tensor().rows());
         // In pairs of numbers each half of a row must be whole words.
         let in_pairs = self.down.d_in.is_multiple_of(2)
@@ -40,12 +46,11 @@ impl GatedMlp {
         } else {
             Precision::F32
         };
-        let first = NormLinear {
-            norm,
+        let first = RoundedLinear {
             linear: self.gate_up,
             kept,
         };
-        let gate_up = pass.apply(first, [x]);
+        let gate_up = first.behind(pass, norm, x);
         let reads = self.down.reads(run, rows);
         let post = pass.apply(self.gate(reads), [&gate_up]);
         LinearOnto::joining(pass, self.down, &post, joined.then_some(x))

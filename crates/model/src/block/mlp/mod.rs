@@ -3,12 +3,14 @@
 mod activation;
 mod gate;
 mod gated;
+mod neurons;
 mod norm_mlp;
 mod plain;
 
 pub use activation::Activation;
 pub use gate::Gate;
 pub use gated::GatedMlp;
+pub use neurons::Neurons;
 pub use norm_mlp::NormMlp;
 pub use plain::PlainMlp;
 
@@ -49,8 +51,14 @@ impl Mlp {
         }
     }
 
-    /// `x [B·T,D]` (before the norm) to what the MLP adds, plus x if it is `joined`, in few layers.
-    pub(crate) fn fused(&self, pass: &mut Pass<'_>, norm: Norm, x: &Value, joined: bool) -> Value {
+    /// `x [B·T,D]` (before the norm, if one comes first) to what the MLP adds, plus x if it is `joined`, in few layers.
+    pub(crate) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: Option<Norm>,
+        x: &Value,
+        joined: bool,
+    ) -> Value {
         match self {
             Self::Plain(mlp) => mlp.fused(pass, norm, x, joined),
             Self::Gated(mlp) => mlp.fused(pass, norm, x, joined),

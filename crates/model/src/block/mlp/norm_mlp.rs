@@ -14,7 +14,7 @@ use glassformer_kernels::rows;
 use glassformer_tensor::Tensor;
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
 
-use crate::block::mlp::PlainMlp;
+use crate::block::mlp::{Neurons, PlainMlp};
 use crate::block::{Linear, Norm, Storage};
 use crate::{Backward, Gradients, Layer, Run};
 
@@ -59,19 +59,6 @@ impl NormMlp {
             onto_input,
         })
     }
-
-    /// h (empty unless it is kept) and f(h).
-    fn neurons(&self, run: Run<'_>, normed: &Tensor) -> (Tensor, Tensor) {
-        let (n, f) = (normed.rows(), self.up.d_out);
-        let mut pre = run.in_precision(run.precision, &[if run.keeps { n } else { 0 }, f]);
-        let mut post = run.in_precision(run.precision, &[n, f]);
-        self.up.with_operand(run, |w| {
-            let out = [pre.words_mut(), post.words_mut()];
-            let a = normed.as_rows().into();
-            finish::activate(run.pool, out, self.activation, a, w, self.up.bias(run));
-        });
-        (pre, post)
-    }
 }
 
 impl Layer<1> for NormMlp {
@@ -81,7 +68,11 @@ impl Layer<1> for NormMlp {
 
     fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Saved) {
         let (normed, stats) = self.norm.apply(run, x, run.precision);
-        let (pre, post) = self.neurons(run, &normed);
+        let neurons = Neurons {
+            up: self.up,
+            activation: self.activation,
+        };
+        let (post, pre) = neurons.apply(run, &normed);
         let y = self.down.apply(run, &post, self.onto_input.then_some(x));
         (y, Saved { normed, stats, pre })
     }

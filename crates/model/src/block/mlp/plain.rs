@@ -1,6 +1,6 @@
 //! The MLP of the original Transformer.
 
-use super::{Activation, NormMlp};
+use super::{Activation, Neurons, NormMlp};
 use crate::block::{Linear, LinearOnto, Norm};
 use crate::{BlockSite, Pass, Site, Value};
 
@@ -25,14 +25,30 @@ impl PlainMlp {
         pass.apply(self.down, [&post])
     }
 
-    pub(super) fn fused(&self, pass: &mut Pass<'_>, norm: Norm, x: &Value, joined: bool) -> Value {
-        let one = NormMlp::new(norm, *self, joined).filter(|_| self.is_one(pass, x));
-        if let Some(layer) = one {
+    pub(super) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: Option<Norm>,
+        x: &Value,
+        joined: bool,
+    ) -> Value {
+        let is_one = self.is_one(pass, x);
+        let whole = norm.and_then(|norm| NormMlp::new(norm, *self, joined));
+        if let Some(layer) = whole.filter(|_| is_one) {
             return pass.apply(layer, [x]);
         }
-        let normed = pass.apply(norm, [x]);
-        let pre = pass.apply(self.up, [&normed]);
-        let post = pass.apply(self.activation, [&pre]);
+        let normed = norm.map(|norm| pass.apply(norm, [x]));
+        let inner = normed.as_ref().unwrap_or(x);
+        let post = if is_one {
+            let neurons = Neurons {
+                up: self.up,
+                activation: self.activation,
+            };
+            pass.apply(neurons, [inner])
+        } else {
+            let pre = pass.apply(self.up, [inner]);
+            pass.apply(self.activation, [&pre])
+        };
         LinearOnto::joining(pass, self.down, &post, joined.then_some(x))
     }
 
