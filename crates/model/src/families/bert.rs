@@ -84,10 +84,10 @@ pub(super) fn open(
 pub(super) fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, Refusal> {
     let rows = |name: &str| {
         file.info(&names::gguf(name))
-            .map_or(0, |info| info.shape[0])
+            .and_then(|info| info.shape.first().copied())
+            .unwrap_or(0)
     };
-    let config = EncoderConfig::from_gguf(file.metadata(), rows(names::EMBED), rows(names::TYPES))
-        .map_err(|error| Refusal::Model(error.into()))?;
+    let config = EncoderConfig::from_gguf(file.metadata(), rows(names::EMBED), rows(names::TYPES))?;
     let parts = Parts {
         prefix: "",
         head: false,
@@ -103,8 +103,7 @@ pub(super) fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, Refusal> {
 fn bind(config: &EncoderConfig, parts: Parts, checkpoint: &Checkpoint) -> Result<Model, Refusal> {
     config.check().map_err(Refusal::Config)?;
     let (network, layout) = Bert::build(config, parts);
-    let parameters = Parameters::load(layout, checkpoint)
-        .map_err(|error| Refusal::Model(ModelError::from(error)))?;
+    let parameters = Parameters::load(layout, checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }
 

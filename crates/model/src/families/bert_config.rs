@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Dimensions;
 use crate::block::mlp::Activation;
+use crate::families::parts::{MOST, check_sizes};
 
 /// `config.json`, in Hugging Face's field names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,9 +68,6 @@ impl Default for EncoderConfig {
     }
 }
 
-/// Largest size of anything: what is above it is damage.
-const MOST: usize = 1 << 24;
-
 impl EncoderConfig {
     /// Whether it is built as RoBERTa is.
     pub(super) fn is_roberta(&self) -> bool {
@@ -90,16 +88,10 @@ impl EncoderConfig {
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("max_position_embeddings", self.max_position_embeddings),
         ];
-        let bad = |&(_, value): &(&str, usize)| value == 0 || value > MOST;
-        if let Some((name, value)) = sizes.into_iter().find(bad) {
-            return Err(format!(
-                "has {name} = {value}; it must lie between 1 and 2^24"
-            ));
-        }
+        check_sizes(&sizes, ("num_hidden_layers", self.num_hidden_layers))?;
         let (heads, first) = (self.num_attention_heads, self.first_position());
         if !self.hidden_size.is_multiple_of(heads) {
             return Err(format!(

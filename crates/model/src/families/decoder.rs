@@ -1,9 +1,7 @@
 //! The decoder that Llama and its kin share: token embedding, RMSNorm before each part, rotary positions, grouped
 //! queries, gated MLP. What a family adds or leaves out stands in its [`Plan`].
 
-use crate::block::attention::Sees;
-
-use crate::block::attention::{Attention, HeadNorm, Heads, Rope};
+use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Sees};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
 use crate::block::{Block, Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all};
 use crate::embed::TokenEmbed;
@@ -26,7 +24,8 @@ pub(super) struct Plan {
     pub(super) rope: Rope,
     /// Facts about the rotation, for people.
     pub(super) rope_facts: String,
-    pub(super) sees: Sees,
+    /// Of each block.
+    pub(super) sees: Vec<Sees>,
     pub(super) activation: Activation,
     /// Biases of q, k and v.
     pub(super) qkv_bias: bool,
@@ -136,7 +135,7 @@ fn block(layout: &mut Layout, plan: &Plan, layer: usize) -> PreNormBlock {
             head_norm,
             rope: Some(plan.rope.clone()),
             heads,
-            sees: plan.sees,
+            sees: plan.sees[layer],
             out,
         },
         ln2,
@@ -172,10 +171,18 @@ impl Network for Decoder {
         } else {
             "a matrix of its own"
         };
-        let window = match plan.sees {
-            Sees::Window(width) => Some(("window", format!("{width} positions"))),
+        let mut windows = plan.sees.iter().filter_map(|sees| match sees {
+            Sees::Window(width) => Some(width),
             Sees::All | Sees::Past => None,
-        };
+        });
+        let window = windows.next().map(|width| {
+            let (count, all) = (1 + windows.count(), plan.sees.len());
+            let which = match count == all {
+                true => String::new(),
+                false => format!(", in {count} of {all} blocks"),
+            };
+            ("window", format!("{width} positions{which}"))
+        });
         let head_norm = "queries and keys of each head".to_owned();
         let facts = [
             ("activation", format!("gated, {}", plan.activation.name())),

@@ -1,17 +1,16 @@
-//! The config fields that Llama and its kin share, from `config.json` or from a GGUF file's metadata.
+//! The config fields that Llama and its kin share.
 
-use crate::block::attention::Sees;
-use glassformer_weights::WeightsError;
-use glassformer_weights::gguf::Metadata;
 use serde::{Deserialize, Serialize};
 
 use super::decoder::Plan;
+use super::rope_config::RopeScaling;
 use crate::Dimensions;
-use crate::block::attention::{Rope, Stretch};
+use crate::block::attention::{Rope, Sees, Stretch};
 use crate::block::mlp::Activation;
+use crate::families::parts::check_sizes;
 
-/// `config.json`, in Hugging Face's field names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// `config.json`, in Hugging Face's field names. What is absent is as in transformers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DecoderConfig {
     /// What loads it in transformers.
@@ -55,6 +54,12 @@ pub struct DecoderConfig {
     /// Whether the window counts (Qwen has it switched off).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_sliding_window: Option<bool>,
+    /// Of each block `full_attention` or `sliding_attention` (Qwen).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_types: Option<Vec<String>>,
+    /// Where that is absent: the first block with a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_window_layers: Option<usize>,
     /// Biases of q, k, v and after the heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_bias: Option<bool>,
@@ -71,32 +76,36 @@ pub struct DecoderConfig {
     pub eos_token_id: Option<serde_json::Value>,
 }
 
-/// Hugging Face's description of stretched frequencies.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RopeScaling {
-    /// `default`, `linear`, `llama3`; `type` in older files.
-    #[serde(alias = "type")]
-    pub rope_type: String,
-    /// Base, where it stands here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rope_theta: Option<f32>,
-    /// By what low frequencies are divided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub factor: Option<f32>,
-    /// See [`Stretch::ByWavelength`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub low_freq_factor: Option<f32>,
-    /// See [`Stretch::ByWavelength`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub high_freq_factor: Option<f32>,
-    /// The context before stretching.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub original_max_position_embeddings: Option<f32>,
+impl Default for DecoderConfig {
+    fn default() -> Self {
+        Self {
+            architectures: Vec::new(),
+            model_type: String::new(),
+            vocab_size: 0,
+            hidden_size: 0,
+            intermediate_size: 0,
+            num_hidden_layers: 0,
+            num_attention_heads: 0,
+            num_key_value_heads: None,
+            head_dim: None,
+            max_position_embeddings: 0,
+            hidden_act: "silu".to_owned(),
+            rms_norm_eps: 1e-6,
+            rope_theta: None,
+            rope_scaling: None,
+            rope_parameters: None,
+            sliding_window: None,
+            use_sliding_window: None,
+            layer_types: None,
+            max_window_layers: None,
+            attention_bias: None,
+            mlp_bias: None,
+            tie_word_embeddings: false,
+            bos_token_id: None,
+            eos_token_id: None,
+        }
+    }
 }
-
-/// Largest size of anything: what is above it is damage.
-const MOST: usize = 1 << 24;
 
 /// What a family adds to the shared fields.
 #[derive(Clone, Copy, Debug)]
@@ -108,17 +117,30 @@ pub(super) struct Traits {
     pub(super) family: &'static str,
     pub(super) qkv_bias: bool,
     pub(super) out_bias: bool,
+    pub(super) mlp_bias: bool,
     pub(super) head_norm: bool,
-    /// Whether `sliding_window` counts.
-    pub(super) windowed: bool,
+    /// Which blocks `sliding_window` counts for.
+    pub(super) windowed: Blocks,
 }
+
+/// Some blocks of a network.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blocks {
+    None,
+    All,
+    /// Those that `layer_types` names, or where it is absent from this one on.
+    From(usize),
+}
+
+/// The kind of a block with a window.
+const SLIDING: &str = "sliding_attention";
 
 impl DecoderConfig {
     fn kv_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    fn d_head(&self) -> usize {
+    pub(super) fn d_head(&self) -> usize {
         self.head_dim
             .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
@@ -129,18 +151,14 @@ impl DecoderConfig {
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("num_key_value_heads", self.kv_heads()),
             ("head_dim", self.d_head()),
             ("max_position_embeddings", self.max_position_embeddings),
         ];
-        let bad = |&(_, value): &(&str, usize)| value == 0 || value > MOST;
-        if let Some((name, value)) = sizes.into_iter().find(bad) {
-            return Err(format!(
-                "has {name} = {value}; it must lie between 1 and 2^24"
-            ));
-        }
+        check_sizes(&sizes, ("num_hidden_layers", self.num_hidden_layers))?;
+        let width = self.num_attention_heads * self.d_head();
+        check_sizes(&[("num_attention_heads × head_dim", width)], ("", 1))?;
         let (heads, kv) = (self.num_attention_heads, self.kv_heads());
         if !heads.is_multiple_of(kv) {
             return Err(format!(
@@ -166,8 +184,29 @@ impl DecoderConfig {
             ));
         }
         self.activation()?;
+        self.check_layer_types()?;
         self.stretch()?;
         Ok(())
+    }
+
+    fn check_layer_types(&self) -> Result<(), String> {
+        let Some(kinds) = &self.layer_types else {
+            return Ok(());
+        };
+        if kinds.len() != self.num_hidden_layers {
+            return Err(format!(
+                "has {} layer_types for num_hidden_layers = {}",
+                kinds.len(),
+                self.num_hidden_layers
+            ));
+        }
+        let known = |kind: &&String| [SLIDING, "full_attention"].contains(&kind.as_str());
+        match kinds.iter().find(|kind| !known(kind)) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "has layer_types {other:?}; full_attention and {SLIDING} can be computed"
+            )),
+        }
     }
 
     fn activation(&self) -> Result<Activation, String> {
@@ -183,7 +222,7 @@ impl DecoderConfig {
     }
 
     /// The base of the frequencies and how they are stretched.
-    fn stretch(&self) -> Result<(f32, Stretch), String> {
+    pub(super) fn stretch(&self) -> Result<(f32, Stretch), String> {
         let scaling = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
         let base = scaling
             .and_then(|scaling| scaling.rope_theta)
@@ -192,51 +231,32 @@ impl DecoderConfig {
         if !(base.is_finite() && base > 1.0) {
             return Err(format!("has rope_theta = {base}; it must be larger than 1"));
         }
-        let Some(scaling) = scaling else {
-            return Ok((base, Stretch::None));
-        };
-        let need = |name: &str, value: Option<f32>| match value {
-            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
-            _ => Err(format!(
-                "has rope scaling {:?} without a positive {name}",
-                scaling.rope_type
-            )),
-        };
-        let stretch = match scaling.rope_type.as_str() {
-            "" | "default" => Stretch::None,
-            "linear" => Stretch::Linear(need("factor", scaling.factor)?),
-            "llama3" => Stretch::ByWavelength {
-                factor: need("factor", scaling.factor)?,
-                low: need("low_freq_factor", scaling.low_freq_factor)?,
-                high: need("high_freq_factor", scaling.high_freq_factor)?,
-                context: need(
-                    "original_max_position_embeddings",
-                    scaling.original_max_position_embeddings,
-                )?,
-            },
-            other => {
-                return Err(format!(
-                    "has rope scaling {other:?}; default, linear and llama3 can be computed"
-                ));
-            }
+        let stretch = match scaling {
+            None => Stretch::None,
+            Some(scaling) => scaling.stretch(self.d_head() / 2, self.max_position_embeddings)?,
         };
         Ok((base, stretch))
+    }
+
+    /// Which keys the queries of a block look at.
+    fn sees(&self, windowed: Blocks, layer: usize) -> Sees {
+        let has_window = match (windowed, &self.layer_types) {
+            (Blocks::None, _) => false,
+            (Blocks::All, _) => true,
+            (Blocks::From(_), Some(kinds)) => kinds[layer] == SLIDING,
+            (Blocks::From(first), None) => layer >= first,
+        };
+        let in_use = |&width: &usize| width > 0 && width < self.max_position_embeddings;
+        match self.sliding_window.filter(in_use) {
+            Some(width) if has_window => Sees::Window(width),
+            _ => Sees::Past,
+        }
     }
 
     /// What it comes to, after [`DecoderConfig::check`].
     pub(super) fn plan(&self, traits: Traits) -> Plan {
         let (base, stretch) = self.stretch().expect("checked");
         let (d_head, n_ctx) = (self.d_head(), self.max_position_embeddings);
-        let window = self
-            .sliding_window
-            .filter(|&width| traits.windowed && width > 0 && width < n_ctx);
-        let stretched = match stretch {
-            Stretch::None => String::new(),
-            Stretch::Linear(factor) => format!(", stretched {factor} times"),
-            Stretch::ByWavelength { factor, .. } => {
-                format!(", low frequencies stretched {factor} times")
-            }
-        };
         Plan {
             family: traits.family,
             dimensions: Dimensions {
@@ -250,55 +270,18 @@ impl DecoderConfig {
                 vocab: self.vocab_size,
             },
             norm_eps: self.rms_norm_eps,
-            rope: Rope::new(d_head, base, stretch, n_ctx),
-            rope_facts: format!("rotary, base {base}{stretched}"),
-            sees: window.map_or(Sees::Past, Sees::Window),
+            rope_facts: format!("rotary, base {base}{}", stretch.in_words()),
+            rope: Rope::new(d_head, base, &stretch, n_ctx),
+            sees: (0..self.num_hidden_layers)
+                .map(|layer| self.sees(traits.windowed, layer))
+                .collect(),
             activation: self.activation().expect("checked"),
             qkv_bias: traits.qkv_bias,
             out_bias: traits.out_bias,
-            mlp_bias: self.mlp_bias.unwrap_or(false),
+            mlp_bias: traits.mlp_bias,
             head_norm: traits.head_norm,
             tied: self.tie_word_embeddings,
             config: serde_json::to_string_pretty(self).expect("a config is plain data"),
         }
-    }
-
-    /// From the metadata of a GGUF file, whose keys begin with the architecture's name. Errors: a key is missing or of
-    /// another type. What is tied shows in the tensors, not here.
-    pub(super) fn from_gguf(
-        metadata: &Metadata,
-        architecture: &str,
-        vocab_size: usize,
-    ) -> Result<Self, WeightsError> {
-        let key = |name: &str| format!("{architecture}.{name}");
-        let size = |name: &str| metadata.u64(&key(name)).map(|n| n as usize);
-        let optional = |name: &str| metadata.optional(&key(name), Metadata::u64);
-        let float = |name: &str| metadata.optional(&key(name), Metadata::f32);
-        let (hidden_size, heads) = (size("embedding_length")?, size("attention.head_count")?);
-        let rope_scaling = match metadata.optional(&key("rope.scaling.type"), Metadata::string)? {
-            None | Some("none") => None,
-            Some(kind) => Some(RopeScaling {
-                rope_type: kind.to_owned(),
-                factor: float("rope.scaling.factor")?,
-                ..RopeScaling::default()
-            }),
-        };
-        Ok(Self {
-            model_type: architecture.to_owned(),
-            vocab_size,
-            hidden_size,
-            intermediate_size: size("feed_forward_length")?,
-            num_hidden_layers: size("block_count")?,
-            num_attention_heads: heads,
-            num_key_value_heads: optional("attention.head_count_kv")?.map(|n| n as usize),
-            head_dim: optional("attention.key_length")?.map(|n| n as usize),
-            max_position_embeddings: size("context_length")?,
-            hidden_act: "silu".to_owned(),
-            rms_norm_eps: metadata.f32(&key("attention.layer_norm_rms_epsilon"))?,
-            rope_theta: float("rope.freq_base")?,
-            rope_scaling,
-            sliding_window: optional("attention.sliding_window")?.map(|n| n as usize),
-            ..Self::default()
-        })
     }
 }

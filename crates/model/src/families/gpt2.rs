@@ -12,7 +12,7 @@ use crate::block::attention::{Attention, Heads};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
-use crate::families::parts::{STD, block_weight, layer_norm};
+use crate::families::parts::{STD, block_weight, check_sizes, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
     Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
@@ -79,18 +79,10 @@ impl Config {
             ("vocab_size", self.vocab_size),
             ("n_positions", self.n_positions),
             ("n_embd", self.n_embd),
-            ("n_layer", self.n_layer),
             ("n_head", self.n_head),
             ("n_inner", self.d_ff()),
         ];
-        if let Some((name, value)) = sizes
-            .into_iter()
-            .find(|&(_, value)| value == 0 || value > 1 << 24)
-        {
-            return Err(format!(
-                "has {name} = {value}; it must lie between 1 and 2^24"
-            ));
-        }
+        check_sizes(&sizes, ("n_layer", self.n_layer))?;
         if !self.n_embd.is_multiple_of(self.n_head) {
             return Err(format!(
                 "has n_embd = {} which n_head = {} does not divide",

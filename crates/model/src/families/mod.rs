@@ -5,23 +5,26 @@ mod bert_config;
 mod bert_names;
 mod decoder;
 mod decoder_config;
+mod decoder_gguf;
 pub mod gpt2;
 mod llama;
 mod names;
 mod parts;
 mod qwen;
+mod rope_config;
 
 use std::sync::Arc;
 
 use glassformer_tensor::Pool;
-use glassformer_weights::{GgufFile, TensorFile, TensorSource};
+use glassformer_weights::{GgufFile, TensorFile, TensorSource, WeightsError};
 use serde::Deserialize;
 
 use crate::{Checkpoint, Keep, Model, ModelError, Parameters};
 pub use bert_config::EncoderConfig;
 use decoder::Decoder;
-pub use decoder_config::{DecoderConfig, RopeScaling};
+pub use decoder_config::DecoderConfig;
 use names::Naming;
+pub use rope_config::RopeScaling;
 
 /// The families that can be loaded.
 pub const NAMES: &[&str] = &[
@@ -71,9 +74,10 @@ pub fn open(
         Some(name) if is_decoder(name) => {
             let mut config: DecoderConfig =
                 serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            let naming = Naming::hugging_face(&*source);
             // Old files do not say, and some say wrongly: a matrix of its own in the file settles it.
-            config.tie_word_embeddings &= !Naming::HuggingFace.has_unembed(&*source);
-            decoder(&config, source, keep, Naming::HuggingFace).map_err(|e| e.or(&error))
+            config.tie_word_embeddings &= !naming.has_unembed(&*source);
+            decoder(&config, source, keep, naming).map_err(|e| e.or(&error))
         }
         Some(name) if bert::NAMES.contains(&name) => {
             let config: EncoderConfig =
@@ -99,23 +103,10 @@ pub fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, ModelError> {
     if architecture == "bert" {
         return bert::open_gguf(file, keep).map_err(|e| e.or(&error));
     }
-    if !is_decoder(architecture) {
+    if !decoder_gguf::ARCHITECTURES.contains(&architecture) {
         return Err(error(unknown(architecture)));
     }
-    let paired = architecture == "llama";
-    let embed = Naming::Gguf { paired: None }.place(names::EMBED).name;
-    let vocab = file.info(&embed).map_or(0, |info| info.shape[0]);
-    let mut config = DecoderConfig::from_gguf(metadata, architecture, vocab)?;
-    let naming = Naming::Gguf {
-        paired: paired.then(|| {
-            config
-                .head_dim
-                .unwrap_or(config.hidden_size / config.num_attention_heads.max(1))
-        }),
-    };
-    config.tie_word_embeddings = !naming.has_unembed(file);
-    config.attention_bias = Some(file.info("blk.0.attn_q.bias").is_some());
-    decoder(&config, Arc::new(file.clone()), keep, naming).map_err(|e| e.or(&error))
+    decoder_gguf::open(file, architecture, keep).map_err(|e| e.or(&error))
 }
 
 /// A fresh decoder of the Llama kind, to be trained.
@@ -163,6 +154,12 @@ enum Refusal {
     Model(ModelError),
 }
 
+impl From<WeightsError> for Refusal {
+    fn from(error: WeightsError) -> Self {
+        Self::Model(error.into())
+    }
+}
+
 impl Refusal {
     fn or(self, error: &dyn Fn(String) -> ModelError) -> ModelError {
         match self {
@@ -185,7 +182,6 @@ fn decoder(
         find: Box::new(move |name| naming.place(name)),
         keep,
     };
-    let parameters =
-        Parameters::load(layout, &checkpoint).map_err(|error| Refusal::Model(error.into()))?;
+    let parameters = Parameters::load(layout, &checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }

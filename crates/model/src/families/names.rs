@@ -14,17 +14,26 @@ pub(super) const UNEMBED: &str = "lm_head.weight";
 /// How the tensors of a file are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
-    /// As Hugging Face's checkpoints.
-    HuggingFace,
+    /// As Hugging Face's checkpoints; those of a model without its head lack the prefix `model.`.
+    HuggingFace { prefixed: bool },
     /// As llama.cpp's files; queries and keys of heads of this width stand in pairs where it is given.
     Gguf { paired: Option<usize> },
 }
 
 impl Naming {
+    /// That of a checkpoint of Hugging Face.
+    pub(super) fn hugging_face(source: &dyn TensorSource) -> Self {
+        let bare = without_prefix(EMBED);
+        Self::HuggingFace {
+            prefixed: source.info(EMBED).is_some() || source.info(bare).is_none(),
+        }
+    }
+
     /// Where the parameter of that name is.
     pub(super) fn place(self, name: &str) -> Place {
         match self {
-            Self::HuggingFace => Place::named(name),
+            Self::HuggingFace { prefixed: true } => Place::named(name),
+            Self::HuggingFace { prefixed: false } => Place::named(without_prefix(name)),
             Self::Gguf { paired } => Place {
                 name: gguf(name),
                 order: match paired {
@@ -41,6 +50,10 @@ impl Naming {
     pub(super) fn has_unembed(self, source: &dyn TensorSource) -> bool {
         source.info(&self.place(UNEMBED).name).is_some()
     }
+}
+
+fn without_prefix(name: &str) -> &str {
+    name.strip_prefix("model.").unwrap_or(name)
 }
 
 /// llama.cpp's name.

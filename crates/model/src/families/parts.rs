@@ -5,6 +5,28 @@ use crate::block::mlp::{Mlp, PlainMlp};
 use crate::block::{LayerNorm, Linear, Norm, Storage};
 use crate::{BlockWeight, Init, Layout, ParamId, WeightView};
 
+/// Largest size of anything in a config: what is above it is damage.
+pub(super) const MOST: usize = 1 << 24;
+
+/// Most layers: their parameters are listed before the file is asked for them.
+const MOST_LAYERS: usize = 1 << 12;
+
+/// Refuses sizes that cannot be, `layers` among them, in words that follow "config.json".
+pub(super) fn check_sizes(sizes: &[(&str, usize)], layers: (&str, usize)) -> Result<(), String> {
+    let (name, count) = layers;
+    if count == 0 || count > MOST_LAYERS {
+        return Err(format!(
+            "has {name} = {count}; it must lie between 1 and 2^12"
+        ));
+    }
+    match sizes.iter().find(|(_, size)| *size == 0 || *size > MOST) {
+        None => Ok(()),
+        Some((name, size)) => Err(format!(
+            "has {name} = {size}; it must lie between 1 and 2^24"
+        )),
+    }
+}
+
 /// How far from 0 weights begin, as in GPT-2 and BERT.
 pub(super) const STD: f32 = 0.02;
 

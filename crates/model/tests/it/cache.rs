@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::support::{Recorder, distance, logits, odd_model, random_ids};
 
 /// Logits of all positions, fed in chunks that end at `cuts`.
-fn in_chunks(
+pub(crate) fn in_chunks(
     model: &Model,
     pool: &Pool,
     cache: &mut KvCache,

@@ -146,7 +146,7 @@ fn what_places_queries_and_keys() {
             let qkv = input(6, &[n, heads.width() + 2 * heads.kv_width()]);
             let positions = (0..n as u32).map(|t| (t * 7) % 300);
             let layer = Rotate {
-                rope: Rope::new(d_head, 100.0, Stretch::None, 300),
+                rope: Rope::new(d_head, 100.0, &Stretch::None, 300),
                 heads,
                 positions: Ids::new(&Buffers::new(), positions),
                 kept: Precision::F32,

@@ -1,10 +1,15 @@
 //! Ring 3: every site, logit and gradient as PyTorch and transformers compute them (`parity/README.md`).
 
-use glassformer_model::{Mode, Pass, Site};
+use std::collections::BTreeSet;
+
+use glassformer_kernels::product::Precision;
+use glassformer_model::{Keep, KvCache, Mode, Model, Pass, Site};
 use glassformer_tensor::{Buffers, Pool};
 
+use crate::cache::in_chunks;
 use crate::support::{
-    GOLDEN, Recorder, distance, golden_model, golden_tensors, ids, logits, loss_and_gradient, norm,
+    GOLDEN, Recorder, distance, golden_model, golden_model_kept, golden_tensors, ids, logits,
+    loss_and_gradient, norm, squared_error,
 };
 
 /// Bar for sites, logits and losses: largest absolute difference.
@@ -12,6 +17,12 @@ const ABSOLUTE: f64 = 1e-4;
 
 /// Bar for gradients: difference relative to the gradient, both in length and in the largest element.
 const RELATIVE: f64 = 1e-3;
+
+/// Bar for logits in f32: Σ (ours − theirs)² / Σ theirs² …
+const SQUARED: f64 = 1e-9;
+
+/// … and where products are in bf16.
+const ROUNDED: f64 = 1e-4;
 
 /// Stops at the first site that differs: the stage that is wrong, not one that inherits it.
 #[test]
@@ -27,16 +38,13 @@ fn every_site() {
         let run = model.run(&pool, &buffers);
         let mut pass = Pass::new(run, 1, tokens.len(), Mode::Inference).with_hook(&mut recorder);
         model.logits(&mut pass, &tokens);
-        let sites = Site::all(model.dimensions().n_layers);
-        assert_eq!(
-            golden.names().len(),
-            sites.len(),
-            "{name}: the golden file holds every site"
-        );
+        let recorded: BTreeSet<String> = recorder.sites.keys().map(Site::to_string).collect();
+        let expected = golden.names().into_iter().collect();
+        assert_eq!(recorded, expected, "{name}: the same sites");
         let mut worst = (0.0, Site::Tokens);
-        for site in sites {
+        // Sites are ordered as they are computed.
+        for (&site, (actual_shape, actual)) in &recorder.sites {
             let (shape, expected) = golden.load_f32(&site.to_string()).unwrap();
-            let (actual_shape, actual) = &recorder.sites[&site];
             assert_eq!(actual_shape, &shape, "{name}: shape of {site}");
             let difference = distance(actual, &expected);
             assert!(
@@ -67,10 +75,14 @@ fn logits_loss_and_every_gradient() {
         for threads in [1, 2] {
             let pool = Pool::new(threads);
             let (_, expected) = golden.load_f32("logits").unwrap();
-            let difference = distance(&logits(&model, &pool, batch, &x[..size]), &expected);
+            let actual = logits(&model, &pool, batch, &x[..size]);
+            let (difference, squared) = (
+                distance(&actual, &expected),
+                squared_error(&actual, &expected),
+            );
             assert!(
-                difference <= ABSOLUTE,
-                "{name}: logits differ by {difference:e}"
+                difference <= ABSOLUTE && squared <= SQUARED,
+                "{name}: logits differ by {difference:e}, squared {squared:e}"
             );
 
             let (loss, gradients) =
@@ -81,7 +93,7 @@ fn logits_loss_and_every_gradient() {
                 "{name}: loss {loss}, expected {expected}"
             );
             println!(
-                "{name}: logits {difference:.1e}, loss {:.1e}",
+                "{name}: logits {difference:.1e}, squared {squared:.1e}, loss {:.1e}",
                 (loss - expected).abs()
             );
 
@@ -146,5 +158,54 @@ fn parameters_are_called_as_in_the_checkpoint() {
             model.parameters.arena().len(),
             "the arena has no gaps"
         );
+    }
+}
+
+/// The golden text of `sites.safetensors` and its logits.
+fn golden_logits(name: &str) -> (Vec<u32>, Vec<f32>) {
+    let golden = golden_tensors(name, "sites.safetensors");
+    let (_, logits) = golden.load_f32("logits").unwrap();
+    (ids(&golden, "tokens").1, logits)
+}
+
+/// Every position by itself, and some together, against the keys and values of those before.
+#[test]
+fn cached_logits() {
+    for name in GOLDEN {
+        let (model, pool) = (golden_model(name), Pool::new(2));
+        let (tokens, expected) = golden_logits(name);
+        for most in [1, 3, 8] {
+            let mut cache = KvCache::new(&model.dimensions());
+            let cached = in_chunks(&model, &pool, &mut cache, &tokens, &mut || most);
+            let difference = distance(&cached, &expected);
+            println!("{name}, {most} at a time: {difference:.1e}");
+            assert!(
+                difference <= ABSOLUTE,
+                "{name}: logits of {most} positions at a time differ by {difference:e}"
+            );
+        }
+    }
+}
+
+/// In bf16, and with matrices that stay in their file.
+#[test]
+fn logits_in_other_forms() {
+    for name in GOLDEN {
+        let (tokens, expected) = golden_logits(name);
+        let compare = |what: &str, model: &Model, bar: f64| {
+            let near = squared_error(&logits(model, &Pool::new(2), 1, &tokens), &expected);
+            println!("{name}, {what}: squared {near:.1e}");
+            assert!(near <= bar, "{name}, {what}: logits differ by {near:e}");
+        };
+        let mut model = golden_model(name);
+        model.precision = Precision::Bf16;
+        compare("bf16", &model, ROUNDED);
+
+        let mut kept = golden_model_kept(name, Keep::InFile);
+        assert!(!kept.parameters.are_in_memory());
+        kept.pack(&Pool::single(), Precision::F32);
+        compare("in its file", &kept, SQUARED);
+        kept.pack(&Pool::single(), Precision::Bf16);
+        compare("in its file, bf16", &kept, ROUNDED);
     }
 }

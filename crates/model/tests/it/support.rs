@@ -2,18 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::{self, gpt2};
 use glassformer_model::{
-    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, Tape, View, ViewMut, loss,
+    Dimensions, Gradients, Hook, Keep, Mode, Model, Pass, Site, Tape, View, ViewMut, loss,
 };
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::TensorFile;
 
-/// The models that PyTorch has computed.
-pub(crate) const GOLDEN: [&str; 2] = ["gpt2-tiny", "gpt2-relu-odd"];
+/// The decoders that PyTorch has computed.
+pub(crate) const GOLDEN: [&str; 8] = [
+    "gpt2-tiny",
+    "gpt2-relu-odd",
+    "llama-tiny",
+    "llama-biased",
+    "mistral-tiny",
+    "qwen2-tiny",
+    "qwen3-tiny",
+    "qwen3-window",
+];
 
 pub(crate) fn golden(model: &str, file: &str) -> PathBuf {
     [
@@ -31,8 +41,13 @@ pub(crate) fn golden_tensors(model: &str, file: &str) -> TensorFile {
 }
 
 pub(crate) fn golden_model(model: &str) -> Model {
+    golden_model_kept(model, Keep::InMemory)
+}
+
+pub(crate) fn golden_model_kept(model: &str, keep: Keep) -> Model {
     let config = std::fs::read_to_string(golden(model, "config.json")).unwrap();
-    families::load(&config, &golden_tensors(model, "model.safetensors"), model).unwrap()
+    let weights = Arc::new(golden_tensors(model, "model.safetensors"));
+    families::open(&config, weights, keep, model).unwrap()
 }
 
 /// A file's tensor of ids, with its shape.

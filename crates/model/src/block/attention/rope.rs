@@ -18,7 +18,7 @@ use crate::{Backward, Gradients, Layer, Run};
 const CHUNK: usize = 256;
 
 /// How a model was made to reach further than it was trained.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Stretch {
     /// Not at all.
     None,
@@ -35,6 +35,8 @@ pub enum Stretch {
         /// The context it was trained with.
         context: f32,
     },
+    /// The frequency of each pair divided by a number of its own [E/2].
+    Each(Arc<[f32]>),
 }
 
 /// The angles of all positions; cloning shares them.
@@ -50,9 +52,10 @@ struct Table {
 
 impl Rope {
     /// Frequency of pair i: `base`^(−2i/E), stretched; for up to `n_ctx` positions.
-    pub fn new(d_head: usize, base: f32, stretch: Stretch, n_ctx: usize) -> Self {
-        let pairs = (0..d_head / 2).map(|i| 1.0 / base.powf((2 * i) as f32 / d_head as f32));
-        let frequencies = pairs.map(|frequency| stretch.apply(frequency)).collect();
+    pub fn new(d_head: usize, base: f32, stretch: &Stretch, n_ctx: usize) -> Self {
+        let plain = |i: usize| 1.0 / base.powf((2 * i) as f32 / d_head as f32);
+        let pairs = (0..d_head / 2).map(|i| stretch.apply(i, plain(i)));
+        let frequencies = pairs.collect();
         let chunks = (0..n_ctx.div_ceil(CHUNK)).map(|_| OnceLock::new());
         Self(Arc::new(Table {
             frequencies,
@@ -97,11 +100,27 @@ impl fmt::Debug for Rope {
 }
 
 impl Stretch {
-    /// The stretched frequency.
-    fn apply(self, frequency: f32) -> f32 {
+    /// For people, behind the base of the frequencies.
+    pub(crate) fn in_words(&self) -> String {
         match self {
+            Self::None => String::new(),
+            Self::Linear(factor) => format!(", stretched {factor} times"),
+            Self::ByWavelength { factor, .. } => {
+                format!(", low frequencies stretched {factor} times")
+            }
+            Self::Each(factors) => {
+                let most = factors.iter().copied().fold(1.0, f32::max);
+                format!(", each stretched in its own way, up to {most} times")
+            }
+        }
+    }
+
+    /// The stretched frequency of pair i.
+    fn apply(&self, i: usize, frequency: f32) -> f32 {
+        match *self {
             Self::None => frequency,
             Self::Linear(factor) => frequency / factor,
+            Self::Each(ref factors) => frequency / factors[i],
             Self::ByWavelength {
                 factor,
                 low,
