@@ -44,8 +44,8 @@ pub(super) fn transform(
     use BlockSite::{Ln2, MlpOut, MlpPost, MlpPre};
     let at = |site| Site::block(layer, site);
     let joins = pass.dropout() == 0.0 && !pass.watched(at(MlpOut));
-    let is_open = pass.watched_in_block(layer, &[MlpPre, MlpPost])
-        || norm.is_some() && pass.watched(at(Ln2));
+    let is_open =
+        pass.watched_in_block(layer, &[MlpPre, MlpPost]) || norm.is_some() && pass.watched(at(Ln2));
     let mlp_out = if is_open {
         let normed = normed(pass, norm, x, at(Ln2));
         mlp.forward(pass, normed.as_ref().unwrap_or(x), layer)

@@ -82,10 +82,12 @@ pub(super) fn open(
 
 /// The model in a GGUF file, which never has a head.
 pub(super) fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, Refusal> {
-    let rows = |name: &str| file.info(&names::gguf(name)).map_or(0, |info| info.shape[0]);
-    let config =
-        EncoderConfig::from_gguf(file.metadata(), rows(names::EMBED), rows(names::TYPES))
-            .map_err(|error| Refusal::Model(error.into()))?;
+    let rows = |name: &str| {
+        file.info(&names::gguf(name))
+            .map_or(0, |info| info.shape[0])
+    };
+    let config = EncoderConfig::from_gguf(file.metadata(), rows(names::EMBED), rows(names::TYPES))
+        .map_err(|error| Refusal::Model(error.into()))?;
     let parts = Parts {
         prefix: "",
         head: false,
@@ -130,7 +132,13 @@ impl Bert {
             norm: layer_norm(&mut layout, &name("embeddings.LayerNorm"), d, eps),
         };
         let blocks = (0..config.num_hidden_layers)
-            .map(|layer| block(&mut layout, config, &name(&format!("encoder.layer.{layer}"))))
+            .map(|layer| {
+                block(
+                    &mut layout,
+                    config,
+                    &name(&format!("encoder.layer.{layer}")),
+                )
+            })
             .collect();
         let (_, names) = names::of_family(config.is_roberta());
         let unembed = head.then(|| unembed(&mut layout, config, names, tokens));

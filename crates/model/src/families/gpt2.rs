@@ -15,8 +15,8 @@ use crate::embed::LearnedPositions;
 use crate::families::parts::{STD, block_weight, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
-    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network,
-    Parameters, Pass, Place, Value, WeightName, WeightView,
+    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
+    Place, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.

@@ -82,13 +82,7 @@ impl Pass<'_> {
         }
     }
 
-    fn show(
-        &mut self,
-        site: Site,
-        value: &mut Value,
-        columns: Range<usize>,
-        shape: Vec<usize>,
-    ) {
+    fn show(&mut self, site: Site, value: &mut Value, columns: Range<usize>, shape: Vec<usize>) {
         let is_training = self.is_training();
         // A segment that is run again was shown the first time.
         let seen = self.notes == Notes::Segment;

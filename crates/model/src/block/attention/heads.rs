@@ -121,15 +121,7 @@ impl Layer<1> for SelfAttention {
         };
         let (input, dz) = (self.heads.input(qkv, self.dropout), call.d_output.as_rows());
         let out = (d_qkv.words_mut(), qkv.precision());
-        backward::backward(
-            run.pool,
-            self.shape(),
-            input,
-            saved,
-            dz,
-            run.precision,
-            out,
-        );
+        backward::backward(run.pool, self.shape(), input, saved, dz, run.precision, out);
         [d_qkv]
     }
 }
