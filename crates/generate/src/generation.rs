@@ -81,6 +81,21 @@ impl<'a> Generation<'a> {
         &self.distribution
     }
 
+    /// Makes the text `ids`, of which the last `n_ctx` are read; what it has in common with the text before, from its first
+    /// token on, is not read again. Panics when there is none.
+    pub fn set(&mut self, ids: &[u32]) {
+        assert!(!ids.is_empty(), "a text has at least one token");
+        let ids = &ids[ids.len().saturating_sub(self.model.dimensions().n_ctx)..];
+        let same = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b);
+        // The last token's logits are needed in any case.
+        let same = same.count().min(ids.len() - 1);
+        if let Some(cache) = &mut self.cache {
+            cache.truncate(same);
+        }
+        self.tokens.clear();
+        self.tokens.extend_from_slice(ids);
+    }
+
     /// Chooses the next token and adds it to the text.
     pub fn step(&mut self) -> Step {
         self.slide();

@@ -6,6 +6,7 @@
 
 pub mod embed;
 mod generation;
+pub mod perplexity;
 pub mod sampling;
 mod text;
 

@@ -115,6 +115,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
     fn placed(vocab: Value, tokens: &[(&str, u32)]) -> Result<Value, String> {
         let list: Vec<Value> = tokens
             .iter()

@@ -13,6 +13,7 @@
 
 mod added;
 mod bytes;
+mod chat;
 mod config;
 mod decode;
 mod encode;
@@ -28,6 +29,7 @@ mod table;
 mod tokenizer;
 mod train;
 
+pub use chat::{ChatError, ChatTemplate, Message};
 pub use config::TokenizerConfig;
 pub use decode::DecodeStream;
 pub use encode::Encoding;

@@ -60,7 +60,7 @@ impl Optimizer {
         });
         let moments = [&mut *self.m, &mut *self.v];
         let theta = parameters.arena_mut();
-        optimizer::step(pool, theta, moments, gradients.arena_mut(), groups);
+        optimizer::step(pool, theta, moments, gradients.arena_mut(), &groups);
         norm
     }
 }

@@ -59,7 +59,8 @@ impl Block {
     fn count(words: &[u32]) -> usize {
         let bytes = size_of_val(words);
         assert!(
-            bytes.is_multiple_of(size_of::<Self>()) && words.as_ptr().cast::<Self>().is_aligned(),
+            bytes.is_multiple_of(size_of::<Self>())
+                && words.as_ptr().addr().is_multiple_of(align_of::<Self>()),
             "whole blocks at a cache line"
         );
         bytes / size_of::<Self>()

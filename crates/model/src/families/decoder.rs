@@ -14,6 +14,10 @@ use crate::{Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightVi
 
 /// What a family's config comes to.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a family has or has not"
+)]
 pub(super) struct Plan {
     /// `model_type`.
     pub(super) family: &'static str,
@@ -163,9 +167,10 @@ impl Network for Decoder {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let plan = &self.plan;
-        let unembedding = match plan.tied {
-            true => "tied to the embedding",
-            false => "a matrix of its own",
+        let unembedding = if plan.tied {
+            "tied to the embedding"
+        } else {
+            "a matrix of its own"
         };
         let window = match plan.sees {
             Sees::Window(width) => Some(("window", format!("{width} positions"))),

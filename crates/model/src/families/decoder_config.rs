@@ -100,6 +100,10 @@ const MOST: usize = 1 << 24;
 
 /// What a family adds to the shared fields.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a family has or has not"
+)]
 pub(super) struct Traits {
     pub(super) family: &'static str,
     pub(super) qkv_bias: bool,

@@ -183,9 +183,12 @@ pub fn load(
     let (network, layout) = Gpt2::build(config);
     // Some checkpoints of the bare model lack the prefix.
     let prefixed = source.info("transformer.wte.weight").is_some();
-    let find = move |name: &str| match prefixed {
-        true => Place::named(name),
-        false => Place::named(name.trim_start_matches("transformer.")),
+    let find = move |name: &str| {
+        if prefixed {
+            Place::named(name)
+        } else {
+            Place::named(name.trim_start_matches("transformer."))
+        }
     };
     let checkpoint = Checkpoint {
         source,

@@ -25,7 +25,7 @@ pub fn step(
     theta: &mut [f32],
     [m, v]: [&mut [f32]; 2],
     g: &mut [f32],
-    groups: impl Iterator<Item = (Range<usize>, AdamW)> + Clone + Sync,
+    groups: &(impl Iterator<Item = (Range<usize>, AdamW)> + Clone + Sync),
 ) {
     let arrays = ((theta, PIECE), (m, PIECE), (v, PIECE), (g, PIECE));
     pool.split(arrays, |i, (theta, m, v, g)| {

@@ -1,6 +1,7 @@
 //! One binary for all integration tests of this crate.
 
 mod characters;
+mod chat;
 mod gpt2;
 mod malformed;
 mod round_trip;

@@ -17,6 +17,12 @@ pub(crate) static SMALL: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::train_bpe(documents.into_iter(), 400).unwrap()
 });
 
+/// A file of `tests/golden`.
+pub(crate) fn golden(path: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::read(folder.join(path)).unwrap()
+}
+
 /// `path` in the data folder beside the workspace; `None`, with a word about it, where there is none.
 pub(crate) fn shared(path: &str) -> Option<Vec<u8>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");

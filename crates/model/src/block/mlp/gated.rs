@@ -1,9 +1,10 @@
 //! The gated MLP of Llama and its kin.
 
+use glassformer_kernels::product::Precision;
+
 use super::{Activation, Gate};
 use crate::block::{Linear, LinearOnto, Norm, RoundedLinear};
 use crate::{BlockSite, Pass, Site, Value};
-use glassformer_kernels::product::Precision;
 
 /// mlp_out = (f(x·W_gate)∘(x·W_up))·W_down (Shazeer 2020, eq. 6 with f = SiLU), with biases where a family has them.
 ///
@@ -37,11 +38,13 @@ impl GatedMlp {
     ) -> Value {
         let (run, rows) = (pass.run(), x.tensor().rows());
         // In pairs of numbers each half of a row must be whole words.
-        let kept = match self.down.d_in.is_multiple_of(2) {
-            true if self.gate_up.has_operand(run) && !self.gate_up.runs_in_place(run, rows) => {
-                run.precision
-            }
-            _ => Precision::F32,
+        let in_pairs = self.down.d_in.is_multiple_of(2)
+            && self.gate_up.has_operand(run)
+            && !self.gate_up.runs_in_place(run, rows);
+        let kept = if in_pairs {
+            run.precision
+        } else {
+            Precision::F32
         };
         let first = RoundedLinear {
             linear: self.gate_up,
