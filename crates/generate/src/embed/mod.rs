@@ -99,7 +99,11 @@ impl Embedder {
             let (batch, later) = rest.split_at(fitting(rest.iter().map(length)));
             rest = later;
             let lengths = Lengths::of(batch.iter().map(length));
-            let ids: Vec<u32> = batch.iter().flat_map(|&i| texts[i].as_ref()).copied().collect();
+            let ids: Vec<u32> = batch
+                .iter()
+                .flat_map(|&i| texts[i].as_ref())
+                .copied()
+                .collect();
             let rows = self.rows(pool, &lengths, &ids);
             for (&i, range) in batch.iter().zip(lengths.ranges()) {
                 let mut vector = self.pooling.of(&rows, range);

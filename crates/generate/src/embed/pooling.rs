@@ -45,7 +45,9 @@ impl Pooling {
                 let (width, count) = (x.width(), range.len() as f32);
                 let mut mean = vec![0.0; width];
                 rows::sum_rows(&mut mean, &x.data()[range.start * width..range.end * width]);
-                mean.iter_mut().for_each(|x| *x /= count);
+                for x in &mut mean {
+                    *x /= count;
+                }
                 mean
             }
         }
@@ -121,5 +123,7 @@ impl Config {
 pub(super) fn normalise(x: &mut [f32]) {
     let length = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let scale = (1.0 / length.max(1e-12)) as f32;
-    x.iter_mut().for_each(|x| *x *= scale);
+    for x in x.iter_mut() {
+        *x *= scale;
+    }
 }

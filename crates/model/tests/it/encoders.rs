@@ -54,9 +54,10 @@ fn run(model: &Model, pool: &Pool, batch: &Batch, wants_logits: bool) -> Vec<f32
     let lengths = batch.lengths.clone();
     let mut pass = Pass::over(model.run(pool, &buffers), lengths, Mode::Inference)
         .with_token_types(&batch.types);
-    let out = match wants_logits {
-        true => model.logits(&mut pass, &batch.x),
-        false => model.vectors(&mut pass, &batch.x),
+    let out = if wants_logits {
+        model.logits(&mut pass, &batch.x)
+    } else {
+        model.vectors(&mut pass, &batch.x)
     };
     out.tensor().data().to_vec()
 }

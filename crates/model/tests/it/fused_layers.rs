@@ -1,11 +1,7 @@
 //! Fused layers, on odd sizes and on more rows than one block of work.
 
 use glassformer_kernels::product::Precision;
-<<<<<<< HEAD
 use glassformer_model::block::mlp::{Activation, Neurons, NormMlp, PlainMlp};
-=======
-use glassformer_model::block::mlp::{Activation, NormMlp, PlainMlp};
->>>>>>> main
 use glassformer_model::block::{
     LayerNorm, Linear, LinearOnto, Norm, NormLinear, RoundedLinear, Storage,
 };
