@@ -165,6 +165,10 @@ impl DecoderConfig {
                 self.rms_norm_eps
             ));
         }
+        if self.use_sliding_window == Some(true) {
+            let reason = "has use_sliding_window = true; a window in some layers alone cannot be computed yet";
+            return Err(reason.to_owned());
+        }
         self.activation()?;
         self.stretch()?;
         Ok(())
