@@ -9,7 +9,7 @@ use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::DataType;
 
-use crate::block::Linear;
+use crate::block::{Linear, Storage};
 use crate::checkpoint::StoredMatrix;
 use crate::{ParamId, Parameters};
 
@@ -48,7 +48,7 @@ impl PackedWeights {
         let buffers = Buffers::new();
         let pack = |linear: &Linear| {
             let parts = match parameters.stored(linear.weight) {
-                Some(matrices) => stored(pool, &buffers, precision, &matrices),
+                Some(matrices) => stored(pool, &buffers, precision, linear, &matrices),
                 None => vec![Part {
                     columns: 0..linear.d_out,
                     weight: Weight::Product(
@@ -106,13 +106,23 @@ impl Weight {
     }
 }
 
-/// Matrices [out, in] of a file that stand side by side in a layer; neighbours of one kind become one part.
+/// Matrices of a file that stand side by side in a layer; neighbours of one kind become one part. Stored [in, out] there is
+/// one alone, in floats.
 fn stored(
     pool: &Pool,
     buffers: &Buffers,
     precision: Precision,
+    linear: &Linear,
     matrices: &[&StoredMatrix],
 ) -> Vec<Part> {
+    if linear.storage == Storage::InOut {
+        let values = values(pool, buffers, matrices, [linear.d_in, linear.d_out]);
+        let rows = Rows::f32(values.data(), linear.d_out);
+        return vec![Part {
+            columns: 0..linear.d_out,
+            weight: Weight::Product(PackedRight::of(pool, buffers, precision, rows)),
+        }];
+    }
     let kind = |matrix: &StoredMatrix| match matrix.data_type {
         DataType::Block(kind) if matrix.cols.is_multiple_of(kind.weights()) => Some(kind),
         _ => None,
@@ -121,17 +131,19 @@ fn stored(
     let mut first = 0;
     for group in matrices.chunk_by(|a, b| kind(a) == kind(b)) {
         let (rows, cols) = (group.iter().map(|m| m.rows).sum::<usize>(), group[0].cols);
-        let weight = match kind(group[0]) {
-            Some(kind) => {
-                let bytes: Vec<u8> = group
-                    .iter()
-                    .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
-                    .flatten()
-                    .copied()
-                    .collect();
-                Weight::Quantised(Packed::new(kind, &bytes, rows, cols))
-            }
-            None => Weight::Product(floats(pool, buffers, precision, group, [rows, cols])),
+        let weight = if let Some(kind) = kind(group[0]) {
+            let bytes: Vec<u8> = group
+                .iter()
+                .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
+                .flatten()
+                .copied()
+                .collect();
+            Weight::Quantised(Packed::new(kind, &bytes, rows, cols))
+        } else {
+            let values = values(pool, buffers, group, [rows, cols]);
+            let rows = Rows::f32(values.data(), cols);
+            let packed = PackedRight::of_transposed(pool, buffers, precision, rows);
+            Weight::Product(packed)
         };
         parts.push(Part {
             columns: first..first + rows,
@@ -142,14 +154,13 @@ fn stored(
     parts
 }
 
-/// Matrices of floats below each other as B [in, out].
-fn floats(
+/// The values of matrices below each other, [rows, cols].
+fn values(
     pool: &Pool,
     buffers: &Buffers,
-    precision: Precision,
     matrices: &[&StoredMatrix],
     [rows, cols]: [usize; 2],
-) -> PackedRight {
+) -> Tensor {
     let mut values = Tensor::uninitialised(buffers, &[rows, cols]);
     let mut rest = values.data_mut();
     for matrix in matrices {
@@ -161,5 +172,5 @@ fn floats(
             }
         });
     }
-    PackedRight::of_transposed(pool, buffers, precision, Rows::f32(values.data(), cols))
+    values
 }

@@ -48,6 +48,20 @@ impl TokenizerConfig {
         })
     }
 
+    /// The template for conversations without tools: the one called `default`, or the only one.
+    pub fn chat_template(&self) -> Option<&str> {
+        let default = self
+            .chat_templates
+            .iter()
+            .find(|(name, _)| name == "default");
+        let only = || {
+            Some(&self.chat_templates)
+                .filter(|list| list.len() == 1)?
+                .first()
+        };
+        default.or_else(only).map(|(_, template)| template.as_str())
+    }
+
     /// The text of a `tokenizer_config.json` for transformers.
     pub fn to_json(&self) -> String {
         let mut file = Map::new();

@@ -17,8 +17,8 @@ use crate::block::{Block, Dropout, Linear, PostNormBlock, Storage, forward_all};
 use crate::embed::{LearnedPositions, TypedEmbed};
 use crate::unembed::{Transform, Unembed};
 use crate::{
-    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, ParamId, Parameters,
-    Pass, Place, Value, WeightName, WeightView,
+    Checkpoint, Dimensions, Init, Keep, Layout, Model, Network, ParamId, Parameters, Pass, Place,
+    Value, WeightName, WeightView,
 };
 
 /// The families that this file composes.
@@ -50,9 +50,10 @@ pub(super) fn new(
     pool: &Pool,
 ) -> Result<Model, String> {
     config.check()?;
-    let prefix = match head {
-        true => names::of_family(config.is_roberta()).0,
-        false => "",
+    let prefix = if head {
+        names::of_family(config.is_roberta()).0
+    } else {
+        ""
     };
     let (network, layout) = Bert::build(config, Parts { prefix, head });
     let parameters = Parameters::new(layout, seed, pool);
@@ -197,15 +198,17 @@ fn unembed(
     let transform = Transform {
         linear: linear(layout, &[(names.dense.to_owned(), d)], d, true, STD),
         // RoBERTa's head has GELU whatever its blocks have.
-        activation: match config.is_roberta() {
-            true => Activation::Gelu,
-            false => config.activation().expect("checked"),
+        activation: if config.is_roberta() {
+            Activation::Gelu
+        } else {
+            config.activation().expect("checked")
         },
     };
     let ln_final = layer_norm(layout, names.norm, d, config.layer_norm_eps);
-    let weight = match config.tie_word_embeddings {
-        true => tokens,
-        false => layout.add(names.decoder, &[v, d], Init::Normal(STD)),
+    let weight = if config.tie_word_embeddings {
+        tokens
+    } else {
+        layout.add(names.decoder, &[v, d], Init::Normal(STD))
     };
     Unembed {
         transform: Some(transform),

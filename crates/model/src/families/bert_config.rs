@@ -76,9 +76,10 @@ impl EncoderConfig {
 
     /// Row of W_pos that belongs to the first position: RoBERTa's table begins with rows for what fills up batches.
     pub(super) fn first_position(&self) -> usize {
-        match self.is_roberta() {
-            true => self.pad_token_id.unwrap_or(1) as usize + 1,
-            false => 0,
+        if self.is_roberta() {
+            self.pad_token_id.unwrap_or(1) as usize + 1
+        } else {
+            0
         }
     }
 

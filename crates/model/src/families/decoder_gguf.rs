@@ -26,7 +26,9 @@ pub(super) fn open(file: &GgufFile, architecture: &str, keep: Keep) -> Result<Mo
         paired: (architecture == "llama").then(|| config.d_head()),
     };
     let rows = file.info(&naming.place(EMBED).name);
-    config.vocab_size = rows.and_then(|info| info.shape.first().copied()).unwrap_or(0);
+    config.vocab_size = rows
+        .and_then(|info| info.shape.first().copied())
+        .unwrap_or(0);
     config.tie_word_embeddings = !naming.has_unembed(file);
     config.attention_bias = Some(has("blk.0.attn_q.bias"));
     config.mlp_bias = Some(has("blk.0.ffn_down.bias"));

@@ -124,6 +124,10 @@ fn mlp_weight(mlp: &Mlp, weight: BlockWeight) -> Option<WeightView> {
 }
 
 /// W [I,O] of some outputs of a layer.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands among others that may be missing"
+)]
 fn columns(linear: &Linear, first: usize, width: usize) -> Option<WeightView> {
     let Linear {
         weight,

@@ -1,7 +1,7 @@
 //! Fused layers, on odd sizes and on more rows than one block of work.
 
 use glassformer_kernels::product::Precision;
-use glassformer_model::block::mlp::{Activation, NormMlp, PlainMlp};
+use glassformer_model::block::mlp::{Activation, Neurons, NormMlp, PlainMlp};
 use glassformer_model::block::{
     LayerNorm, Linear, LinearOnto, Norm, NormLinear, RoundedLinear, Storage,
 };
@@ -97,6 +97,47 @@ fn linear_onto() {
                 subject.check(&format!(
                     "linear onto {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
                 ));
+            }
+        }
+    }
+}
+
+#[test]
+fn rounded_linear() {
+    for (n, d_in, d_out) in [(1, 7, 3), (67, 13, 5)] {
+        for storage in [Storage::InOut, Storage::OutIn] {
+            let mut layout = Layout::default();
+            let linear = linear(&mut layout, "", [d_in, d_out], storage, true);
+            let subject = Subject {
+                layer: RoundedLinear {
+                    linear,
+                    kept: Precision::F32,
+                },
+                parameters: random_parameters(layout, 1),
+                inputs: [input(2, &[n, d_in])],
+            };
+            subject.check(&format!("kept linear {n}×{d_in}→{d_out}, {storage:?}"));
+        }
+    }
+}
+
+#[test]
+fn neurons() {
+    for (n, d, f) in [(1, 7, 5), (3, 11, 53), (67, 13, 97), (131, 5, 59)] {
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+            for storage in [Storage::InOut, Storage::OutIn] {
+                let mut layout = Layout::default();
+                let up = linear(&mut layout, "up", [d, f], storage, f != 53);
+                let mut parameters = random_parameters(layout, 1);
+                let scale = 1.0 / (d as f32).sqrt();
+                change(&mut parameters, up.weight, |_, x| x * scale);
+                let subject = Subject {
+                    layer: Neurons { up, activation },
+                    parameters,
+                    inputs: [input(2, &[n, d])],
+                };
+                let name = activation.name();
+                subject.check(&format!("neurons {n}×{d}→{f}, {name}, {storage:?}"));
             }
         }
     }

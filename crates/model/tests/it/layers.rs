@@ -7,6 +7,7 @@ use glassformer_model::block::attention::{HeadNorm, Heads, Rope, Rotate, SelfAtt
 use glassformer_model::block::mlp::{Activation, Gate};
 use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Storage};
 use glassformer_model::embed::EmbedRows;
+use glassformer_model::unembed::PickRows;
 use glassformer_model::{
     Gradients, Init, Layer, Layout, Lengths, Mode, Parameters, Pass, Run, Tape,
 };
@@ -211,6 +212,49 @@ fn self_attention() {
                 ));
             }
         }
+    }
+}
+
+#[test]
+fn self_attention_over_sequences_of_any_lengths() {
+    for sees in [Sees::All, Sees::Past, Sees::Window(3)] {
+        for lengths in [vec![1, 1], vec![5, 2, 7], vec![3, 53, 1, 11]] {
+            for dropout in [None, Some(Mask::new(5, 0.3))] {
+                let (heads, kv_heads, d_head) = (4, 2, 3);
+                let layer = SelfAttention {
+                    heads: Heads {
+                        heads,
+                        kv_heads,
+                        d_head,
+                    },
+                    sees,
+                    lengths: Lengths::of(lengths.iter().copied()),
+                    dropout,
+                };
+                let rows = layer.lengths.rows();
+                let subject = Subject {
+                    layer,
+                    parameters: random_parameters(Layout::default(), 0),
+                    inputs: [input(6, &[rows, (heads + 2 * kv_heads) * d_head])],
+                };
+                let drops = dropout.is_some();
+                subject.check(&format!("heads, {lengths:?}, {sees:?}, dropout {drops}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn pick_rows() {
+    // Some rows are picked several times, some never.
+    for (rows, width, picked) in [(5, 3, 11), (61, 7, 13), (1, 2, 3)] {
+        let chosen = Ids::new(&Buffers::new(), random_ids(7, picked, rows).into_iter());
+        let subject = Subject {
+            layer: PickRows(chosen),
+            parameters: random_parameters(Layout::default(), 1),
+            inputs: [input(2, &[rows, width])],
+        };
+        subject.check(&format!("{picked} of {rows} rows of {width}"));
     }
 }
 

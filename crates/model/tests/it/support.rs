@@ -7,11 +7,14 @@ use std::sync::Arc;
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::{self, gpt2};
+use glassformer_model::unembed::PickRows;
 use glassformer_model::{
     Dimensions, Gradients, Hook, Keep, Mode, Model, Pass, Site, Tape, View, ViewMut, loss,
 };
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::{Buffers, Ids, Pool};
 use glassformer_weights::TensorFile;
+
+use crate::encoders::Batch;
 
 /// The decoders that PyTorch has computed.
 pub(crate) const GOLDEN: [&str; 8] = [
@@ -151,6 +154,49 @@ pub(crate) fn taped_loss_and_gradient(
         loss::sum_and_gradient(run, linear, normed.tensor(), y, 1.0, &mut gradients);
     pass.backward(&normed, d_normed, &mut gradients);
     (sum / y.len() as f64, gradients)
+}
+
+/// Mean loss of the rows that are asked about in a training pass over `batch`, and its gradient.
+pub(crate) fn masked_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    batch: &Batch,
+    dropout: f32,
+) -> (f64, Gradients) {
+    taped_masked_loss_and_gradient(model, pool, &mut Tape::default(), batch, dropout, None)
+}
+
+/// As [`masked_loss_and_gradient`], with a tape and a hook.
+pub(crate) fn taped_masked_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    tape: &mut Tape,
+    batch: &Batch,
+    dropout: f32,
+    hook: Option<&mut dyn Hook>,
+) -> (f64, Gradients) {
+    let buffers = Buffers::new();
+    let run = model.run(pool, &buffers);
+    let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mode = Mode::Training {
+        tape,
+        dropout,
+        key: 77,
+    };
+    let mut pass = Pass::over(run, batch.lengths.clone(), mode).with_token_types(&batch.types);
+    if let Some(hook) = hook {
+        pass = pass.with_hook(hook);
+    }
+    let last = model.network.residual(&mut pass, &batch.x);
+    let rows = PickRows(Ids::new(&buffers, batch.asked.iter().map(|&(row, _)| row)));
+    let picked = pass.apply(rows, [&last]);
+    let normed = model.head().normed(&mut pass, &picked);
+    let targets: Vec<u32> = batch.asked.iter().map(|&(_, target)| target).collect();
+    let linear = &model.head().linear;
+    let (sum, d_normed) =
+        loss::sum_and_gradient(run, linear, normed.tensor(), &targets, 1.0, &mut gradients);
+    pass.backward(&normed, d_normed, &mut gradients);
+    (sum / targets.len() as f64, gradients)
 }
 
 /// All logits of one inference pass.

@@ -17,17 +17,21 @@ pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, To
     })?;
     let add_bos = vocabulary.add_bos.unwrap_or(cut.adds_bos);
     let add_eos = vocabulary.add_eos.unwrap_or(false);
-    let add_separator = vocabulary.add_separator.unwrap_or(cut.is_roberta);
-    let separator = vocabulary.separator.or(vocabulary.eos);
+    let before = vocabulary.bos.filter(|_| add_bos);
+    let (between, second_segment) = if vocabulary.add_separator.unwrap_or(cut.is_roberta) {
+        (vocabulary.separator.or(vocabulary.eos), 0)
+    } else {
+        (before, 1)
+    };
     let parts = Parts {
         normalizer: cut.normalizer(),
         pre_tokenizer: cut.to_json(),
         decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
         around: Around {
-            before: vocabulary.bos.filter(|_| add_bos),
+            before,
             after: vocabulary.eos.filter(|_| add_eos),
-            between: separator.filter(|_| add_separator),
-            second_segment: 0,
+            between,
+            second_segment,
         },
         strips_left: vocabulary.mask.filter(|_| cut.is_roberta),
         model: json!({

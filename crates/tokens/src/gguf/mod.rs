@@ -83,13 +83,13 @@ struct Parts {
     strips_left: Option<u32>,
 }
 
-/// Ids set around a text; the separator stands before a second one.
+/// Ids set before and after each text; `between` stands before a second one, in the place of `before`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Around {
     before: Option<u32>,
     after: Option<u32>,
     between: Option<u32>,
-    /// The second text's segment.
+    /// The segment of the second text and of what stands around it.
     second_segment: u32,
 }
 
@@ -135,7 +135,7 @@ impl Around {
         let second = self.second_segment;
         let single = [token(self.before, 0), text("A", 0), token(self.after, 0)];
         let pair = single.clone().into_iter().chain([
-            token(self.between, 0),
+            token(self.between, second),
             text("B", second),
             token(self.after, second),
         ]);

@@ -27,15 +27,17 @@ pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, To
     let add_bos = vocabulary.add_bos.unwrap_or(true);
     let add_eos = vocabulary.add_eos.unwrap_or(false);
     let add_space = vocabulary.add_space_prefix.unwrap_or(true);
+    let before = vocabulary.bos.filter(|_| add_bos);
     let unknown = vocabulary.unknown.map(|id| vocabulary.entry(id));
     let parts = Parts {
         normalizer: normalizer(add_space),
         pre_tokenizer: Value::Null,
         decoder: decoder(add_space),
         around: Around {
-            before: vocabulary.bos.filter(|_| add_bos),
+            before,
             after: vocabulary.eos.filter(|_| add_eos),
-            ..Around::default()
+            between: before,
+            second_segment: 1,
         },
         strips_left: None,
         model: json!({

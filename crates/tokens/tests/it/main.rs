@@ -2,8 +2,11 @@
 
 mod characters;
 mod chat;
+mod gguf;
 mod gpt2;
 mod malformed;
+mod prompt;
 mod round_trip;
+mod shapes;
 mod support;
 mod training;

@@ -1,3 +1,5 @@
+pub(crate) mod gguf;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
