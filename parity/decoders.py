@@ -170,8 +170,8 @@ FAMILIES = [
     ),
 ]
 
-# Families that llama.cpp can run as they are: written as GGUF too, all in f32.
-IN_GGUF = ["llama-tiny", "llama-biased", "qwen2-tiny", "qwen3-tiny"]
+# Families that a GGUF file can describe: written as such too, all in f32.
+IN_GGUF = ["llama-tiny", "llama-biased", "mistral-tiny", "qwen2-tiny", "qwen3-tiny"]
 
 # The part of a matrix's name that says what it is, to its type. Blocks have 32 columns, those of Q2_K to Q6_K 256.
 BLOCKS = [

@@ -19,7 +19,12 @@ from quantised import HALVES
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-ARCHITECTURES = {"llama": gguf.MODEL_ARCH.LLAMA, "qwen2": gguf.MODEL_ARCH.QWEN2, "qwen3": gguf.MODEL_ARCH.QWEN3}
+ARCHITECTURES = {  # Mistral is a Llama to llama.cpp
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "mistral": gguf.MODEL_ARCH.LLAMA,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
+}
 SITES_LEN = 17
 
 
@@ -85,13 +90,13 @@ def write_model(path: Path, model: PreTrainedModel, tensors: dict[str, Tensor], 
     config = model.config
     architecture = ARCHITECTURES[config.model_type]
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    writer = gguf.GGUFWriter(path, config.model_type)
+    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     write_metadata(writer, model)
     if slower is not None:
         writer.add_tensor("rope_freqs.weight", slower.numpy().astype(np.float32))
     for name, tensor in tensors.items():
         held = tensor.held
-        if config.model_type == "llama" and ("q_proj" in name or "k_proj" in name):
+        if architecture == gguf.MODEL_ARCH.LLAMA and ("q_proj" in name or "k_proj" in name):
             held = paired(held, config.num_attention_heads if "q_proj" in name else config.num_key_value_heads)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), held, raw_dtype=tensor.kind)
     writer.write_header_to_file()
@@ -113,7 +118,7 @@ def write_metadata(writer: gguf.GGUFWriter, model: PreTrainedModel) -> None:
     writer.add_vocab_size(config.vocab_size)
     rope = config.rope_parameters
     writer.add_rope_freq_base(rope["rope_theta"])
-    if config.model_type == "llama":
+    if writer.arch == "llama":
         writer.add_rope_dimension_count(e)
     if e * config.num_attention_heads != config.hidden_size:
         writer.add_key_length(e)
@@ -121,6 +126,8 @@ def write_metadata(writer: gguf.GGUFWriter, model: PreTrainedModel) -> None:
     if rope["rope_type"] == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])
+    if config.model_type == "mistral":
+        writer.add_sliding_window(config.sliding_window)
     writer.add_tokenizer_model("none")
 
 

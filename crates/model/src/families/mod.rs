@@ -12,6 +12,8 @@ mod names;
 mod parts;
 mod qwen;
 mod rope_config;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
