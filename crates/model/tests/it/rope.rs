@@ -7,8 +7,9 @@ use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
 
 use crate::support::{distance, golden_tensors, ids};
 
-/// Bar for cos and sin. A frequency that is off by its last bit alone gives 0.008 at the last position.
-const ABSOLUTE: f64 = 1e-5;
+/// Bar for cos and sin. Computed more exactly than in the steps that transformers takes, the frequencies give angles that
+/// are off by up to 0.008 at the last position: what rounds differently in PyTorch's power is one frequency of `linear`.
+const ABSOLUTE: f64 = 1e-3;
 
 #[test]
 fn angles_far_away() {
