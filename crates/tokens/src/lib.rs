@@ -18,6 +18,7 @@ mod config;
 mod decode;
 mod encode;
 mod error;
+mod file;
 mod gguf;
 mod library;
 mod merges;
