@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the golden files that Glassformer's parity tests compare with.
+"""Makes the golden files that Glassformer's parity tests compare with: those of GPT-2.
 
-A tiny GPT-2 with seeded random weights is built with `transformers`. Its Sites are computed a second time, from the
+A tiny model with seeded random weights is built with `transformers`. Its Sites are computed a second time, from the
 checkpoint's tensors alone, with the equations written out; that second computation is checked against transformers
-before anything is written. README.md in this folder says what each file holds.
+before anything is written. README.md in this folder says what each file holds. `decoders.py` does the same for other
+families, with the functions here that know no family.
 
     python parity/export.py            write parity/golden/
     python parity/export.py --check    make everything again elsewhere and compare with parity/golden/
@@ -17,12 +18,16 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from transformers.utils import logging
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -165,10 +170,10 @@ def assert_near(ours: torch.Tensor, theirs: torch.Tensor, what: str) -> None:
 
 
 @torch.no_grad()
-def check_sites(sites: dict, model: GPT2LMHeadModel, ids: torch.Tensor) -> None:
+def check_sites(sites: dict, model: PreTrainedModel, ids: torch.Tensor) -> None:
     """The second computation must agree with transformers in everything that transformers can return."""
     theirs = model(ids[None], output_hidden_states=True, output_attentions=True)
-    layers = model.config.n_layer
+    layers = model.config.num_hidden_layers
     residuals = [f"blocks.{layer}.resid_pre" for layer in range(layers)] + ["ln_final"]
     for site, hidden in zip(residuals, theirs.hidden_states, strict=True):
         assert_near(sites[site], hidden[0], site)
@@ -180,7 +185,7 @@ def check_sites(sites: dict, model: GPT2LMHeadModel, ids: torch.Tensor) -> None:
 # --- Training and generation, by PyTorch and transformers -------------------------------------------------------------
 
 
-def train(model: GPT2LMHeadModel, x: torch.Tensor, y: torch.Tensor) -> dict:
+def train(model: PreTrainedModel, x: torch.Tensor, y: torch.Tensor) -> dict:
     """Ten steps of AdamW on the batches `x`, `y` [steps, B, T]: losses, norms, the first gradients, the last weights."""
     out = {"x": x.to(torch.int32), "y": y.to(torch.int32)}
     parameters = dict(model.named_parameters())  # the tied wte once
@@ -212,7 +217,7 @@ def key_bias(tensor: torch.Tensor) -> slice:
     return slice(d, 2 * d)
 
 
-def trained(model: GPT2LMHeadModel, x: torch.Tensor, y: torch.Tensor) -> dict:
+def trained(model: PreTrainedModel, x: torch.Tensor, y: torch.Tensor) -> dict:
     """`train` in f32, checked against f64: a seed where rounding decides what is learned would make a useless test."""
     exact = train(copy.deepcopy(model).double(), x, y)
     out = train(model, x, y)
@@ -225,7 +230,7 @@ def trained(model: GPT2LMHeadModel, x: torch.Tensor, y: torch.Tensor) -> dict:
 
 
 @torch.no_grad()
-def greedy(model: GPT2LMHeadModel, prompt: torch.Tensor) -> list[int]:
+def greedy(model: PreTrainedModel, prompt: torch.Tensor) -> list[int]:
     """The twelve ids that follow `prompt` when the likeliest is always taken."""
     out = model.generate(
         prompt[None],
@@ -247,8 +252,8 @@ def greedy(model: GPT2LMHeadModel, prompt: torch.Tensor) -> list[int]:
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
-def export(family: Family, folder: Path) -> None:
-    """Writes the family's golden files into `folder`."""
+def export(family: Family, make_model: Callable, all_sites: Callable, folder: Path) -> tuple:
+    """Writes the family's golden files into `folder`; the model before training, its Sites and their ids."""
     model = make_model(family)
     vocab = model.config.vocab_size
     draws = torch.Generator().manual_seed(1000 + family.seed)
@@ -256,29 +261,54 @@ def export(family: Family, folder: Path) -> None:
     prompt = torch.randint(vocab, (family.prompt_len,), generator=draws)
     text = torch.randint(vocab, (STEPS, family.batch, family.train_len + 1), generator=draws)
 
-    folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
 
-    sites = all_sites(load_file(folder / "model.safetensors"), model.config, ids)
+    weights = load_file(folder / "model.safetensors")
+    sites = all_sites(weights, model.config, ids)
     check_sites(sites, model, ids)
+    exact = all_sites({name: weight.double() for name, weight in weights.items()}, model.config, ids)
+    for name, site in sites.items():
+        assert_near(site.double(), exact[name].double(), f"{name} in f32 and in f64")
     save_file({name: site.contiguous().clone() for name, site in sites.items()}, folder / "sites.safetensors")
 
     answer = {"prompt": prompt.tolist(), "generated": greedy(model, prompt)}
     (folder / "greedy.json").write_text(json.dumps(answer) + "\n")
 
-    save_file(trained(model, text[:, :, :-1], text[:, :, 1:]), folder / "train.safetensors")
+    save_file(trained(copy.deepcopy(model), text[:, :, :-1], text[:, :, 1:]), folder / "train.safetensors")
+    return model, sites, ids
+
+
+def contents(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors or GGUF file; those of blocks as what they mean."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    tensors = GGUFReader(path).tensors
+    return {t.name: torch.from_numpy(dequantize(t.data, t.tensor_type).copy()) for t in tensors}
+
+
+def facts(path: Path) -> dict:
+    """What a config.json or the metadata of a GGUF file says; not which version of transformers wrote it."""
+    if path.suffix == ".json":
+        found = json.loads(path.read_text())
+    elif path.suffix == ".gguf":
+        found = {key: field.contents() for key, field in GGUFReader(path).fields.items()}
+    else:
+        found = {}
+    found.pop("transformers_version", None)
+    return found
 
 
 def differences(made: Path, committed: Path) -> list[str]:
     """What differs between two golden files, one line each."""
     if not committed.exists():
         return ["missing"]
+    ours, theirs = facts(made), facts(committed)
+    found = [f"{key}: differs" for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
     if made.suffix == ".json":
-        ours, theirs = (json.loads(path.read_text()) for path in (made, committed))
-        return [] if ours == theirs else ["contents differ"]
-    ours, theirs = load_file(made), load_file(committed)
-    found = [f"{name}: in one of the two only" for name in sorted(ours.keys() ^ theirs.keys())]
+        return found
+    ours, theirs = contents(made), contents(committed)
+    found += [f"{name}: in one of the two only" for name in sorted(ours.keys() ^ theirs.keys())]
     for name in sorted(ours.keys() & theirs.keys()):
         a, b = ours[name], theirs[name]
         if a.shape != b.shape or a.dtype != b.dtype:
@@ -292,25 +322,27 @@ def differences(made: Path, committed: Path) -> list[str]:
     return found
 
 
-def check() -> int:
+def check(script: str, folders: dict[str, Callable[[Path], None]]) -> int:
     """Makes all golden files again and compares them with the committed ones; the exit status."""
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
-        for family in FAMILIES:
-            folder = Path(scratch) / family.name
-            export(family, folder)
+        for name, write in folders.items():
+            folder = Path(scratch) / name
+            folder.mkdir()
+            write(folder)
             for made in sorted(folder.iterdir()):
-                for line in differences(made, GOLDEN / family.name / made.name):
-                    print(f"parity/golden/{family.name}/{made.name}: {line}", file=sys.stderr)
+                for line in differences(made, GOLDEN / name / made.name):
+                    print(f"parity/golden/{name}/{made.name}: {line}", file=sys.stderr)
                     failed += 1
     if failed:
-        print(f"{failed} differences: run parity/export.py and look at what changed", file=sys.stderr)
+        print(f"{failed} differences: run parity/{script} and look at what changed", file=sys.stderr)
     else:
-        print(f"the golden files of {len(FAMILIES)} families are as export.py makes them")
+        print(f"the golden files in {len(folders)} folders are as {script} makes them")
     return 1 if failed else 0
 
 
-def main() -> int:
+def main(script: str, folders: dict[str, Callable[[Path], None]]) -> int:
+    """Writes, or checks, the folders of parity/golden that `script` makes, each with its function."""
     arguments = argparse.ArgumentParser(description="Makes Glassformer's golden files.")
     arguments.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     logging.disable_progress_bar()
@@ -318,12 +350,13 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     if arguments.parse_args().check:
-        return check()
-    for family in FAMILIES:
-        export(family, GOLDEN / family.name)
-        print(f"wrote {GOLDEN / family.name}")
+        return check(script, folders)
+    for name, write in folders.items():
+        (GOLDEN / name).mkdir(parents=True, exist_ok=True)
+        write(GOLDEN / name)
+        print(f"wrote {GOLDEN / name}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("export.py", {family.name: partial(export, family, make_model, all_sites) for family in FAMILIES}))

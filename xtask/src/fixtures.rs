@@ -1,4 +1,4 @@
-//! `cargo xtask fixtures`: runs `parity/export.py` and `parity/quantised.py` in a Python environment of its own.
+//! `cargo xtask fixtures`: runs the scripts of `parity/` in a Python environment of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,13 @@ use crate::process::{command, run as run_command};
 use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
+
+const SCRIPTS: [&str; 4] = [
+    "parity/export.py",
+    "parity/encoders.py",
+    "parity/quantised.py",
+    "parity/gguf_files.py",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,7 +36,7 @@ pub(crate) fn python(root: &Path) -> Option<PathBuf> {
 /// Runs the scripts that make, or check, the golden files.
 pub(crate) fn export(root: &Path, check: bool) -> Result<()> {
     let python = PARITY.interpreter(root);
-    for script in ["parity/export.py", "parity/quantised.py"] {
+    for script in SCRIPTS {
         let mut script = command(root, &python.to_string_lossy(), script);
         if check {
             script.arg("--check");

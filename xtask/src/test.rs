@@ -19,7 +19,8 @@ use crate::tidy;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also make the golden files again and compare (needs `cargo xtask fixtures` once), and run kernels under Miri.
+    /// Also make the golden files again and compare (needs `cargo xtask fixtures` once), and run kernels under
+    /// sanitizers and Miri.
     #[arg(long)]
     deep: bool,
     /// Run this step alone (may be given several times).
@@ -44,7 +45,7 @@ struct Step {
     run: fn(&Path, &Arguments) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     step("format", "cargo fmt --check", format),
     step(
         "page",
@@ -74,6 +75,18 @@ const STEPS: [Step; 10] = [
     Step {
         deep: true,
         ..step("parity", "the golden files, made again", deep::parity)
+    },
+    Step {
+        deep: true,
+        ..step(
+            "addresses",
+            "kernels and layers under AddressSanitizer",
+            deep::addresses,
+        )
+    },
+    Step {
+        deep: true,
+        ..step("races", "kernels under ThreadSanitizer", deep::races)
     },
     Step {
         deep: true,

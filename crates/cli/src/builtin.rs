@@ -5,7 +5,7 @@ use glassformer_model::families;
 use glassformer_tokens::Tokenizer;
 use glassformer_weights::TensorFile;
 
-use crate::source::Loaded;
+use crate::source::{About, Loaded};
 
 static CONFIG: &str = include_str!("../../../models/builtin/config.json");
 static WEIGHTS: &[u8] = include_bytes!("../../../models/builtin/model.safetensors");
@@ -18,5 +18,6 @@ pub(crate) fn load() -> Result<Loaded> {
         name: "builtin".to_owned(),
         model: families::load(CONFIG, &weights, "the built-in model")?,
         tokenizer: Tokenizer::from_json(TOKENIZER)?,
+        about: About::default(),
     })
 }

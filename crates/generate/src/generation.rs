@@ -1,9 +1,9 @@
 //! The loop: read the text so far, get the next token, add it, and again.
 
 use glassformer_model::{KvCache, Mode, Model, Pass};
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::{Buffers, Pool, Tensor};
 
-use crate::sampling::{Distribution, Sampling};
+use crate::sampling::{Candidate, Distribution, Sampling};
 
 /// How the loop reads the text so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Work {
 }
 
 /// One new token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Its id.
     pub id: u32,
@@ -27,11 +27,9 @@ pub struct Step {
     pub cached: usize,
     /// Positions computed in this step.
     pub computed: usize,
-    /// What it was drawn from.
-    pub distribution: Distribution,
 }
 
-/// A text that grows.
+/// A text that grows. Each token but the first few is made without allocating.
 pub struct Generation<'a> {
     model: &'a Model,
     pool: &'a Pool,
@@ -39,6 +37,7 @@ pub struct Generation<'a> {
     sampling: Sampling,
     tokens: Vec<u32>,
     cache: Option<KvCache>,
+    distribution: Distribution,
     steps: u64,
 }
 
@@ -57,14 +56,17 @@ impl<'a> Generation<'a> {
         );
         let dimensions = model.dimensions();
         let kept = prompt.len().saturating_sub(dimensions.n_ctx);
+        let mut tokens = Vec::with_capacity(dimensions.n_ctx + 1);
+        tokens.extend_from_slice(&prompt[kept..]);
         let cache = (work == Work::Cached).then(|| KvCache::new(&dimensions));
         Self {
             model,
             pool,
             buffers: Buffers::new(),
             sampling,
-            tokens: prompt[kept..].to_vec(),
+            tokens,
             cache,
+            distribution: Distribution::default(),
             steps: 0,
         }
     }
@@ -74,21 +76,42 @@ impl<'a> Generation<'a> {
         &self.tokens
     }
 
+    /// What the newest token was drawn from; empty before the first step.
+    pub fn distribution(&self) -> &Distribution {
+        &self.distribution
+    }
+
+    /// Makes the text `ids`, of which the last `n_ctx` are read; what it has in common with the text before, from its first
+    /// token on, is not read again. Panics when there is none.
+    pub fn set(&mut self, ids: &[u32]) {
+        assert!(!ids.is_empty(), "a text has at least one token");
+        let ids = &ids[ids.len().saturating_sub(self.model.dimensions().n_ctx)..];
+        let same = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b);
+        // The last token's logits are needed in any case.
+        let same = same.count().min(ids.len() - 1);
+        if let Some(cache) = &mut self.cache {
+            cache.truncate(same);
+        }
+        self.tokens.clear();
+        self.tokens.extend_from_slice(ids);
+    }
+
     /// Chooses the next token and adds it to the text.
     pub fn step(&mut self) -> Step {
         self.slide();
         let (logits, cached, computed) = self.last_logits();
-        let (id, prob, distribution) = self.sampling.choose(&logits, &self.tokens, self.steps);
+        self.sampling
+            .fill(&mut self.distribution, logits.data(), &self.tokens);
+        let Candidate { id, final_prob, .. } = self.sampling.choose(&self.distribution, self.steps);
         self.steps += 1;
         let position = self.tokens.len();
         self.tokens.push(id);
         Step {
             id,
-            prob,
+            prob: final_prob,
             position,
             cached,
             computed,
-            distribution,
         }
     }
 
@@ -104,8 +127,8 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Logits after the last token; how many positions were kept and how many computed.
-    fn last_logits(&mut self) -> (Vec<f32>, usize, usize) {
+    /// Logits `[1,V]` after the last token; how many positions were kept and how many computed.
+    fn last_logits(&mut self) -> (Tensor, usize, usize) {
         let run = self.model.run(self.pool, &self.buffers);
         let cached = self.cache.as_ref().map_or(0, KvCache::len);
         let new = &self.tokens[cached..];

@@ -63,12 +63,14 @@ pub struct Candidate {
 }
 
 /// All candidates, the most likely first; the first `kept` can be drawn.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
     /// Sorted by `scaled`, largest first; with equal ones the smaller id first.
     pub candidates: Vec<Candidate>,
     /// How many have a chance.
     pub kept: usize,
+    /// exp(scaled − largest) of the top k: kept for its memory.
+    weights: Vec<f64>,
 }
 
 impl Sampling {
@@ -112,36 +114,43 @@ impl Sampling {
 
     /// Every candidate with its chances. `seen` are the ids already in the text, for the penalty.
     pub fn distribution(&self, logits: &[f32], seen: &[u32]) -> Distribution {
+        let mut distribution = Distribution::default();
+        self.fill(&mut distribution, logits, seen);
+        distribution
+    }
+
+    /// As [`Sampling::distribution`], in the memory of one that is no longer needed.
+    pub fn fill(&self, distribution: &mut Distribution, logits: &[f32], seen: &[u32]) {
+        let Distribution {
+            candidates,
+            kept,
+            weights,
+        } = distribution;
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let total: f64 = logits.iter().map(|&x| f64::from(x - max).exp()).sum();
-        let mut candidates: Vec<Candidate> = logits
-            .iter()
-            .enumerate()
-            .map(|(id, &logit)| Candidate {
-                id: id as u32,
-                logit,
-                scaled: logit,
-                prob: (f64::from(logit - max).exp() / total) as f32,
-                final_prob: 0.0,
-            })
-            .collect();
-        self.scale(&mut candidates, seen);
-        candidates.sort_by(|a, b| b.scaled.total_cmp(&a.scaled).then(a.id.cmp(&b.id)));
-        let kept = self.truncate(&mut candidates);
-        Distribution { candidates, kept }
+        candidates.clear();
+        candidates.extend(logits.iter().enumerate().map(|(id, &logit)| Candidate {
+            id: id as u32,
+            logit,
+            scaled: logit,
+            prob: (f64::from(logit - max).exp() / total) as f32,
+            final_prob: 0.0,
+        }));
+        self.scale(candidates, seen);
+        // No two are equal, as ids differ: an unstable sort, which needs no memory, has one result.
+        candidates.sort_unstable_by(|a, b| b.scaled.total_cmp(&a.scaled).then(a.id.cmp(&b.id)));
+        *kept = self.truncate(candidates, weights);
     }
 
     fn scale(&self, candidates: &mut [Candidate], seen: &[u32]) {
         if self.repetition_penalty != 1.0 {
-            let mut seen = seen.to_vec();
-            seen.sort_unstable();
-            seen.dedup();
-            for id in seen {
-                let x = &mut candidates[id as usize].scaled;
-                *x = if *x > 0.0 {
-                    *x / self.repetition_penalty
+            for &id in seen {
+                // From the logit, so that a token which was there twice is penalised once.
+                let Candidate { logit, scaled, .. } = &mut candidates[id as usize];
+                *scaled = if *logit > 0.0 {
+                    *logit / self.repetition_penalty
                 } else {
-                    *x * self.repetition_penalty
+                    *logit * self.repetition_penalty
                 };
             }
         }
@@ -153,7 +162,8 @@ impl Sampling {
     }
 
     /// Gives the kept ones their final probability; returns how many they are.
-    fn truncate(&self, candidates: &mut [Candidate]) -> usize {
+    fn truncate(&self, candidates: &mut [Candidate], weights: &mut Vec<f64>) -> usize {
+        weights.clear();
         if self.temperature == 0.0 {
             candidates[0].final_prob = 1.0;
             return 1;
@@ -164,10 +174,10 @@ impl Sampling {
             self.top_k.min(candidates.len())
         };
         let max = f64::from(candidates[0].scaled);
-        let weights: Vec<f64> = candidates[..top_k]
+        let ratios = candidates[..top_k]
             .iter()
-            .map(|c| (f64::from(c.scaled) - max).exp())
-            .collect();
+            .map(|c| (f64::from(c.scaled) - max).exp());
+        weights.extend(ratios);
         let total: f64 = weights.iter().sum();
         // weights[0] is 1, so each weight is the ratio to the most likely one.
         let mut kept = weights
@@ -190,11 +200,9 @@ impl Sampling {
         kept
     }
 
-    /// The id that draw `step` takes from a row of logits, with its final probability.
-    pub fn choose(&self, logits: &[f32], seen: &[u32], step: u64) -> (u32, f32, Distribution) {
-        let distribution = self.distribution(logits, seen);
-        let chosen = distribution.draw(self.draw_number(step).unwrap_or(0.0));
-        (chosen.id, chosen.final_prob, distribution)
+    /// What draw `step` takes from the distribution.
+    pub fn choose(&self, distribution: &Distribution, step: u64) -> Candidate {
+        distribution.draw(self.draw_number(step).unwrap_or(0.0))
     }
 }
 
@@ -221,7 +229,8 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_the_largest() {
-        assert_eq!(Sampling::greedy().choose(&LOGITS, &[], 9).0, 1);
+        let greedy = Sampling::greedy();
+        assert_eq!(greedy.choose(&greedy.distribution(&LOGITS, &[]), 9).id, 1);
     }
 
     #[test]
@@ -235,7 +244,7 @@ mod tests {
         let distribution = sampling.distribution(&LOGITS, &[]);
         let mut counts = [0u32; 5];
         for step in 0..20_000 {
-            counts[sampling.choose(&LOGITS, &[], step).0 as usize] += 1;
+            counts[sampling.choose(&distribution, step).id as usize] += 1;
         }
         for candidate in &distribution.candidates {
             let frequency = counts[candidate.id as usize] as f32 / 20_000.0;
@@ -285,6 +294,18 @@ mod tests {
             };
             assert_eq!(candidate.scaled, expected);
         }
+    }
+
+    #[test]
+    fn a_used_distribution_is_filled_as_a_new_one() {
+        let sampling = Sampling {
+            top_k: 3,
+            repetition_penalty: 1.3,
+            ..Sampling::default()
+        };
+        let mut used = sampling.distribution(&LOGITS, &[1]);
+        sampling.fill(&mut used, &LOGITS[1..], &[0, 2]);
+        assert_eq!(used, sampling.distribution(&LOGITS[1..], &[0, 2]));
     }
 
     #[test]

@@ -6,9 +6,8 @@
 //! dx = (g − mean(g) − x̂·mean(g·x̂))/σ; dw = Σ_rows dy·x̂; db = Σ_rows dy.
 
 use crate::arch::multiversion;
-use crate::memory::words;
 use crate::product::Precision;
-use crate::product::round::neighbours;
+use crate::product::round::write;
 use crate::reduce::sum_of;
 
 multiversion! {
@@ -51,11 +50,7 @@ multiversion! {
                 for i in 0..n {
                     run[i] = (x[i] - mu) * inverse * w[i] + b[i];
                 }
-                let y = &mut y[precision.words(first)..precision.words(first + n)];
-                match precision {
-                    Precision::F32 => y.copy_from_slice(words(&run[..n])),
-                    Precision::Bf16 => neighbours::<BF16>(y, &run[..n]),
-                }
+                write::<BF16>(&mut y[precision.words(first)..precision.words(first + n)], precision, &run[..n]);
             }
             *mean = mu;
             *inv_std = inverse;

@@ -10,6 +10,8 @@
 //! | [`matrix`], [`matmul`] | C = A·B (+ C), any strides: the portable form |
 //! | [`layer_norm`] | y = (x − μ)/σ · w + b |
 //! | [`activation`] | GELU (tanh form), ReLU |
+//! | [`rms_norm`] | y = x/√(mean(x²) + ε)·w |
+//! | [`rope`] | pairs of a head's numbers turned by position·frequency |
 //! | [`softmax`] | exp(x − max)/Σ |
 //! | [`attention`] | softmax(q·kᵀ/√E + mask)·v |
 //! | [`cross_entropy`] | −log softmax(x)[target] |
@@ -39,6 +41,8 @@ pub mod pool;
 pub mod product;
 pub mod quantised;
 pub mod random;
+pub mod rms_norm;
+pub mod rope;
 pub mod rows;
 pub mod softmax;
 

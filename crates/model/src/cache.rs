@@ -1,11 +1,13 @@
 //! Keys and values of the positions already seen, so that the next one costs one row instead of all.
 
+use glassformer_kernels::memory::Block;
+
 use crate::Dimensions;
 
 /// Per layer: keys `[n_ctx, K·E]` and values of the same shape, of which the first `len` rows are filled.
 #[derive(Clone, Debug)]
 pub struct KvCache {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<(Block, Block)>,
     width: usize,
     capacity: usize,
     len: usize,
@@ -15,7 +17,7 @@ impl KvCache {
     /// An empty cache for one sequence of up to `n_ctx` positions.
     pub fn new(dimensions: &Dimensions) -> Self {
         let width = dimensions.n_kv_heads * dimensions.d_head;
-        let empty = || vec![0.0; dimensions.n_ctx * width];
+        let empty = || Block::zeros(dimensions.n_ctx * width);
         Self {
             layers: (0..dimensions.n_layers)
                 .map(|_| (empty(), empty()))

@@ -1,7 +1,5 @@
 //! How a run is watched and changed from outside: recording, parity tests, ablation and patching are all this.
 
-use std::sync::Arc;
-
 use glassformer_tensor::Tensor;
 
 use crate::Site;
@@ -17,12 +15,12 @@ pub struct View<'a> {
     pub(crate) width: usize,
     pub(crate) row_stride: usize,
     /// The tensor of which this is the whole, if it is.
-    pub(crate) tensor: Option<&'a Arc<Tensor>>,
+    pub(crate) tensor: Option<&'a Tensor>,
 }
 
 impl View<'_> {
     /// The whole value as a tensor of the pass, to be kept without a copy; `None` where it is only a part of one.
-    pub fn share(&self) -> Option<Arc<Tensor>> {
+    pub fn share(&self) -> Option<Tensor> {
         self.tensor.cloned()
     }
 

@@ -51,13 +51,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a backward call gets.
+/// What a backward call of a layer with `N` inputs gets.
 #[derive(Debug)]
-pub struct Backward<'a, S> {
+pub struct Backward<'a, S, const N: usize> {
     /// What `forward` saved.
     pub saved: &'a S,
     /// The inputs of `forward`.
-    pub inputs: &'a [&'a Tensor],
+    pub inputs: [&'a Tensor; N],
     /// The output of `forward`, for layers that ask for it ([`Layer::NEEDS_OUTPUT`]).
     pub output: Option<&'a Tensor>,
     /// The gradient of the loss with respect to the output; a layer may pass it on as that of an input.
@@ -66,11 +66,11 @@ pub struct Backward<'a, S> {
     pub sum: Option<Tensor>,
 }
 
-/// A layer together with the arguments of one call (ids, a dropout mask): small and `Send`.
+/// A layer of `N` inputs together with the arguments of one call (ids, a dropout mask): small and `Send`.
 ///
 /// `backward` has no default: a layer that cannot train does not have this trait, so a model with such a layer
 /// cannot be put on a tape by accident.
-pub trait Layer: Send + 'static {
+pub trait Layer<const N: usize>: Send + 'static {
     /// What `forward` keeps for `backward` besides its inputs.
     type Saved: Send + 'static;
 
@@ -81,13 +81,13 @@ pub trait Layer: Send + 'static {
     const ADDS: bool = false;
 
     /// The layer's equation. Shapes were checked when the parameters were bound; there is nothing to fail.
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved);
+    fn forward(&self, run: Run<'_>, inputs: [&Tensor; N]) -> (Tensor, Self::Saved);
 
-    /// The gradient with respect to each input, in order; gradients of parameters are added to `gradients`.
+    /// The gradient with respect to each input; gradients of parameters are added to `gradients`.
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Self::Saved>,
+        call: Backward<'_, Self::Saved, N>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor>;
+    ) -> [Tensor; N];
 }

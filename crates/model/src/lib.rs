@@ -22,8 +22,10 @@ pub mod loss;
 pub mod unembed;
 
 mod cache;
+mod checkpoint;
 mod hook;
 mod layer;
+mod lengths;
 mod model;
 mod packed;
 mod parameters;
@@ -33,12 +35,14 @@ mod tape;
 mod weight_name;
 
 pub use cache::KvCache;
+pub use checkpoint::{Checkpoint, Keep, Order, Place};
 pub use hook::{Hook, View, ViewMut};
 pub use layer::{Backward, Layer, Run};
+pub use lengths::Lengths;
 pub use model::{Dimensions, Model, ModelError, Network};
 pub use packed::PackedWeights;
 pub use parameters::{Gradients, Init, Layout, ParamId, ParamSpec, Parameters};
 pub use pass::{Mode, Pass};
 pub use site::{BlockSite, Site};
-pub use tape::Value;
+pub use tape::{Tape, Value};
 pub use weight_name::{BlockWeight, WeightName, WeightView};

@@ -1,9 +1,10 @@
 //! Next-token cross-entropy straight from the last vectors, in chunks of rows.
 //!
-//! loss = mean_n(log Σ_v exp(x_n·W_U[:,v]) − x_n·W_U[:,target_n]): x [N,D], targets [N]. With N = batch × time rows and
+//! loss = mean_n(log Σ_v exp l_n[v] − l_n[target_n]), l_n = x_n·W_U (+ b): x [N,D], targets [N]. With N = batch × time rows and
 //! V words, N·V logits would be the largest array of all; only a chunk's rows of them exist at a time, small enough to
 //! stay in the last-level cache, and their gradient takes their place. Derivatives: dlogits = (softmax − onehot)/N;
-//! dx = dlogits·W_Uᵀ; dW_U += xᵀ·dlogits, from the gradients of [`GROUP`] rows at a time, rounded as its operand.
+//! dx = dlogits·W_Uᵀ; dW_U += xᵀ·dlogits and db += Σ_n dlogits_n, from the gradients of [`GROUP`] rows at a time,
+//! rounded as operands.
 
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{BLOCK_ROWS, Right};
@@ -34,27 +35,18 @@ fn chunk_rows(vocab: usize) -> usize {
 pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
     assert_eq!(x.rows(), targets.len(), "one target per row");
     let mut losses = run.tensor(&[targets.len()]);
-    let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
-    unembed.with_operand(run, |w| {
-        let each = chunk_rows(unembed.d_out);
-        for (i, losses) in losses.data_mut().chunks_mut(each).enumerate() {
-            let range = i * each..i * each + losses.len();
-            let logits = logits(run, &x, range.clone(), w);
-            rows::losses(run.pool, losses, logits.data(), &targets[range]);
-        }
-    });
+    let each = chunk_rows(unembed.d_out);
+    for (i, losses) in losses.data_mut().chunks_mut(each).enumerate() {
+        let range = i * each..i * each + losses.len();
+        let rows = x.as_rows().range(range.start, range.end);
+        let mut logits = run.tensor(&[losses.len(), unembed.d_out]);
+        unembed.apply_rows(run, rows, logits.data_mut(), Onto::Nothing);
+        rows::losses(run.pool, losses, logits.data(), &targets[range]);
+    }
     losses.data().iter().map(|&loss| f64::from(loss)).sum()
 }
 
-/// Logits of rows `range` of `x`, [n,V].
-fn logits(run: Run<'_>, x: &Rounded<'_>, range: std::ops::Range<usize>, w: Right<'_>) -> Tensor {
-    let mut logits = run.tensor(&[range.len(), w.cols()]);
-    let a = x.view().range(range.start, range.end).into();
-    finish::store(run.pool, logits.data_mut(), a, w, None, Onto::Nothing);
-    logits
-}
-
-/// As [`sum`]; also the gradient of the *mean* times `weight` with respect to `x`, and that of W_U added to `gradients`.
+/// As [`sum`]; also the gradient of the *mean* times `weight` with respect to `x`, and those of W_U and b added to `gradients`.
 pub fn sum_and_gradient(
     run: Run<'_>,
     unembed: &Linear,
@@ -101,6 +93,16 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// Logits of rows `range` of `x`, [n,V].
+    fn logits(&self, x: &Rounded<'_>, range: std::ops::Range<usize>) -> Tensor {
+        let (run, w) = (self.run, self.operands[0]);
+        let mut logits = run.tensor(&[range.len(), w.cols()]);
+        let a = x.view().range(range.start, range.end).into();
+        let (bias, onto) = (self.unembed.bias(run), Onto::Nothing);
+        finish::store(run.pool, logits.data_mut(), a, w, bias, onto);
+        logits
+    }
+
     fn gradient(&self, losses: &mut [f32], dx: &mut [f32], gradients: &mut Gradients) {
         let Self { run, unembed, .. } = *self;
         let (n, vocab) = (losses.len(), unembed.d_out);
@@ -113,7 +115,7 @@ impl Group<'_> {
             .zip(dx.chunks_mut(each * unembed.d_in));
         for (i, (losses, dx)) in chunks.enumerate() {
             let range = i * each..i * each + losses.len();
-            let mut logits = logits(run, &x, range.clone(), self.operands[0]);
+            let mut logits = self.logits(&x, range.clone());
             let targets = &self.targets[range.clone()];
             rows::losses_and_gradients(run.pool, losses, logits.data_mut(), targets, self.weight);
             let words = &mut d_logits.words_mut()[range.start * width..range.end * width];
@@ -129,5 +131,6 @@ impl Group<'_> {
         let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
         let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
         unembed.add_weight_gradient(run, left.view(), right.view(), gradients);
+        unembed.add_bias_gradient(run, d_logits.as_rows(), gradients);
     }
 }

@@ -5,10 +5,11 @@ use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
 use crate::block::Linear;
+use crate::block::mlp::Activation;
 use crate::unembed::Unembed;
 use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
 
-/// The sizes that every decoder has.
+/// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dimensions {
     /// L.
@@ -40,8 +41,8 @@ pub trait Network: Send + Sync {
     /// Facts for people: (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Name of the MLP's activation function.
-    fn activation(&self) -> &'static str;
+    /// The MLP's activation function.
+    fn activation(&self) -> Activation;
 
     /// ε under the root of the norms.
     fn norm_eps(&self) -> f32;
@@ -49,8 +50,13 @@ pub trait Network: Send + Sync {
     /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
 
-    /// The last stage.
-    fn unembed(&self) -> &Unembed;
+    /// The last stage; a bare encoder has none and ends at vectors.
+    fn unembed(&self) -> Option<&Unembed>;
+
+    /// Whether each position sees those behind it too: such a network reads texts and cannot continue them.
+    fn is_encoder(&self) -> bool {
+        false
+    }
 
     /// All linear layers, the unembedding among them.
     fn linears(&self) -> Vec<Linear>;
@@ -101,41 +107,75 @@ impl Model {
         self.packed = Some(packed);
     }
 
-    /// Ids `[B·T]` to logits `[B·T,V]`.
-    pub fn logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
-        let x = self.network.residual(pass, ids);
-        let normed = self.network.unembed().normed(pass, &x);
-        self.network.unembed().logits(pass, &normed)
+    /// The last stage.
+    ///
+    /// # Panics
+    /// When the network is a bare encoder, which has none.
+    pub fn head(&self) -> &Unembed {
+        let head = self.network.unembed();
+        head.expect("a network that ends at logits")
     }
 
-    /// Logits `[V]` after the last of `ids` only: the other rows are not unembedded.
-    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Vec<f32> {
+    /// Ids `[B·T]` to logits `[B·T,V]`. Panics as [`Model::head`].
+    pub fn logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let x = self.network.residual(pass, ids);
-        let normed = self.network.unembed().normed(pass, &x);
+        let normed = self.head().normed(pass, &x);
+        self.head().logits(pass, &normed)
+    }
+
+    /// Ids `[B·T]` as far as the network goes: to logits, or to the vectors at which a bare encoder ends.
+    pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        match self.network.unembed() {
+            Some(_) => self.logits(pass, ids),
+            None => self.network.residual(pass, ids),
+        }
+    }
+
+    /// Ids `[B·T]` to the vectors `[B·T,D]` that stand for the positions: those that an encoder's last block leaves, or
+    /// a decoder's after its final norm.
+    pub fn vectors(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        let x = self.network.residual(pass, ids);
+        match self.network.unembed() {
+            Some(head) if !self.network.is_encoder() => head.normed(pass, &x),
+            _ => x,
+        }
+    }
+
+    /// Logits `[1,V]` after the last of `ids` only: the other rows are not unembedded. Panics as [`Model::head`].
+    pub fn last_logits(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Tensor {
+        let x = self.network.residual(pass, ids);
+        let normed = self.head().normed(pass, &x);
         let rows = normed.tensor().rows();
         let mut last = pass.run().tensor(&[1, normed.tensor().width()]);
         last.data_mut()
             .copy_from_slice(normed.tensor().row(rows - 1));
         let last = pass.constant(last);
-        self.network
-            .unembed()
-            .logits(pass, &last)
-            .tensor()
-            .data()
-            .to_vec()
+        self.head().logits(pass, &last).tensor
     }
 
-    /// Any residual stream `[T,D]` through the final norm and the unembedding, to logits `[T,V]`.
+    /// Any residual stream `[T,D]` through the final norm and the unembedding, to logits `[T,V]`. Panics as
+    /// [`Model::head`].
     pub fn unembed(&self, pass: &mut Pass<'_>, residual: Tensor) -> Tensor {
         let x = pass.constant(residual);
-        let normed = self.network.unembed().normed(pass, &x);
-        let logits = self.network.unembed().logits(pass, &normed);
+        let normed = self.head().normed(pass, &x);
+        let logits = self.head().logits(pass, &normed);
         logits.tensor().copy(pass.run().buffers)
     }
 
     /// Its sizes.
     pub fn dimensions(&self) -> Dimensions {
         self.network.dimensions()
+    }
+
+    /// Refuses an encoder, for whoever wants a text continued; `origin` names the model in the message.
+    pub fn check_continues(&self, origin: &str) -> Result<(), ModelError> {
+        if self.network.is_encoder() {
+            return Err(ModelError::Encoder {
+                origin: origin.to_owned(),
+                family: self.network.family(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +189,24 @@ pub enum ModelError {
         origin: String,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// The metadata of a GGUF file cannot be understood.
+    #[error("{origin} {reason}")]
+    Metadata {
+        /// Which file.
+        origin: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The model reads texts and cannot continue them.
+    #[error(
+        "{origin} is an encoder ({family}): it turns texts into vectors and cannot continue one; give a decoder, such as gpt2 or llama"
+    )]
+    Encoder {
+        /// Which model.
+        origin: String,
+        /// As in [`Network::family`].
+        family: &'static str,
     },
     /// The weights do not fit.
     #[error(transparent)]

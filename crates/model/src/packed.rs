@@ -1,23 +1,44 @@
 //! Weights laid out for products once, for a model that is only run.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use glassformer_kernels::product::{Precision, Right};
+use glassformer_kernels::product::{Precision, Right, Rows};
+use glassformer_kernels::quantised::packed::Packed;
 use glassformer_tensor::ops::product::PackedRight;
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::{Buffers, Pool, Tensor};
+use glassformer_weights::DataType;
 
-use crate::block::Linear;
+use crate::block::{Linear, Storage};
+use crate::checkpoint::StoredMatrix;
 use crate::{ParamId, Parameters};
 
-/// The B operands of a model's linear layers. They do not follow the parameters: pack anew when those change.
+/// The operands of a model's linear layers. They do not follow the parameters: pack anew when those change.
 #[derive(Debug)]
 pub struct PackedWeights {
     precision: Precision,
-    weights: HashMap<ParamId, PackedRight>,
+    weights: HashMap<ParamId, Vec<Part>>,
+}
+
+/// Some outputs of a layer.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Which.
+    pub(crate) columns: Range<usize>,
+    pub(crate) weight: Weight,
+}
+
+/// How the weights of a part are laid out.
+#[derive(Debug)]
+pub(crate) enum Weight {
+    /// As B [I,O] of a product in floats.
+    Product(PackedRight),
+    /// As they are in a file of quantised blocks, in the order in which integer products read them.
+    Quantised(Packed),
 }
 
 impl PackedWeights {
-    /// Lays out the weights of `layers` in `precision`.
+    /// Lays out the weights of `layers`: floats in `precision`, quantised blocks as they are.
     pub fn new(
         pool: &Pool,
         parameters: &Parameters,
@@ -26,8 +47,16 @@ impl PackedWeights {
     ) -> Self {
         let buffers = Buffers::new();
         let pack = |linear: &Linear| {
-            let packed = linear.forward_operand(pool, &buffers, parameters, precision);
-            (linear.weight, packed)
+            let parts = match parameters.stored(linear.weight) {
+                Some(matrices) => stored(pool, &buffers, precision, linear, &matrices),
+                None => vec![Part {
+                    columns: 0..linear.d_out,
+                    weight: Weight::Product(
+                        linear.forward_operand(pool, &buffers, parameters, precision),
+                    ),
+                }],
+            };
+            (linear.weight, parts)
         };
         Self {
             precision,
@@ -35,18 +64,113 @@ impl PackedWeights {
         }
     }
 
-    /// What the weights were rounded to.
+    /// What floats were rounded to.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// One layer's weights.
+    /// One layer's weights, where they are one operand in floats.
     pub fn get(&self, weight: ParamId) -> Option<Right<'_>> {
-        self.weights.get(&weight).map(PackedRight::view)
+        match self.weights.get(&weight)?.as_slice() {
+            [
+                Part {
+                    weight: Weight::Product(packed),
+                    ..
+                },
+            ] => Some(packed.view()),
+            _ => None,
+        }
+    }
+
+    /// One layer's weights.
+    pub(crate) fn parts(&self, weight: ParamId) -> Option<&[Part]> {
+        self.weights.get(&weight).map(Vec::as_slice)
     }
 
     /// Bytes of all of them: what decoding one token reads.
     pub fn bytes(&self) -> usize {
-        self.weights.values().map(PackedRight::bytes).sum()
+        self.weights
+            .values()
+            .flatten()
+            .map(|part| part.weight.bytes())
+            .sum()
     }
+}
+
+impl Weight {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Product(packed) => packed.bytes(),
+            Self::Quantised(packed) => packed.size(),
+        }
+    }
+}
+
+/// Matrices of a file that stand side by side in a layer; neighbours of one kind become one part. Stored [in, out] there is
+/// one alone, in floats.
+fn stored(
+    pool: &Pool,
+    buffers: &Buffers,
+    precision: Precision,
+    linear: &Linear,
+    matrices: &[&StoredMatrix],
+) -> Vec<Part> {
+    if linear.storage == Storage::InOut {
+        let values = values(pool, buffers, matrices, [linear.d_in, linear.d_out]);
+        let rows = Rows::f32(values.data(), linear.d_out);
+        return vec![Part {
+            columns: 0..linear.d_out,
+            weight: Weight::Product(PackedRight::of(pool, buffers, precision, rows)),
+        }];
+    }
+    let kind = |matrix: &StoredMatrix| match matrix.data_type {
+        DataType::Block(kind) if matrix.cols.is_multiple_of(kind.weights()) => Some(kind),
+        _ => None,
+    };
+    let mut parts = Vec::new();
+    let mut first = 0;
+    for group in matrices.chunk_by(|a, b| kind(a) == kind(b)) {
+        let (rows, cols) = (group.iter().map(|m| m.rows).sum::<usize>(), group[0].cols);
+        let weight = if let Some(kind) = kind(group[0]) {
+            let bytes: Vec<u8> = group
+                .iter()
+                .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
+                .flatten()
+                .copied()
+                .collect();
+            Weight::Quantised(Packed::new(kind, &bytes, rows, cols))
+        } else {
+            let values = values(pool, buffers, group, [rows, cols]);
+            let rows = Rows::f32(values.data(), cols);
+            let packed = PackedRight::of_transposed(pool, buffers, precision, rows);
+            Weight::Product(packed)
+        };
+        parts.push(Part {
+            columns: first..first + rows,
+            weight,
+        });
+        first += rows;
+    }
+    parts
+}
+
+/// The values of matrices below each other, [rows, cols].
+fn values(
+    pool: &Pool,
+    buffers: &Buffers,
+    matrices: &[&StoredMatrix],
+    [rows, cols]: [usize; 2],
+) -> Tensor {
+    let mut values = Tensor::uninitialised(buffers, &[rows, cols]);
+    let mut rest = values.data_mut();
+    for matrix in matrices {
+        let (part, next) = rest.split_at_mut(matrix.rows * cols);
+        rest = next;
+        pool.rows(part, cols, 64, |first, part| {
+            for (r, row) in part.chunks_exact_mut(cols).enumerate() {
+                matrix.read_row(first + r, row);
+            }
+        });
+    }
+    values
 }

@@ -1,18 +1,23 @@
 //! The tape: which layers were called on which values, replayed backwards for the gradients.
 //!
-//! Only layer calls and residual additions are on it, not element operations; the derivatives are in the layers.
+//! Only layer calls, residual additions and segments are on it, not element operations; the derivatives are in the
+//! layers. A segment is a stretch of the network that is on the tape by its input alone: in the backward pass it is run
+//! again, this time with its own calls noted, and these are replayed (Chen et al. 2016, "Training Deep Nets with
+//! Sublinear Memory Cost"). The same kernels on the same numbers give the same bits, and dropout masks are functions of
+//! a counter ([`Pass::mask`]), so that gradients are those of a tape that keeps everything.
 
-use std::sync::Arc;
+use std::any::Any;
 
+use glassformer_kernels::Pool;
 use glassformer_tensor::{Tensor, ops};
 
-use crate::{Backward, Gradients, Layer, Run};
+use crate::{Backward, Gradients, Layer, Pass};
 
 /// A value of a pass: the output of a layer call. Cloning shares the tensor.
 #[derive(Clone, Debug)]
 pub struct Value {
     pub(crate) id: usize,
-    pub(crate) tensor: Arc<Tensor>,
+    pub(crate) tensor: Tensor,
 }
 
 impl Value {
@@ -22,138 +27,214 @@ impl Value {
     }
 }
 
-/// A layer call that can be replayed backwards.
-trait Recorded: Send {
-    /// See [`Layer::ADDS`].
-    fn adds(&self) -> bool;
-
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: Backward<'_, ()>,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor>;
-}
-
-struct Call<L: Layer> {
-    layer: L,
-    saved: L::Saved,
-}
-
-impl<L: Layer> Recorded for Call<L> {
-    fn adds(&self) -> bool {
-        L::ADDS
-    }
-
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: Backward<'_, ()>,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let call = Backward {
-            saved: &self.saved,
-            inputs: call.inputs,
-            output: call.output,
-            d_output: call.d_output,
-            sum: call.sum,
-        };
-        self.layer.backward(run, call, gradients)
-    }
-}
-
-enum Entry {
-    Layer {
-        call: Box<dyn Recorded>,
-        inputs: Vec<Value>,
-        output: usize,
-        /// The output itself, for a layer that needs it.
-        kept: Option<Value>,
-    },
-    /// output = a + b. Its gradient is the output's for both, so it needs no tensors.
-    Add { a: usize, b: usize, output: usize },
-}
-
-/// The calls of one forward pass, in order.
+/// What training passes keep for their backward passes. It belongs to the caller, as a cache does, and the memory that
+/// it takes serves one pass after the other: a pass like the one before allocates nothing.
 #[derive(Default)]
-pub(crate) struct Tape {
-    entries: Vec<Entry>,
+pub struct Tape {
+    /// The calls of the pass.
+    pub(crate) calls: Calls,
+    /// The calls of the segment that is being run again.
+    pub(crate) segment: Calls,
+    pub(crate) recomputes: bool,
 }
 
 impl Tape {
-    pub(crate) fn push<L: Layer>(
-        &mut self,
-        layer: L,
-        saved: L::Saved,
-        inputs: Vec<Value>,
-        output: &Value,
-    ) {
-        self.entries.push(Entry::Layer {
-            call: Box::new(Call { layer, saved }),
-            inputs,
-            output: output.id,
-            kept: L::NEEDS_OUTPUT.then(|| output.clone()),
-        });
-    }
-
-    pub(crate) fn push_add(&mut self, a: usize, b: usize, output: usize) {
-        self.entries.push(Entry::Add { a, b, output });
-    }
-
-    /// Replays the tape from the value `last`, whose gradient is `d_last`. Each entry is freed once it is used.
-    pub(crate) fn backward(
-        self,
-        run: Run<'_>,
-        values: usize,
-        last: &Value,
-        d_last: Tensor,
-        gradients: &mut Gradients,
-    ) {
-        let mut d_values: Vec<Option<Tensor>> = (0..values).map(|_| None).collect();
-        d_values[last.id] = Some(d_last);
-        for entry in self.entries.into_iter().rev() {
-            match entry {
-                Entry::Layer {
-                    call,
-                    inputs,
-                    output,
-                    kept,
-                } => {
-                    // A value that reached nothing has no gradient, and neither has what made it.
-                    let Some(d_output) = d_values[output].take() else {
-                        continue;
-                    };
-                    let tensors: Vec<&Tensor> = inputs.iter().map(Value::tensor).collect();
-                    let sum = inputs.first().filter(|_| call.adds());
-                    let sum = sum.and_then(|input| d_values[input.id].take());
-                    let given = Backward {
-                        saved: &(),
-                        inputs: &tensors,
-                        output: kept.as_ref().map(Value::tensor),
-                        d_output,
-                        sum,
-                    };
-                    let d_inputs = call.backward(run, given, gradients);
-                    for (input, d_input) in inputs.iter().zip(d_inputs) {
-                        accumulate(run, &mut d_values[input.id], d_input);
-                    }
-                }
-                Entry::Add { a, b, output } => {
-                    let Some(d_output) = d_values[output].take() else {
-                        continue;
-                    };
-                    let copy = d_output.copy(run.buffers);
-                    accumulate(run, &mut d_values[a], copy);
-                    accumulate(run, &mut d_values[b], d_output);
-                }
-            }
+    /// A tape that keeps the activations of all layers or, if it `recomputes`, of each block only what goes in: then
+    /// blocks are run again in the backward pass, for less memory and the time of about one more forward pass.
+    pub fn new(recomputes: bool) -> Self {
+        Self {
+            recomputes,
+            ..Self::default()
         }
     }
 }
 
-fn accumulate(run: Run<'_>, slot: &mut Option<Tensor>, more: Tensor) {
+/// Something on the tape.
+pub(crate) trait Recorded: Send + 'static {
+    /// Takes the gradient of its output out of `d_values` and adds those of its inputs to them; a value that reached
+    /// nothing has no gradient, and neither has what made it. What was kept is freed.
+    fn backward(
+        self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        gradients: &mut Gradients,
+    );
+}
+
+/// A box for one kind of [`Recorded`], full or empty.
+trait Slot: Any + Send {
+    fn backward(
+        &mut self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        gradients: &mut Gradients,
+    );
+
+    fn clear(&mut self);
+}
+
+impl<R: Recorded> Slot for Option<R> {
+    fn backward(
+        &mut self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        gradients: &mut Gradients,
+    ) {
+        if let Some(recorded) = self.take() {
+            recorded.backward(pass, d_values, gradients);
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = None;
+    }
+}
+
+/// Calls in order, in boxes that outlive them.
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// Of these the first `len` are full.
+    slots: Vec<Box<dyn Slot>>,
+    len: usize,
+    /// The gradient of each value, while the calls are replayed.
+    d_values: Vec<Option<Tensor>>,
+}
+
+impl Calls {
+    /// Notes a call: in the box that a pass before has used at this place if its kind is the same, else in a new one.
+    pub(crate) fn push<R: Recorded>(&mut self, recorded: R) {
+        let recorded = Some(recorded);
+        match self.slots.get_mut(self.len) {
+            Some(slot) => match (slot.as_mut() as &mut dyn Any).downcast_mut::<Option<R>>() {
+                Some(place) => *place = recorded,
+                None => *slot = Box::new(recorded),
+            },
+            None => self.slots.push(Box::new(recorded)),
+        }
+        self.len += 1;
+    }
+
+    /// Forgets all calls.
+    pub(crate) fn clear(&mut self) {
+        self.slots[..self.len]
+            .iter_mut()
+            .for_each(|slot| slot.clear());
+        self.len = 0;
+    }
+
+    /// Replays the calls from the value `last`, one of `values`, whose gradient is `d_last`. Each is freed once it is
+    /// used. What is left in the end: the gradient of value 0, if no call has made it.
+    pub(crate) fn backward(
+        &mut self,
+        pass: &mut Pass<'_>,
+        (last, values): (usize, usize),
+        d_last: Tensor,
+        gradients: &mut Gradients,
+    ) -> Option<Tensor> {
+        self.d_values.resize_with(values, || None);
+        self.d_values[last] = Some(d_last);
+        for slot in self.slots[..self.len].iter_mut().rev() {
+            slot.backward(pass, &mut self.d_values, gradients);
+        }
+        self.len = 0;
+        let d_first = self.d_values[0].take();
+        self.d_values.clear();
+        d_first
+    }
+}
+
+/// A layer call.
+pub(crate) struct Call<L: Layer<N>, const N: usize> {
+    pub(crate) layer: L,
+    pub(crate) saved: L::Saved,
+    pub(crate) inputs: [Value; N],
+    pub(crate) output: usize,
+    /// The output itself, for a layer that needs it.
+    pub(crate) kept: Option<Value>,
+}
+
+impl<L: Layer<N>, const N: usize> Recorded for Call<L, N> {
+    fn backward(
+        self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        gradients: &mut Gradients,
+    ) {
+        let Some(d_output) = d_values[self.output].take() else {
+            return;
+        };
+        let first = self.inputs.first().filter(|_| L::ADDS);
+        let given = Backward {
+            saved: &self.saved,
+            inputs: self.inputs.each_ref().map(Value::tensor),
+            output: self.kept.as_ref().map(Value::tensor),
+            d_output,
+            sum: first.and_then(|input| d_values[input.id].take()),
+        };
+        let d_inputs = self.layer.backward(pass.run(), given, gradients);
+        for (input, d_input) in self.inputs.iter().zip(d_inputs) {
+            accumulate(pass.run().pool, &mut d_values[input.id], d_input);
+        }
+    }
+}
+
+/// output = a + b. Its gradient is the output's for both, so it needs no tensors.
+pub(crate) struct Add {
+    pub(crate) a: usize,
+    pub(crate) b: usize,
+    pub(crate) output: usize,
+}
+
+impl Recorded for Add {
+    fn backward(
+        self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        _gradients: &mut Gradients,
+    ) {
+        let Some(d_output) = d_values[self.output].take() else {
+            return;
+        };
+        let run = pass.run();
+        let copy = d_output.copy(run.buffers);
+        accumulate(run.pool, &mut d_values[self.a], copy);
+        accumulate(run.pool, &mut d_values[self.b], d_output);
+    }
+}
+
+/// A stretch of the network of which only the input is kept.
+pub(crate) struct Segment<F> {
+    pub(crate) forward: F,
+    pub(crate) input: Value,
+    pub(crate) output: usize,
+    /// Masks that the pass had drawn before it.
+    pub(crate) masks: u64,
+}
+
+impl<F> Recorded for Segment<F>
+where
+    F: Fn(&mut Pass<'_>, Value) -> Value + Send + 'static,
+{
+    fn backward(
+        self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        gradients: &mut Gradients,
+    ) {
+        let Some(d_output) = d_values[self.output].take() else {
+            return;
+        };
+        let Value { id, tensor } = self.input;
+        let d_input = pass.backward_again(self.masks, tensor, self.forward, d_output, gradients);
+        if let Some(d_input) = d_input {
+            accumulate(pass.run().pool, &mut d_values[id], d_input);
+        }
+    }
+}
+
+fn accumulate(pool: &Pool, slot: &mut Option<Tensor>, more: Tensor) {
     match slot {
-        Some(sum) => ops::elementwise::add(run.pool, sum.data_mut(), more.data()),
+        Some(sum) => ops::elementwise::add(pool, sum.data_mut(), more.data()),
         None => *slot = Some(more),
     }
 }

@@ -62,6 +62,10 @@ block_weights! {
     OutBias = "attn.b_O", "`[D]`";
     Ln2Gain = "ln2.w", "`[D]`";
     Ln2Bias = "ln2.b", "`[D]`";
+    QueryGain = "attn.q_norm.w", "`[E]`, the same for all heads";
+    KeyGain = "attn.k_norm.w", "`[E]`, the same for all heads";
+    Gate = "mlp.W_gate", "`[D,F]`";
+    GateBias = "mlp.b_gate", "`[F]`";
     Up = "mlp.W_up", "`[D,F]`";
     UpBias = "mlp.b_up", "`[F]`";
     Down = "mlp.W_down", "`[F,D]`";

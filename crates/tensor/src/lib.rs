@@ -4,9 +4,11 @@
 //! dropped; [`Pool`] (from `glassformer-kernels`) splits work over threads; [`ops`] are the kernels of `glassformer-kernels` split over the pool.
 
 mod buffer;
+mod ids;
 pub mod ops;
 mod tensor;
 
 pub use buffer::Buffers;
 pub use glassformer_kernels::Pool;
+pub use ids::Ids;
 pub use tensor::Tensor;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use glassformer_kernels::memory;
 use glassformer_kernels::product::{Precision, Rows};
 
 use crate::buffer::{Buffer, Buffers};
@@ -11,6 +12,9 @@ const AXES: usize = 4;
 
 /// Dense and row-major: numbers in `f32`, or rounded to `bf16` as operands of products are (each row of the last axis
 /// in whole words). At most four axes are used.
+///
+/// Cloning shares the values; they can be written while nobody shares them.
+#[derive(Clone)]
 pub struct Tensor {
     shape: [usize; AXES],
     axes: usize,
@@ -107,23 +111,37 @@ impl Tensor {
     /// All values, row-major. Panics unless they are `f32`.
     pub fn data(&self) -> &[f32] {
         assert_eq!(self.precision, Precision::F32, "{self:?} is read as f32");
-        self.buffer.block()
+        self.buffer.floats()
     }
 
-    /// All values, row-major. Panics unless they are `f32`.
+    /// All values, row-major, to be written. Panics unless they are `f32`, and when they are shared.
     pub fn data_mut(&mut self) -> &mut [f32] {
         assert_eq!(self.precision, Precision::F32, "{self:?} is written as f32");
-        self.buffer.block_mut()
+        self.unshared()
+    }
+
+    /// As [`Tensor::data_mut`]; shared values are copied first.
+    pub fn make_mut(&mut self, buffers: &Buffers) -> &mut [f32] {
+        if self.buffer.is_shared() {
+            *self = self.copy(buffers);
+        }
+        self.data_mut()
     }
 
     /// All values as the words that hold them.
     pub fn words(&self) -> &[u32] {
-        self.buffer.block().words()
+        memory::words(self.buffer.floats())
     }
 
-    /// All values as the words that hold them.
+    /// All values as the words that hold them, to be written. Panics when they are shared.
     pub fn words_mut(&mut self) -> &mut [u32] {
-        self.buffer.block_mut().words_mut()
+        memory::words_mut(self.unshared())
+    }
+
+    fn unshared(&mut self) -> &mut [f32] {
+        self.buffer
+            .floats_mut()
+            .expect("a tensor is written before it is shared")
     }
 
     /// The values as rows of the last axis, for products.

@@ -39,14 +39,14 @@ impl Roles {
             let named = |token: &&Added| token.special && token.content == **name;
             Some(added.iter().find(named)?.id)
         };
-        let end_of_text = END_OF_TEXT.iter().find_map(|name| id_of(name));
+        let end_of_text = END_OF_TEXT.iter().find_map(&id_of);
         let mut roles = Self {
             bos,
             end_of_text,
             stops: Vec::new(),
         };
         let ends = END_OF_TEXT.iter().chain(&END_OF_TURN);
-        roles.add_stops(ends.filter_map(|name| id_of(name)));
+        roles.add_stops(ends.filter_map(id_of));
         roles
     }
 

@@ -25,6 +25,10 @@ pub fn read(
     recording: &Recording,
     k: usize,
 ) -> Result<Vec<LayerGuesses>, TraceError> {
+    if model.network.unembed().is_none() {
+        let reason = "this model ends at vectors: it has no words to read them as";
+        return Err(TraceError::Missing(reason.to_owned()));
+    }
     let buffers = Buffers::new();
     let mut out = Vec::new();
     for site in sites(model.dimensions().n_layers) {

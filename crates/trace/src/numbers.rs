@@ -1,7 +1,6 @@
 //! The numbers of a recorded value.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use glassformer_tensor::Tensor;
 
@@ -9,7 +8,7 @@ use glassformer_tensor::Tensor;
 #[derive(Clone, Debug)]
 pub enum Numbers {
     /// Not copied: recording it costs nothing but the memory.
-    Shared(Arc<Tensor>),
+    Shared(Tensor),
     /// A part of a tensor, copied.
     Owned(Vec<f32>),
 }

@@ -114,7 +114,7 @@ fn positions(site: Site, recorded: &Recorded, rows: &std::ops::Range<usize>) -> 
     Recorded { shape, data }
 }
 
-/// Runs `model` over `ids` once. `ids` must not be empty, nor longer than the context; edits must have been checked.
+/// Runs `model` over `ids` once, as far as it goes. `ids` must not be empty, nor longer than the context; edits must have been checked.
 pub fn record(
     model: &Model,
     pool: &Pool,
@@ -130,8 +130,7 @@ pub fn record(
     let buffers = Buffers::new();
     let mut pass = Pass::new(model.run(pool, &buffers), 1, ids.len(), Mode::Inference)
         .with_hook(&mut recorder);
-    model.logits(&mut pass, ids);
-    drop(pass);
+    model.forward(&mut pass, ids);
     recorder.recording
 }
 

@@ -1,16 +1,18 @@
 //! Parameters by their field names, for the page and for provenance.
 
+use std::borrow::Cow;
+
 use glassformer_model::{Model, WeightName, WeightView};
 
 use crate::{Recorded, TraceError};
 
 /// A named parameter and its numbers.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Weight<'a> {
     /// Its name.
     pub name: WeightName,
     view: WeightView,
-    data: &'a [f32],
+    data: Cow<'a, [f32]>,
 }
 
 impl<'a> Weight<'a> {
@@ -21,7 +23,7 @@ impl<'a> Weight<'a> {
         Ok(Self {
             name,
             view,
-            data: model.parameters.get(view.param),
+            data: model.parameters.values(view.param),
         })
     }
 
@@ -32,7 +34,7 @@ impl<'a> Weight<'a> {
 
     /// Element (r, c).
     pub fn at(&self, r: usize, c: usize) -> f32 {
-        self.view.at(self.data, r, c)
+        self.view.at(&self.data, r, c)
     }
 
     /// A part of it, dense; the ranges are cut to what there is.

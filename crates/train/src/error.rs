@@ -59,13 +59,15 @@ pub enum TrainError {
     Options(String),
     /// The machine is too small.
     #[error(
-        "this run needs {needs} of memory and {available} are free; lower --batch-size, --context, --layers or --d-model"
+        "this run needs {needs} of memory and {available} are free; {hint}lower --batch-size, --context, --layers or --d-model"
     )]
     Memory {
         /// How much.
         needs: String,
         /// How much there is.
         available: String,
+        /// What would help besides, or nothing.
+        hint: String,
     },
     /// The folder of a new run holds one already.
     #[error(

@@ -17,4 +17,4 @@ mod trainer;
 pub use error::TrainError;
 pub use optimizer::Optimizer;
 pub use options::{Compute, Options, PRESETS, Vocabulary};
-pub use trainer::{Observer, Outcome, StepReport, Trainer, gradient};
+pub use trainer::{Observer, Outcome, StepReport, Trainer, Workspace, gradient};

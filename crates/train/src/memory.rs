@@ -1,12 +1,13 @@
 //! What a run will take of the machine's memory, before it takes it.
 //!
-//! With P parameters, N = B·T rows, w bytes per number of an operand (4 in f32, 2 in bf16):
+//! With P parameters, L blocks, N = B·T rows, w bytes per number of an operand (4 in f32, 2 in bf16):
 //!
 //! | what | bytes |
 //! |---|---|
 //! | parameters, gradients, two moments | 16·P |
 //! | kept of each block for the backward pass | 2·4·N·D + w·N·(6·D + F) |
 //! | … and with dropout | + 4·4·N·D |
+//! | with `--recompute`: kept of one block only; of each of the L its input | + L·4·N·D |
 //! | operands of one block's products, forward and backward | w·(2·(4·D² + 2·D·F) + N·(8·D + 3·F)) + 4·N·D |
 //! | loss: both operands of W_U, a chunk of logits, gradients of a group of them | w·(2·V·D + 2·G·V) + 4·C·V |
 //!
@@ -43,6 +44,11 @@ impl Needs {
             v * d + size(dimensions.n_ctx) * d + layers * (matrices + 9 * d + f) + 2 * d;
         let dropped = if options.dropout > 0.0 { 16 * n * d } else { 0 };
         let kept = 8 * n * d + w * n * (6 * d + f) + dropped;
+        let kept = if options.recompute {
+            kept + layers * 4 * n * d
+        } else {
+            layers * kept
+        };
         let block = w * (2 * matrices + n * (8 * d + 3 * f)) + 4 * n * d;
         let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
         let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));
@@ -50,7 +56,7 @@ impl Needs {
         let bytes = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
         Self {
             arenas: bytes(16 * parameters),
-            work: bytes(layers * kept + block + loss),
+            work: bytes(kept + block + loss),
         }
     }
 
@@ -58,17 +64,33 @@ impl Needs {
     pub fn total(&self) -> u64 {
         self.arenas.saturating_add(self.work)
     }
+}
 
-    /// Fails when less than that is `available`.
-    pub fn check(&self, available: Option<u64>) -> Result<(), TrainError> {
-        match available {
-            Some(available) if self.total() > available => Err(TrainError::Memory {
-                needs: gigabytes(self.total()),
-                available: gigabytes(available),
-            }),
-            _ => Ok(()),
-        }
-    }
+/// Fails when a run needs more than is `available`, and says if recomputing activations would make it fit.
+pub fn check(
+    options: &Options,
+    dimensions: &Dimensions,
+    available: Option<u64>,
+) -> Result<(), TrainError> {
+    let needs = Needs::of(options, dimensions).total();
+    let Some(available) = available.filter(|&available| needs > available) else {
+        return Ok(());
+    };
+    let recomputing = Options {
+        recompute: true,
+        ..options.clone()
+    };
+    let less = Needs::of(&recomputing, dimensions).total();
+    let hint = if !options.recompute && less <= available {
+        format!("with --recompute it needs {}; or ", gigabytes(less))
+    } else {
+        String::new()
+    };
+    Err(TrainError::Memory {
+        needs: gigabytes(needs),
+        available: gigabytes(available),
+        hint,
+    })
 }
 
 /// Bytes as people read them.

@@ -46,21 +46,18 @@ impl Optimizer {
             1.0
         };
         self.step += 1;
-        let groups = parameters
-            .decay_groups()
-            .into_iter()
-            .map(|(range, decays)| {
-                let adamw = AdamW {
-                    learning_rate: learning_rate as f32,
-                    betas: (options.beta1, options.beta2),
-                    eps: options.eps,
-                    weight_decay: if decays { options.weight_decay } else { 0.0 },
-                    step: self.step,
-                    gradient_scale,
-                };
-                (range, adamw)
-            });
-        let groups: Vec<_> = groups.collect();
+        let step = self.step;
+        let groups = parameters.decay_groups().map(|(range, decays)| {
+            let adamw = AdamW {
+                learning_rate: learning_rate as f32,
+                betas: (options.beta1, options.beta2),
+                eps: options.eps,
+                weight_decay: if decays { options.weight_decay } else { 0.0 },
+                step,
+                gradient_scale,
+            };
+            (range, adamw)
+        });
         let moments = [&mut *self.m, &mut *self.v];
         let theta = parameters.arena_mut();
         optimizer::step(pool, theta, moments, gradients.arena_mut(), &groups);

@@ -88,6 +88,10 @@ pub struct Options {
     /// What operands of products are rounded to; `f32` in runs of versions that did not say.
     #[serde(default)]
     pub precision: Compute,
+    /// Whether blocks are run again in the backward pass, instead of keeping their activations: the same numbers, in
+    /// less memory and more time.
+    #[serde(default)]
+    pub recompute: bool,
     /// Optimiser steps.
     pub steps: u64,
     /// Sequences in a batch.
@@ -155,6 +159,7 @@ impl Options {
             relu: false,
             vocabulary: Vocabulary::Characters,
             precision: Compute::fastest(),
+            recompute: false,
             steps: 2_000,
             batch_size: 12,
             accumulate: 1,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
-use crate::memory::{self, Needs};
+use crate::memory;
 use crate::source::{self, Source};
 use crate::{Optimizer, Options, TrainError, Trainer};
 
@@ -179,8 +179,9 @@ fn fresh(
     let tokenizer = source.vocabulary(&options.vocabulary, pool, report)?;
     let config = options.config(tokenizer.vocab_size());
     config.check().map_err(TrainError::Options)?;
-    Needs::of(options, &options.dimensions(tokenizer.vocab_size())).check(memory::available())?;
-    Ok((gpt2::new(&config, options.seed), tokenizer))
+    let dimensions = options.dimensions(tokenizer.vocab_size());
+    memory::check(options, &dimensions, memory::available())?;
+    Ok((gpt2::new(&config, options.seed, pool), tokenizer))
 }
 
 /// Adds the data to what a run begins with.

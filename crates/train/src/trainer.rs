@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use glassformer_generate::{Generation, Sampling, Work};
 use glassformer_kernels::random;
-use glassformer_model::{Gradients, Mode, Model, Pass, loss};
+use glassformer_model::{Gradients, Mode, Model, Pass, Tape, loss};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_tokens::Tokenizer;
 
@@ -32,6 +32,30 @@ pub struct Trainer {
     pub train: Batches,
     /// Evenly spread windows of the validation text.
     pub validation: Windows,
+}
+
+/// What steps work with: kept from one to the next, so that a step allocates nothing.
+pub struct Workspace {
+    /// Where activations live.
+    pub buffers: Buffers,
+    /// Of the newest step.
+    pub gradients: Gradients,
+    tape: Tape,
+    /// A batch: ids and the ids that follow them, [B,T].
+    batch: [Vec<u32>; 2],
+}
+
+impl Workspace {
+    /// For the steps of `trainer`.
+    pub fn of(trainer: &Trainer) -> Self {
+        let tokens = trainer.train.tokens();
+        Self {
+            buffers: Buffers::new(),
+            gradients: Gradients::zeros(trainer.model.parameters.layout()),
+            tape: Tape::new(trainer.options.recompute),
+            batch: [vec![0; tokens], vec![0; tokens]],
+        }
+    }
 }
 
 /// What the loop tells while it runs; every method may do nothing.
@@ -77,8 +101,7 @@ impl Trainer {
     ) -> Result<Outcome, TrainError> {
         let checkpoints = Checkpoints::of(folder);
         let mut log = MetricsLog::open(folder, self.progress.step)?;
-        let buffers = Buffers::new();
-        let mut gradients = Gradients::zeros(self.model.parameters.layout());
+        let mut workspace = Workspace::of(self);
         let mut window = Window::new(self.progress.seconds);
         while self.progress.step < self.options.steps {
             if stop.load(Ordering::Relaxed) {
@@ -90,7 +113,7 @@ impl Trainer {
                 )?;
                 return Ok(Outcome::Stopped(path));
             }
-            let report = self.step(pool, &buffers, &mut gradients)?;
+            let report = self.step(pool, &mut workspace)?;
             let step = self.progress.step;
             window.add(report.loss, self.tokens_per_step());
             self.progress.seconds = window.seconds();
@@ -103,7 +126,7 @@ impl Trainer {
             }
             let mut metrics = window.metrics(step, &report);
             if evaluate {
-                let loss = self.evaluate(pool, &buffers);
+                let loss = self.evaluate(pool, &workspace.buffers);
                 if !loss.is_finite() {
                     // Before it is saved: the checkpoint before must stay the one to go back to.
                     return Err(TrainError::Diverged { step, loss });
@@ -133,27 +156,31 @@ impl Trainer {
     pub fn step(
         &mut self,
         pool: &Pool,
-        buffers: &Buffers,
-        gradients: &mut Gradients,
+        workspace: &mut Workspace,
     ) -> Result<StepReport, TrainError> {
+        let Workspace {
+            buffers,
+            gradients,
+            tape,
+            batch: [x, y],
+        } = workspace;
         let accumulate = self.options.accumulate;
-        let size = self.options.batch_size * self.options.n_ctx;
-        let (mut x, mut y) = (vec![0; size], vec![0; size]);
         let mut total = 0.0;
         for micro in 0..accumulate {
             let index = self.progress.step * accumulate as u64 + micro as u64;
-            self.train.batch(index, &mut x, &mut y);
+            self.train.batch(index, x, y);
             let key = random::derive(self.options.seed ^ 0xd20, index);
             let mode = Mode::Training {
+                tape,
                 dropout: self.options.dropout,
                 key,
             };
             // Windows of the run's context, which a fine-tuned model's own may exceed.
             let run = self.model.run(pool, buffers);
             let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
-            total += gradient(&self.model, pass, [&x, &y], accumulate, gradients);
+            total += gradient(&self.model, pass, [x, y], accumulate, gradients);
         }
-        let loss = total / (accumulate * size) as f64;
+        let loss = total / self.tokens_per_step() as f64;
         let step = self.progress.step + 1;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
@@ -184,7 +211,7 @@ impl Trainer {
     /// Mean loss over the validation windows.
     pub fn evaluate(&self, pool: &Pool, buffers: &Buffers) -> f64 {
         let run = self.model.run(pool, buffers);
-        let network = &self.model.network;
+        let (network, head) = (&self.model.network, self.model.head());
         let (mut total, mut count) = (0.0, 0);
         let n_ctx = self.options.n_ctx;
         let (mut x, mut y) = (
@@ -196,13 +223,8 @@ impl Trainer {
             let tokens = rows * n_ctx;
             let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
             let last = network.residual(&mut pass, &x[..tokens]);
-            let normed = network.unembed().normed(&mut pass, &last);
-            total += loss::sum(
-                run,
-                &network.unembed().linear,
-                normed.tensor(),
-                &y[..tokens],
-            );
+            let normed = head.normed(&mut pass, &last);
+            total += loss::sum(run, &head.linear, normed.tensor(), &y[..tokens]);
             count += tokens;
         }
         total / count as f64
@@ -280,7 +302,7 @@ pub fn gradient(
     gradients: &mut Gradients,
 ) -> f64 {
     let run = pass.run();
-    let unembed = model.network.unembed();
+    let unembed = model.head();
     let last = model.network.residual(&mut pass, x);
     let normed = unembed.normed(&mut pass, &last);
     let weight = 1.0 / parts as f32;

@@ -30,7 +30,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(self) -> Result<()> {
-        let loaded = self.model.load()?;
+        let loaded = self.model.load()?.continuing()?;
         let served = Served {
             explained: Explained {
                 name: loaded.name,

@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use glassformer_generate::{Generation, Sampling, TextStream, Work};
-use glassformer_kernels::product::Precision;
 use glassformer_tensor::Pool;
 use glassformer_tokens::Tokenizer;
 use serde_json::json;
 
-use crate::source::{Loaded, ModelFlag};
+use crate::source::{Loaded, ModelFlag, Suggested};
 use crate::terminal::{note, write};
+use crate::verbs::running::{RunningFlags, SamplingFlags};
 
 /// Continue a text, streaming it as it comes.
 #[derive(Args)]
@@ -41,63 +41,8 @@ pub(crate) struct Generate {
     /// One JSON object with the text, the ids and the probabilities, instead of streaming.
     #[arg(long)]
     json: bool,
-    /// What weights and operands of products are rounded to: bf16 reads half the memory per token, f32 is exact.
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: PrecisionName,
-    /// Threads; 0 for all cores.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum PrecisionName {
-    F32,
-    Bf16,
-}
-
-/// How tokens are chosen.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Sampling")]
-struct SamplingFlags {
-    /// Logits are divided by it; 0 always takes the most likely token.
-    #[arg(long, default_value_t = 0.8)]
-    temperature: f32,
-    /// Keep only the k most likely tokens; 0 keeps all.
-    #[arg(long, default_value_t = 40)]
-    top_k: usize,
-    /// Keep the most likely tokens that together reach this probability.
-    #[arg(long, default_value_t = 0.95)]
-    top_p: f32,
-    /// Keep tokens at least this fraction as likely as the most likely one.
-    #[arg(long, default_value_t = 0.0)]
-    min_p: f32,
-    /// Above 1 makes tokens that were there already less likely.
-    #[arg(long, default_value_t = 1.0)]
-    repetition_penalty: f32,
-    /// The same seed gives the same text.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
-
-impl From<&SamplingFlags> for Sampling {
-    fn from(flags: &SamplingFlags) -> Self {
-        let SamplingFlags {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
-            seed,
-        } = *flags;
-        Self {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repetition_penalty,
-            seed,
-        }
-    }
+    #[command(flatten)]
+    running: RunningFlags,
 }
 
 /// What came out.
@@ -109,10 +54,10 @@ struct Produced {
 
 impl Generate {
     pub(crate) fn run(&self) -> Result<()> {
-        let sampling = Sampling::from(&self.sampling);
-        sampling.check()?;
+        self.sampling.with(&Suggested::default())?;
         let prompt = self.prompt()?;
-        let mut loaded = self.model.load()?;
+        let mut loaded = self.model.open()?.continuing()?;
+        let sampling = self.sampling.with(&loaded.about.sampling)?;
         let ids = prompt_ids(&loaded.tokenizer, &prompt)?;
         let n_ctx = loaded.model.dimensions().n_ctx;
         if ids.len() > n_ctx {
@@ -124,8 +69,7 @@ impl Generate {
         if !self.json {
             write(&prompt)?;
         }
-        let pool = Pool::new(self.threads);
-        loaded.model.pack(&pool, self.precision());
+        let pool = self.running.prepare(&mut loaded);
         let begin = Instant::now();
         let produced = self.produce(&loaded, &pool, &ids, sampling)?;
         let seconds = begin.elapsed().as_secs_f64();
@@ -155,13 +99,6 @@ impl Generate {
             }
         }
         Ok(prompt)
-    }
-
-    fn precision(&self) -> Precision {
-        match self.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::Bf16 => Precision::Bf16,
-        }
     }
 
     fn produce(
@@ -197,7 +134,7 @@ impl Generate {
         };
         for _ in 0..self.max_tokens {
             let step = generation.step();
-            if loaded.tokenizer.end_of_text() == Some(step.id) {
+            if loaded.tokenizer.stops().contains(&step.id) {
                 break;
             }
             produced.ids.push(step.id);
@@ -214,7 +151,7 @@ impl Generate {
 
 /// Ids of a prompt. An empty prompt begins a new document, where the model has a token for that.
 fn prompt_ids(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
-    let encoding = tokenizer.encode(prompt)?;
+    let encoding = tokenizer.encode_prompt(prompt)?;
     if !encoding.unknown.is_empty() {
         let some: String = encoding.unknown.iter().take(10).collect();
         note(&format!(

@@ -1,10 +1,13 @@
 //! One file per verb: its flags, and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod chat;
 pub(crate) mod convert;
+pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod info;
+pub(crate) mod running;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
 pub(crate) mod train;

@@ -27,7 +27,7 @@ pub(crate) struct Tokenize {
 
 impl Tokenize {
     pub(crate) fn run(&self) -> Result<()> {
-        let tokenizer = self.model.load()?.tokenizer;
+        let tokenizer = self.model.open()?.tokenizer;
         let encoding = tokenizer.encode(&self.text)?;
         if self.json {
             let tokens: Vec<_> = encoding

@@ -192,12 +192,12 @@ fn models_that_are_none() {
     assert!(try_model("shape").contains("shape"));
     fs::write(copy("tokens").join("tokenizer.json"), "{\"version\":").unwrap();
     try_model("tokens");
-    for source in ["hf:openai-community/gpt2", "model.gguf"] {
-        assert!(
-            glassformer(["info", "-m", source])
-                .fails()
-                .contains("cannot load")
-        );
+    for (source, told) in [
+        ("hf:openai-community/gpt2", "cannot fetch"),
+        ("model.gguf", "no model model.gguf"),
+    ] {
+        let error = glassformer(["info", "-m", source]).fails();
+        assert!(error.contains(told), "{error}");
     }
 }
 

@@ -48,6 +48,12 @@ fn a_training_step_as_json() {
     );
     assert_eq!(step["runs"], 1);
     assert!(step["ms"].as_f64() > Some(0.0), "{step}");
+
+    let flags = ["--preset", "nano", "--runs", "1", "--recompute"];
+    let all = measurements(&[&["bench", "train"], &flags[..]].concat());
+    assert_eq!(all.len(), 1);
+    has_numbers(&all[0], FIELDS);
+    assert_eq!(all[0]["name"], "train nano, recomputed");
 }
 
 #[test]

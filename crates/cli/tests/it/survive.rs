@@ -199,6 +199,32 @@ fn fine_tuning_begins_with_the_given_weights() {
     assert!(line.contains("already holds a run"), "{line}");
 }
 
+/// `--recompute` gives the same weights, is stored with the run, and can be turned off again.
+#[test]
+fn a_recomputing_run_is_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let [keeping, recomputing] = ["keeping", "recomputing"].map(|name| folder.path().join(name));
+    let stored = || {
+        let bytes = fs::read(recomputing.join("run.json")).unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        request["options"]["recompute"].as_bool()
+    };
+    let short = ["--steps", "20", "--layers", "3"];
+    glassformer(tiny_run(&corpus, &keeping, &short)).ok();
+    let flags = [&short[..], &["--recompute"]].concat();
+    let told = glassformer(tiny_run(&corpus, &recomputing, &flags));
+    assert!(told.err.contains("recomputed"), "{}", told.err);
+    told.ok();
+    assert_eq!(stored(), Some(true));
+    for (run, flag) in [(&keeping, None), (&recomputing, Some("--recompute=false"))] {
+        let longer = resume(run).args(["--steps", STEPS]).args(flag).output();
+        assert!(longer.unwrap().status.success());
+    }
+    assert_eq!(stored(), Some(false));
+    assert_eq!(final_state(&keeping), final_state(&recomputing));
+}
+
 #[test]
 fn flags_of_a_resume_hold_for_the_next_one() {
     let folder = tempfile::tempdir().unwrap();

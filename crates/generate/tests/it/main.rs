@@ -1,5 +1,7 @@
-//! Ring 3 for generation: greedy text as transformers gives it, and the cache against the simple version.
+//! Ring 3 for generation: greedy text as transformers gives it, the cache against the simple version, and what a token
+//! allocates.
 
+mod allocations;
 mod cached;
 mod greedy;
 mod support;

@@ -39,7 +39,11 @@ pub(crate) fn random_model(n_ctx: usize, seed: u64) -> Model {
         n_ctx,
         vocab: 37,
     };
-    let mut model = gpt2::new(&gpt2::Config::new(&dimensions, Activation::GeluTanh), seed);
+    let mut model = gpt2::new(
+        &gpt2::Config::new(&dimensions, Activation::GeluTanh),
+        seed,
+        &Pool::single(),
+    );
     for (i, x) in model.parameters.arena_mut().iter_mut().enumerate() {
         *x += 0.3 * random::normal(seed, i as u64) as f32;
     }

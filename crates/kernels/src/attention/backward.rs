@@ -11,9 +11,10 @@
 //! that need them. Tiles in which no query sees a key are left out.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::forward::{Space, right, right_transposed, rounded, write_row};
-use super::{Head, Input, Shape, head};
+use super::{Head, Input, Sees, Shape, head};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::dropout::Mask;
@@ -31,17 +32,17 @@ const KEYS: usize = 4 * RIGHT;
 /// What the forward pass leaves for the backward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Saved<'a> {
-    /// [B·T,H·E].
+    /// [ΣT,H·E].
     pub z: Rows<'a>,
-    /// [B,H,T].
+    /// [H,T] of each sequence.
     pub log_sum: &'a [f32],
 }
 
-/// Gradient with respect to fused rows q·k·v: `d_qkv [B·T,(H+2K)·E]` in adjacent rows of precision `kept`,
-/// overwritten. Needs S = T; `dz [B·T,H·E]`.
+/// Gradient with respect to fused rows q·k·v: `d_qkv [ΣT,(H+2K)·E]` in adjacent rows of precision `kept`,
+/// overwritten. Needs S = T; `dz [ΣT,H·E]`.
 pub fn backward(
     pool: &Pool,
-    shape: Shape,
+    shape: Shape<'_>,
     input: Input<'_>,
     saved: Saved<'_>,
     dz: Rows<'_>,
@@ -50,21 +51,21 @@ pub fn backward(
 ) {
     input.check(&shape);
     let Shape {
-        batch,
-        queries,
-        keys,
         heads,
         kv_heads,
         d_head: e,
+        ..
     } = shape;
+    let [queries, keys] = shape.sequences.rows();
     assert_eq!(queries, keys, "gradients are taken over whole sequences");
     let stride = kept.words((heads + 2 * kv_heads) * e);
-    assert_eq!(d_qkv.len(), batch * queries * stride, "d_qkv");
+    assert_eq!(d_qkv.len(), queries * stride, "d_qkv");
     let d_qkv = Parts::new(d_qkv);
-    pool.each(batch * kv_heads, |i| {
-        let (b, kv) = (i / kv_heads, i % kv_heads);
+    pool.each(shape.sequences.count() * kv_heads, |i| {
+        let (sequence, kv) = (shape.sequences.get(i / kv_heads), i % kv_heads);
+        let Range { start, end } = sequence.queries;
         let write = |slot: usize, t: usize, row: &[f32]| {
-            let start = (b * queries + t) * stride + kept.words(slot * e);
+            let start = (start + t) * stride + kept.words(slot * e);
             // SAFETY: each head of each sequence has its own columns; heads begin at whole words, as `Rows::columns`
             // makes sure for the inputs.
             let out = unsafe { d_qkv.slice(start..start + kept.words(e)) };
@@ -74,20 +75,18 @@ pub fn backward(
             let first = kv * shape.group();
             for h in first..first + shape.group() {
                 let one = HeadGradient {
-                    head: input.head(&shape, b, h),
-                    z: head(saved.z, b, queries, h, e),
-                    dz: head(dz, b, queries, h, e),
-                    log_sum: &saved.log_sum[shape.sums(b, h)],
+                    head: input.head(&shape, &sequence, h),
+                    z: head(saved.z, &sequence.queries, h, e),
+                    dz: head(dz, &sequence.queries, h, e),
+                    log_sum: &saved.log_sum[shape.sums(&sequence, h)],
                 };
                 scratch.head(&one, precision, h == first, |t, row| write(h, t, row));
             }
-            for t in 0..keys {
-                write(heads + kv, t, &scratch.dk.floats(keys * e)[t * e..][..e]);
-                write(
-                    heads + kv_heads + kv,
-                    t,
-                    &scratch.dv.floats(keys * e)[t * e..][..e],
-                );
+            let len = (end - start) * e;
+            let [dk, dv] = [&mut scratch.dk, &mut scratch.dv].map(|x| x.floats(len));
+            for (t, (dk, dv)) in dk.chunks_exact(e).zip(dv.chunks_exact(e)).enumerate() {
+                write(heads + kv, t, dk);
+                write(heads + kv_heads + kv, t, dv);
             }
         });
     });
@@ -129,8 +128,8 @@ impl Scratch {
         first: bool,
         mut write: impl FnMut(usize, &[f32]),
     ) {
-        let Head { shape, q, k, v, .. } = one.head;
-        let (queries, keys, e) = (shape.queries, shape.keys, shape.d_head);
+        let Head { q, k, v, .. } = one.head;
+        let (queries, keys, e) = (q.rows, k.rows, q.cols);
         let [kt_space, vt_space, k_space, q_space, dz_space] = &mut self.right;
         let kt = right_transposed(kt_space, k, precision);
         let vt = right_transposed(vt_space, v, precision);
@@ -149,11 +148,13 @@ impl Scratch {
         for start in (0..queries).step_by(QUERIES) {
             let end = (start + QUERIES).min(queries);
             dq.fill(0.0);
-            // S = T: query t sees the keys up to t.
-            let last = end;
-            for first in (0..last).step_by(KEYS) {
+            let (begin, last) = (one.head.seen(start).start, one.head.seen(end - 1).end);
+            for first in (begin / RIGHT * RIGHT..last).step_by(KEYS) {
                 // The queries before the one that stands at this block's first key see nothing of it.
-                let from = start.max(first / LEFT * LEFT);
+                let from = match one.head.sees {
+                    Sees::All => start,
+                    Sees::Past | Sees::Window(_) => start.max(first / LEFT * LEFT),
+                };
                 let place = Place {
                     queries: from..end,
                     keys: first..(first + KEYS).min(last.next_multiple_of(2)).min(keys),
@@ -197,8 +198,8 @@ multiversion! {
 
 /// Which block of scores.
 struct Place {
-    queries: std::ops::Range<usize>,
-    keys: std::ops::Range<usize>,
+    queries: Range<usize>,
+    keys: Range<usize>,
 }
 
 /// dS and P of one block, in the layouts of the products that follow.
@@ -233,10 +234,12 @@ impl ScoreBlock {
             .map(|block| Parts::new(block.words_mut()));
         let (mut p, mut d) = (Tile::new(), Tile::new());
         for row in (0..end - start).step_by(LEFT) {
-            let seen = one.head.shape.visible((start + row + LEFT).min(end) - 1);
+            let first = one.head.seen(start + row).start;
+            let last = one.head.seen((start + row + LEFT).min(end) - 1).end;
             for col in (0..kt.cols()).step_by(RIGHT) {
                 let depth = end - start;
-                if place.keys.start + col < seen {
+                let key = place.keys.start + col;
+                if key < last && key + RIGHT > first {
                     p.compute(q, kt, row, col);
                     d.compute(dz, vt, row, col);
                     let scores = one.scores(inner, place, col);
@@ -279,9 +282,10 @@ struct Scores<'a> {
     /// log Σ exp and rowsum(dz∘z) of each query of the block.
     log_sum: &'a [f32],
     inner: &'a [f32],
-    /// How many of the tile's columns the block's first query sees, each later one sees one more; less than 1 where the
-    /// tile begins behind it.
-    seen: isize,
+    /// The tile's columns that the block's first query sees; each later one sees those `step` further on. They may lie
+    /// outside of the tile.
+    seen: Range<isize>,
+    step: isize,
     /// The mask, the index of the first query's first column, and the step from query to query.
     dropout: Option<(Mask, u64, u64)>,
 }
@@ -289,16 +293,25 @@ struct Scores<'a> {
 impl HeadGradient<'_> {
     /// For the tiles of the block at `place` whose columns begin at `col` of it.
     fn scores<'a>(&'a self, inner: &'a [f32], place: &Place, col: usize) -> Scores<'a> {
-        let (shape, queries) = (self.head.shape, place.queries.clone());
+        let (head, queries) = (&self.head, place.queries.clone());
         let first = place.keys.start + col;
+        let (queries_all, keys) = (head.q.rows, head.k.rows);
+        // The last column of a window may lie before the first key, where `Sees::keys` cuts it off.
+        let end = head.seen(queries.start).end as isize - first as isize;
+        let (seen, step) = match head.sees {
+            Sees::All => (0..keys as isize - first as isize, 0),
+            Sees::Past => (isize::MIN / 2..end, 1),
+            Sees::Window(width) => (end - (width.min(keys + queries_all)) as isize..end, 1),
+        };
         Scores {
-            scale: shape.scale(),
+            scale: head.scale,
             log_sum: &self.log_sum[queries.clone()],
             inner: &inner[queries.clone()],
-            seen: shape.visible(queries.start) as isize - first as isize,
+            seen,
+            step,
             dropout: self.head.dropout.map(|(mask, plane)| {
-                let index = plane + (queries.start * shape.keys + first) as u64;
-                (mask, index, shape.keys as u64)
+                let index = plane + (queries.start * keys + first) as u64;
+                (mask, index, keys as u64)
             }),
         }
     }
@@ -307,16 +320,16 @@ impl HeadGradient<'_> {
 multiversion! {
     /// Scores `p` and dP `d` of one tile become P∘mask and dS = scale·P∘(dP∘mask − inner).
     fn combine(p: &mut Tile, d: &mut Tile, scores: &Scores<'_>) {
-        let Scores { scale, log_sum, inner, seen, dropout } = *scores;
+        let Scores { scale, log_sum, inner, ref seen, step, dropout } = *scores;
         for ((row, p), (_, d)) in p.lines_mut().zip(d.lines_mut()) {
             let (log_sum, inner) = (log_sum[row], inner[row]);
             for x in p.iter_mut() {
                 *x = exp::<FUSED>(*x * scale - log_sum);
             }
-            let seen = (seen + row as isize).clamp(0, RIGHT as isize) as usize;
-            if seen < RIGHT {
-                p[seen..].fill(0.0);
-            }
+            let [start, end] = [seen.start, seen.end]
+                .map(|x| (x + row as isize * step).clamp(0, RIGHT as isize) as usize);
+            p[..start].fill(0.0);
+            p[end..].fill(0.0);
             let mask = dropout.map(|(mask, first, step)| (mask, first + row as u64 * step));
             if let Some((mask, index)) = mask {
                 crate::dropout::apply(d, mask, index);

@@ -1,104 +1,111 @@
 //! Few new queries against a long cache: the shape of generating text.
 //!
 //! With one query there is no product of matrices to speak of: each key and value is read once, and what counts is to
-//! read them on all threads. So the cache is cut into pieces of [`PIECE`] keys; each piece of each query head gives
-//! its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by the online
-//! softmax's rule (Dao 2023, "Flash-Decoding").
+//! read them on all threads, row after row as they lie. So the cache is cut into pieces of [`PIECE`] keys; each piece
+//! gives for each head its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by
+//! the online softmax's rule (Dao 2023, "Flash-Decoding").
 
 use super::{Input, Shape};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::exp::exp;
 use crate::memory::floats;
-use crate::pool::Parts;
 use crate::product::{Precision, Rows};
 use crate::reduce::sum_of;
+use crate::rows::in_groups;
 use crate::softmax::exponentials;
 
 /// Keys of a piece.
-pub const PIECE: usize = 256;
+pub const PIECE: usize = 64;
 /// Queries up to which this is the better way.
 pub const MOST_QUERIES: usize = 4;
 
 /// Numbers of scratch space that [`decode`] needs.
-pub fn scratch_len(shape: &Shape) -> usize {
-    shape.queries * shape.heads * shape.keys.div_ceil(PIECE) * (shape.d_head + 2)
+pub fn scratch_len(shape: &Shape<'_>) -> usize {
+    let [queries, keys] = shape.sequences.rows();
+    queries * keys.div_ceil(PIECE) * shape.heads * per_head(shape.d_head)
+}
+
+/// Numbers of a piece for each head: m, l and Σ exp(score − m)·v, then the scores.
+fn per_head(e: usize) -> usize {
+    e + 2 + PIECE
 }
 
 /// `z [T,H·E]` in `f32` for one sequence; q, k and v in `f32`; scratch as [`scratch_len`] says.
-pub fn decode(pool: &Pool, shape: Shape, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
+pub fn decode(pool: &Pool, shape: Shape<'_>, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
     input.check(&shape);
-    let Shape {
-        batch,
-        keys,
-        heads,
-        d_head: e,
-        ..
-    } = shape;
+    let e = shape.d_head;
+    let [_, keys] = shape.sequences.rows();
     assert!(
-        batch == 1 && input.dropout.is_none(),
+        shape.sequences.count() == 1 && input.dropout.is_none(),
         "decoding is of one sequence, without dropout"
     );
+    let sequence = shape.sequences.get(0);
     assert!(
         [input.q, input.k, input.v]
             .iter()
             .all(|x| x.precision == Precision::F32),
         "the cache is in f32"
     );
-    let pieces = keys.div_ceil(PIECE);
+    let (pieces, heads, each) = (keys.div_ceil(PIECE), shape.heads, per_head(e));
     let scratch = &mut scratch[..scratch_len(&shape)];
-    pool.chunks(scratch, e + 2, |i, part| {
-        let (row, piece) = (i / pieces, i % pieces);
-        let (t, h) = (row / heads, row % heads);
-        let head = input.head(&shape, 0, h);
-        let end = ((piece + 1) * PIECE).min(shape.visible(t));
-        let (state, z) = part.split_at_mut(2);
-        let start = (piece * PIECE).min(end);
-        let [k, v] = [head.k, head.v].map(|x| x.range(start, end));
-        let q = floats(head.q.row(t));
-        let state: &mut [f32; 2] = state.try_into().expect("two numbers");
-        attend(z, state, q, k, v, shape.scale());
+    let first = input.head(&shape, &sequence, 0);
+    pool.chunks(scratch, heads * each, |i, parts| {
+        let (t, piece) = (i / pieces, i % pieces);
+        let seen = first.seen(t);
+        let end = ((piece + 1) * PIECE).min(seen.end);
+        let start = (piece * PIECE).max(seen.start).min(end);
+        let [k, v] = [input.k, input.v].map(|x| x.range(start, end));
+        let q = floats(input.q.row(t));
+        attend(parts, q, k, v, [shape.group(), e], first.scale);
     });
-    let z = Parts::new(z);
-    for (row, parts) in scratch.chunks_exact(pieces * (e + 2)).enumerate() {
-        // SAFETY: one thread, one row after the other.
-        let z = unsafe { z.slice(row * e..(row + 1) * e) };
-        merge(z, parts);
-    }
+    pool.chunks(z, e, |i, z| {
+        let (t, h) = (i / heads, i % heads);
+        let parts = &scratch[(t * pieces * heads + h) * each..];
+        merge(z, parts, pieces, heads * each);
+    });
 }
 
 multiversion! {
-    /// One piece: Σ exp(score − m)·v into `z`, (m, l) into `state`.
-    fn attend(z: &mut [f32], state: &mut [f32; 2], q: &[f32], k: Rows<'_>, v: Rows<'_>, scale: f32) {
-        let mut scores = [0.0; PIECE];
-        let scores = &mut scores[..k.rows];
-        for (s, score) in scores.iter_mut().enumerate() {
+    /// One piece of all heads, of which `group` share each key head, into `parts [H, E+2+PIECE]`.
+    fn attend(parts: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, sizes: [usize; 2], scale: f32) {
+        let [group, e] = sizes;
+        let (each, keys) = (e + 2 + PIECE, k.rows);
+        for s in 0..keys {
             let k = floats(k.row(s));
-            *score = sum_of([q, k], |[q, k]| q * k);
+            let heads = parts.chunks_exact_mut(each).zip(q.chunks_exact(e));
+            for (h, (part, q)) in heads.enumerate() {
+                part[e + 2 + s] = sum_of([q, &k[h / group * e..][..e]], |[q, k]| q * k);
+            }
         }
-        *state = exponentials::<FUSED>(scores, scale);
-        z.fill(0.0);
-        for (s, &weight) in scores.iter().enumerate() {
-            for (z, &v) in z.iter_mut().zip(floats(v.row(s))) {
-                *z += weight * v;
+        for part in parts.chunks_exact_mut(each) {
+            let (part, scores) = part.split_at_mut(e + 2);
+            part.fill(0.0);
+            part[..2].copy_from_slice(&exponentials::<FUSED>(&mut scores[..keys], scale));
+        }
+        for s in 0..keys {
+            let v = floats(v.row(s));
+            for (h, part) in parts.chunks_exact_mut(each).enumerate() {
+                let (part, scores) = part.split_at_mut(e + 2);
+                let weight = scores[s];
+                in_groups(&mut part[2..], &v[h / group * e..][..e], |z, v| *z += weight * *v);
             }
         }
     }
 }
 
 multiversion! {
-    /// z from the pieces [(m, l, Σ)].
-    fn merge(z: &mut [f32], parts: &[f32]) {
-        let width = z.len() + 2;
-        let max = parts.chunks_exact(width).fold(f32::NEG_INFINITY, |max, part| max.max(part[0]));
+    /// z from the `pieces` (m, l, Σ), which begin `stride` numbers apart.
+    fn merge(z: &mut [f32], parts: &[f32], pieces: usize, stride: usize) {
+        let largest = |max: f32, i: usize| max.max(parts[i * stride]);
+        let max = (0..pieces).fold(f32::NEG_INFINITY, largest);
         let mut total = 0.0;
         z.fill(0.0);
-        for part in parts.chunks_exact(width) {
+        for i in 0..pieces {
+            let part = &parts[i * stride..][..z.len() + 2];
             let weight = if part[0] == f32::NEG_INFINITY { 0.0 } else { exp::<FUSED>(part[0] - max) };
             total += weight * part[1];
-            for (z, &x) in z.iter_mut().zip(&part[2..]) {
-                *z += weight * x;
-            }
+            in_groups(z, &part[2..], |z, x| *z += weight * *x);
         }
         let inverse = 1.0 / total;
         for z in z.iter_mut() {

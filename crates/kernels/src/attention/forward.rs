@@ -3,18 +3,19 @@
 //! Departure from the pseudo-code: queries go in panels of [`LEFT`] rows and keys in blocks of [`KEYS`], so that scores
 //! live in the first-level cache only. The softmax is taken online (Milakov & Gimelshein 2018; Dao et al. 2022,
 //! algorithm 1): with m the largest score so far and l = Σ exp(score − m), a new block with a larger score first scales
-//! l and z by exp(m_old − m_new). Blocks beyond the last query's position are never touched. Kept for the backward
+//! l and z by exp(m_old − m_new). Blocks that no query of a panel sees are never touched. Kept for the backward
 //! pass: m + ln l = log Σ exp of each row, one number per query.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::{Head, Input, Shape};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::exp::exp;
-use crate::memory::{Block, words};
+use crate::memory::Block;
 use crate::pool::Parts;
-use crate::product::round::neighbours;
+use crate::product::round::write;
 use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
 use crate::reduce::{larger, largest, total};
 use crate::rows::in_groups;
@@ -22,39 +23,35 @@ use crate::rows::in_groups;
 /// Keys handled at a time: a multiple of a panel's columns, and even.
 const KEYS: usize = 8 * RIGHT;
 
-/// `z [B·T,H·E]` in adjacent rows of precision `kept`, and `log_sum [B,H,T]`; products in `precision`.
+/// `z [ΣT,H·E]` in adjacent rows of precision `kept`, and `log_sum`, [H,T] of each sequence; products in `precision`.
 pub fn forward(
     pool: &Pool,
-    shape: Shape,
+    shape: Shape<'_>,
     input: Input<'_>,
     precision: Precision,
     (z, kept): (&mut [u32], Precision),
     log_sum: &mut [f32],
 ) {
     input.check(&shape);
-    let Shape {
-        batch,
-        queries,
-        heads,
-        d_head,
-        ..
-    } = shape;
+    let Shape { heads, d_head, .. } = shape;
+    let [queries, _] = shape.sequences.rows();
     let stride = kept.words(heads * d_head);
-    assert_eq!(z.len(), batch * queries * stride, "z");
+    assert_eq!(z.len(), queries * stride, "z");
     assert_eq!(
         log_sum.len(),
-        batch * heads * queries,
+        queries * heads,
         "a number for each query of each head"
     );
     let (z, sums) = (Parts::new(z), Parts::new(log_sum));
-    pool.each(batch * heads, |i| {
-        let (b, h) = (i / heads, i % heads);
+    pool.each(shape.sequences.count() * heads, |i| {
+        let (sequence, h) = (shape.sequences.get(i / heads), i % heads);
         // SAFETY: each head of each sequence has its own numbers.
-        let sums = unsafe { sums.slice(shape.sums(b, h)) };
+        let sums = unsafe { sums.slice(shape.sums(&sequence, h)) };
         let column = kept.words(h * d_head);
+        let head = input.head(&shape, &sequence, h);
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.head(&input.head(&shape, b, h), precision, sums, |t, row| {
-                let start = (b * queries + t) * stride + column;
+            scratch.head(&head, precision, sums, |t, row| {
+                let start = (sequence.queries.start + t) * stride + column;
                 // SAFETY: as above; heads begin at whole words, as `Rows::columns` makes sure for the inputs.
                 let out = unsafe { z.slice(start..start + kept.words(d_head)) };
                 write_row(out, kept, row);
@@ -66,10 +63,7 @@ pub fn forward(
 multiversion! {
     /// Numbers as words of a precision.
     pub(super) fn write_row(out: &mut [u32], precision: Precision, row: &[f32]) {
-        match precision {
-            Precision::F32 => out.copy_from_slice(words(row)),
-            Precision::Bf16 => neighbours::<BF16>(out, row),
-        }
+        write::<BF16>(out, precision, row);
     }
 }
 
@@ -164,7 +158,7 @@ impl Scratch {
         log_sum: &mut [f32],
         mut write: impl FnMut(usize, &[f32]),
     ) {
-        let (queries, e) = (head.q.rows, head.shape.d_head);
+        let (queries, e) = (head.q.rows, head.q.cols);
         let kt = right_transposed(&mut self.keys, head.k, precision);
         let v = right(&mut self.values, head.v, precision);
         let q = rounded(&mut self.queries, head.q, precision);
@@ -192,6 +186,13 @@ multiversion! {
     }
 }
 
+/// The part of `range` in `first..first + len`, counted from `first`.
+#[inline(always)]
+pub(super) fn within(range: Range<usize>, first: usize, len: usize) -> Range<usize> {
+    let place = |x: usize| x.saturating_sub(first).min(len);
+    place(range.start)..place(range.end)
+}
+
 impl Panel {
     /// A panel of queries from `start` on: z before division into `z`, and (m, l) of each row.
     fn queries(
@@ -202,10 +203,11 @@ impl Panel {
         start: usize,
         z: &mut [f32],
     ) -> [[f32; 2]; LEFT] {
-        let (rows, e, precision) = (q.rows, head.shape.d_head, q.precision);
+        let (rows, e, precision) = (q.rows, q.cols, q.precision);
         let mut state = [[f32::NEG_INFINITY, 0.0]; LEFT];
-        let last = head.shape.visible(start + rows - 1);
-        for first in (0..last).step_by(KEYS) {
+        let (begin, last) = (head.seen(start).start, head.seen(start + rows - 1).end);
+        let begin = begin / RIGHT * RIGHT;
+        for first in (begin..last).step_by(KEYS) {
             let keys = (last - first).min(KEYS);
             let kt = kt.columns(first, first + keys);
             let scores = &mut self.scores[..keys.div_ceil(RIGHT)];
@@ -218,8 +220,8 @@ impl Panel {
             let mut scales = [1.0; LEFT];
             for r in 0..rows {
                 let t = start + r;
-                let seen = head.shape.visible(t).saturating_sub(first).min(keys);
-                scales[r] = online(scores, r, seen, head.shape.scale(), &mut state[r]);
+                let seen = within(head.seen(t), first, keys);
+                scales[r] = online(scores, r, seen, head.scale, &mut state[r]);
                 for (i, tile) in scores.iter_mut().enumerate() {
                     head.drop_row(tile.line_mut(r), t, first + i * RIGHT);
                 }
@@ -228,7 +230,7 @@ impl Panel {
             }
             let pattern = Rows::new(&self.pattern, precision, [rows, span], words);
             block(Left::from(pattern), v.rows(first, first + span), |tile| {
-                add_scaled(tile, z, e, &scales, first == 0);
+                add_scaled(tile, z, e, &scales, first == begin);
             });
         }
         state
@@ -251,16 +253,16 @@ multiversion! {
 }
 
 multiversion! {
-    /// Replaces row `r` of the tiles side by side by exp(scale·x − m), m the largest so far, and what lies behind the
-    /// first `seen` numbers by 0; updates (m, l); gives exp(m_old − m).
-    fn online(tiles: &mut [Tile], r: usize, seen: usize, scale: f32, state: &mut [f32; 2]) -> f32 {
+    /// Replaces row `r` of the tiles side by side by exp(scale·x − m), m the largest so far, and what lies outside of
+    /// `seen` by 0; updates (m, l); gives exp(m_old − m).
+    fn online(tiles: &mut [Tile], r: usize, seen: Range<usize>, scale: f32, state: &mut [f32; 2]) -> f32 {
         let [old, sum] = *state;
         let mut largest_of = [f32::NEG_INFINITY; RIGHT];
         for (i, tile) in tiles.iter_mut().enumerate() {
             let line = tile.line_mut(r);
-            if seen < (i + 1) * RIGHT {
-                line[seen.saturating_sub(i * RIGHT)..].fill(f32::NEG_INFINITY);
-            }
+            let seen = within(seen.clone(), i * RIGHT, RIGHT);
+            line[..seen.start].fill(f32::NEG_INFINITY);
+            line[seen.end..].fill(f32::NEG_INFINITY);
             for (lane, &x) in largest_of.iter_mut().zip(&*line) {
                 *lane = larger(*lane, x);
             }
@@ -292,10 +294,9 @@ multiversion! {
         let lines = out.chunks_mut(precision.words(RIGHT)).zip(tiles);
         for (i, (out, tile)) in lines.enumerate() {
             let n = (span - i * RIGHT).min(RIGHT);
-            match precision {
-                Precision::F32 => out.copy_from_slice(words(&tile.line(r)[..n])),
-                Precision::Bf16 if n == RIGHT => neighbours::<BF16>(out, tile.line(r)),
-                Precision::Bf16 => neighbours::<BF16>(out, &tile.line(r)[..n]),
+            match n {
+                RIGHT => write::<BF16>(out, precision, tile.line(r)),
+                _ => write::<BF16>(out, precision, &tile.line(r)[..n]),
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Causal attention of all heads of a batch (Vaswani et al. 2017, eq. 1): z = softmax(q·kᵀ·scale + mask)·v.
+//! Attention of all heads of a batch (Vaswani et al. 2017, eq. 1): z = softmax(q·kᵀ·scale + mask)·v.
 //!
-//! Pseudo-code of one head, for queries t and keys s (S ≥ T keys; query t stands at key position S − T + t):
+//! Pseudo-code of one head, for queries t and keys s:
 //!
 //! ```text
-//! score[t,s]   = scale · Σₑ q[t,e]·k[s,e]      for s up to t's own position, else −∞
+//! score[t,s]   = scale · Σₑ q[t,e]·k[s,e]      for the keys that t may look at ([`Sees`]), else −∞
 //! pattern[t,:] = softmax(score[t,:])
 //! z[t,e]       = Σₛ pattern[t,s]·v[s,e]
 //! ```
@@ -22,18 +22,18 @@ pub mod decode;
 pub mod forward;
 pub mod open;
 
+use std::ops::Range;
+
 use crate::dropout::Mask;
 use crate::product::Rows;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    /// B.
-    pub batch: usize,
-    /// T, new positions.
-    pub queries: usize,
-    /// S ≥ T, all positions; the last T are the new ones.
-    pub keys: usize,
+pub struct Shape<'a> {
+    /// B, T and S.
+    pub sequences: Sequences<'a>,
+    /// Which keys a query looks at.
+    pub sees: Sees,
     /// H.
     pub heads: usize,
     /// K, a divisor of H.
@@ -42,7 +42,108 @@ pub struct Shape {
     pub d_head: usize,
 }
 
-impl Shape {
+/// How the rows of queries and of keys are shared out among the sequences of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Sequences<'a> {
+    /// All of one length.
+    Equal {
+        /// B.
+        batch: usize,
+        /// T, new positions.
+        queries: usize,
+        /// S, all positions.
+        keys: usize,
+    },
+    /// One behind the other without padding: row at which each begins, and at last the number of rows [B+1].
+    Ragged {
+        /// Of the queries.
+        queries: &'a [usize],
+        /// Of the keys.
+        keys: &'a [usize],
+    },
+}
+
+/// The rows of one sequence.
+#[derive(Clone, Debug)]
+struct Sequence {
+    queries: Range<usize>,
+    keys: Range<usize>,
+    /// Σ T·S over the sequences before it.
+    pairs: usize,
+}
+
+impl Sequences<'_> {
+    /// B.
+    pub fn count(&self) -> usize {
+        match *self {
+            Self::Equal { batch, .. } => batch,
+            Self::Ragged { queries, .. } => queries.len() - 1,
+        }
+    }
+
+    /// Rows of all queries, and of all keys.
+    pub fn rows(&self) -> [usize; 2] {
+        match *self {
+            Self::Equal {
+                batch,
+                queries,
+                keys,
+            } => [batch * queries, batch * keys],
+            Self::Ragged { queries, keys } => [queries, keys].map(|x| x[x.len() - 1]),
+        }
+    }
+
+    fn get(&self, b: usize) -> Sequence {
+        match *self {
+            Self::Equal { queries, keys, .. } => Sequence {
+                queries: b * queries..(b + 1) * queries,
+                keys: b * keys..(b + 1) * keys,
+                pairs: b * queries * keys,
+            },
+            Self::Ragged { queries, keys } => {
+                let len = |x: &[usize], b: usize| x[b + 1] - x[b];
+                Sequence {
+                    queries: queries[b]..queries[b + 1],
+                    keys: keys[b]..keys[b + 1],
+                    pairs: (0..b).map(|b| len(queries, b) * len(keys, b)).sum(),
+                }
+            }
+        }
+    }
+
+    /// Σ T·S: elements of the patterns of one head.
+    pub fn pairs(&self) -> usize {
+        let last = self.get(self.count() - 1);
+        last.pairs + last.queries.len() * last.keys.len()
+    }
+}
+
+/// Which keys a query looks at. Where not all, the last query stands at the last key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sees {
+    /// All.
+    All,
+    /// Those up to its own position; S ≥ T.
+    Past,
+    /// The last of those up to its own position, at most so many (Beltagy et al. 2020, §3.1; Mistral's window).
+    Window(usize),
+}
+
+impl Sees {
+    /// Keys that query `t` of `queries` looks at, of `keys`.
+    pub fn keys(self, t: usize, queries: usize, keys: usize) -> Range<usize> {
+        match self {
+            Self::All => 0..keys,
+            Self::Past => 0..keys - queries + t + 1,
+            Self::Window(width) => {
+                let end = keys - queries + t + 1;
+                end.saturating_sub(width)..end
+            }
+        }
+    }
+}
+
+impl Shape<'_> {
     /// 1/√E.
     pub fn scale(&self) -> f32 {
         1.0 / (self.d_head as f32).sqrt()
@@ -53,41 +154,38 @@ impl Shape {
         self.heads / self.kv_heads
     }
 
-    /// Keys that query `t` may look at: those up to its own position.
-    pub fn visible(&self, t: usize) -> usize {
-        self.keys - self.queries + t + 1
-    }
-
-    /// Index of log Σ exp of query 0 of a head in an array [B,H,T].
-    fn sums(&self, b: usize, h: usize) -> std::ops::Range<usize> {
-        let start = (b * self.heads + h) * self.queries;
-        start..start + self.queries
+    /// Where log Σ exp of the queries of head `h` of a sequence is in an array [ΣT·H], head after head within each
+    /// sequence.
+    fn sums(&self, sequence: &Sequence, h: usize) -> Range<usize> {
+        let Range { start, end } = sequence.queries;
+        let first = start * self.heads + h * (end - start);
+        first..first + (end - start)
     }
 }
 
 /// The three inputs and the dropout mask of the pattern.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// [B·T, H·E].
+    /// [ΣT, H·E].
     pub q: Rows<'a>,
-    /// [B·S, K·E].
+    /// [ΣS, K·E].
     pub k: Rows<'a>,
-    /// [B·S, K·E].
+    /// [ΣS, K·E].
     pub v: Rows<'a>,
-    /// Over the pattern [B,H,T,S].
+    /// Over the patterns, [H,T,S] of each sequence one behind the other.
     pub dropout: Option<Mask>,
 }
 
-/// Rows and columns of head `h` of sequence `b` in an array of heads side by side.
-fn head(x: Rows<'_>, b: usize, rows: usize, h: usize, e: usize) -> Rows<'_> {
-    x.range(b * rows, (b + 1) * rows)
-        .columns(h * e, (h + 1) * e)
+/// Rows and columns of head `h` of a sequence in an array of heads side by side.
+fn head<'a>(x: Rows<'a>, rows: &Range<usize>, h: usize, e: usize) -> Rows<'a> {
+    x.range(rows.start, rows.end).columns(h * e, (h + 1) * e)
 }
 
 /// One head of one sequence.
 #[derive(Clone, Copy)]
 struct Head<'a> {
-    shape: &'a Shape,
+    sees: Sees,
+    scale: f32,
     q: Rows<'a>,
     k: Rows<'a>,
     v: Rows<'a>,
@@ -96,58 +194,60 @@ struct Head<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn head(&self, shape: &'a Shape, b: usize, h: usize) -> Head<'a> {
-        let &Shape {
+    fn head(&self, shape: &Shape<'_>, sequence: &Sequence, h: usize) -> Head<'a> {
+        let Sequence {
             queries,
             keys,
-            d_head,
-            ..
-        } = shape;
-        let kv = h / shape.group();
-        let plane = ((b * shape.heads + h) * queries * keys) as u64;
+            pairs,
+        } = sequence;
+        let (kv, e) = (h / shape.group(), shape.d_head);
+        let plane = (pairs * shape.heads + h * queries.len() * keys.len()) as u64;
         Head {
-            shape,
-            q: head(self.q, b, queries, h, d_head),
-            k: head(self.k, b, keys, kv, d_head),
-            v: head(self.v, b, keys, kv, d_head),
+            sees: shape.sees,
+            scale: shape.scale(),
+            q: head(self.q, queries, h, e),
+            k: head(self.k, keys, kv, e),
+            v: head(self.v, keys, kv, e),
             dropout: self.dropout.map(|mask| (mask, plane)),
         }
     }
 
     /// Panics unless the arrays have the shape.
-    fn check(&self, shape: &Shape) {
+    fn check(&self, shape: &Shape<'_>) {
         let &Shape {
-            batch,
-            queries,
-            keys,
+            sequences,
+            sees,
             heads,
             kv_heads,
             d_head,
         } = shape;
-        assert!(
-            queries <= keys && heads.is_multiple_of(kv_heads),
-            "{shape:?}"
-        );
-        assert_eq!(
-            [self.q.rows, self.q.cols],
-            [batch * queries, heads * d_head],
-            "q"
-        );
+        let [queries, keys] = sequences.rows();
+        assert!(heads.is_multiple_of(kv_heads), "{shape:?}");
+        let fits = |b| {
+            let Sequence { queries, keys, .. } = sequences.get(b);
+            match sees {
+                Sees::All => queries.is_empty() || !keys.is_empty(),
+                Sees::Past | Sees::Window(_) => queries.len() <= keys.len(),
+            }
+        };
+        assert!((0..sequences.count()).all(fits), "{shape:?}");
+        assert_eq!([self.q.rows, self.q.cols], [queries, heads * d_head], "q");
         for kv in [self.k, self.v] {
-            assert_eq!(
-                [kv.rows, kv.cols],
-                [batch * keys, kv_heads * d_head],
-                "k and v"
-            );
+            assert_eq!([kv.rows, kv.cols], [keys, kv_heads * d_head], "k and v");
         }
     }
 }
 
 impl Head<'_> {
+    /// Keys that query `t` looks at.
+    fn seen(&self, t: usize) -> Range<usize> {
+        self.sees.keys(t, self.q.rows, self.k.rows)
+    }
+
     /// Multiplies `row`, the pattern of query `t` from key `first` on, by the dropout mask.
     fn drop_row(&self, row: &mut [f32], t: usize, first: usize) {
         if let Some((mask, plane)) = self.dropout {
-            let index = plane + (t * self.shape.keys + first) as u64;
+            let index = plane + (t * self.k.rows + first) as u64;
             crate::dropout::apply(row, mask, index);
         }
     }

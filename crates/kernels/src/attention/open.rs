@@ -1,6 +1,6 @@
 //! Attention step by step, with scores and pattern in full: what recorders see and edits change.
 
-use super::{Input, Shape};
+use super::{Input, Sequences, Shape};
 use crate::Pool;
 use crate::matmul::matmul;
 use crate::matrix::{MatMut, MatRef};
@@ -15,21 +15,36 @@ fn matrix(x: Rows<'_>) -> MatRef<'_> {
     MatRef::strided(floats(x.words), x.rows, x.cols, x.stride, 1)
 }
 
-/// Scaled and masked scores `[B,H,T,S]`.
-pub fn scores(pool: &Pool, shape: Shape, input: Input<'_>, scores: &mut [f32]) {
+/// Scaled and masked scores `[B,H,T,S]` of sequences of equal length.
+pub fn scores(pool: &Pool, shape: Shape<'_>, input: Input<'_>, scores: &mut [f32]) {
     input.check(&shape);
-    pool.chunks(scores, shape.queries * shape.keys, |i, plane| {
-        let head = input.head(&shape, i / shape.heads, i % shape.heads);
-        let out = MatMut::new(plane, shape.queries, shape.keys);
+    let (_, queries, keys) = equal(&shape);
+    pool.chunks(scores, queries * keys, |i, plane| {
+        let sequence = shape.sequences.get(i / shape.heads);
+        let head = input.head(&shape, &sequence, i % shape.heads);
+        let out = MatMut::new(plane, queries, keys);
         matmul(out, matrix(head.q), matrix(head.k).t(), false);
-        for (t, row) in plane.chunks_exact_mut(shape.keys).enumerate() {
-            let (seen, masked) = row.split_at_mut(shape.visible(t));
-            for x in seen {
-                *x *= shape.scale();
+        for (t, row) in plane.chunks_exact_mut(keys).enumerate() {
+            let seen = head.seen(t);
+            row[..seen.start].fill(f32::NEG_INFINITY);
+            row[seen.end..].fill(f32::NEG_INFINITY);
+            for x in &mut row[seen] {
+                *x *= head.scale;
             }
-            masked.fill(f32::NEG_INFINITY);
         }
     });
+}
+
+/// B, T and S. Whoever looks at scores looks at sequences of equal length.
+fn equal(shape: &Shape<'_>) -> (usize, usize, usize) {
+    match shape.sequences {
+        Sequences::Equal {
+            batch,
+            queries,
+            keys,
+        } => (batch, queries, keys),
+        Sequences::Ragged { .. } => panic!("patterns are shown of sequences of equal length"),
+    }
 }
 
 /// Replaces the scores `[B,H,T,S]` by their pattern, row by row.
@@ -44,19 +59,15 @@ pub fn pattern(pool: &Pool, scores: &mut [f32], keys: usize) {
 /// `z [B·T,H·E]` from a pattern `[B,H,T,S]` and the values.
 pub fn weighted_values(
     pool: &Pool,
-    shape: Shape,
+    shape: Shape<'_>,
     pattern: &[f32],
     input: Input<'_>,
     z: &mut [f32],
 ) {
     input.check(&shape);
+    let (batch, queries, keys) = equal(&shape);
     let Shape {
-        batch,
-        queries,
-        keys,
-        heads,
-        d_head: e,
-        ..
+        heads, d_head: e, ..
     } = shape;
     let width = heads * e;
     assert_eq!(z.len(), batch * queries * width, "z");
@@ -67,7 +78,8 @@ pub fn weighted_values(
         for h in 0..heads {
             let pattern = MatRef::new(&pattern[(b * heads + h) * queries * keys..], queries, keys);
             let z = MatMut::strided(&mut z[h * e..], queries, e, width);
-            matmul(z, pattern, matrix(input.head(&shape, b, h).v), false);
+            let head = input.head(&shape, &shape.sequences.get(b), h);
+            matmul(z, pattern, matrix(head.v), false);
         }
     });
 }

@@ -9,7 +9,7 @@
 
 use super::{BLOCK_ROWS, Left, Precision, RIGHT, Right, Rows, Tile, product};
 use crate::Pool;
-use crate::activation::Activation;
+use crate::activation::{Activation, for_each_activation};
 use crate::arch::multiversion;
 use crate::pool::Parts;
 use crate::rows::in_groups;
@@ -144,10 +144,7 @@ multiversion! {
             // SAFETY: each tile of C is finished once, by one thread.
             unsafe { tile.to_rows::<BF16>(pre, precision, stride) };
         }
-        match f {
-            Activation::GeluTanh => map(tile, |x| Activation::GeluTanh.value::<FUSED>(x)),
-            Activation::Relu => map(tile, |x| Activation::Relu.value::<FUSED>(x)),
-        }
+        for_each_activation!(f, F => map(tile, |x| F.value::<FUSED>(x)));
         // SAFETY: as above.
         unsafe { tile.to_rows::<BF16>(post, precision, stride) };
     }
@@ -214,10 +211,7 @@ multiversion! {
         // SAFETY: the tiles of a block of rows are made one after the other by one thread, each finished once.
         let sums = unsafe { sums.slice(block + columns.start..block + columns.end) };
         let mut activated = tile.read::<BF16>(pre);
-        let more = match f {
-            Activation::GeluTanh => chain(tile, &mut activated, |h| Activation::GeluTanh.value_and_slope::<FUSED>(h)),
-            Activation::Relu => chain(tile, &mut activated, |h| Activation::Relu.value_and_slope::<FUSED>(h)),
-        };
+        let more = for_each_activation!(f, F => chain(tile, &mut activated, |h| F.value_and_slope::<FUSED>(h)));
         if first % BLOCK_ROWS == 0 {
             sums.fill(0.0);
         }

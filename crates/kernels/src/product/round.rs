@@ -3,8 +3,8 @@
 //! Rounded to nearest, to even on ties; NaN stays NaN. The instruction takes numbers below the smallest normal one
 //! (1.2e-38) for 0.
 
-use super::GROUP;
-use crate::memory::{halves, halves_mut};
+use super::{GROUP, Precision};
+use crate::memory::{self, halves, halves_mut};
 
 /// The upper half of a `f32`, rounded: its `bf16`.
 #[inline(always)]
@@ -40,6 +40,29 @@ pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
     }
     if let Some(odd) = halves.get_mut(x.len()) {
         *odd = 0;
+    }
+}
+
+/// Numbers as words of a precision.
+#[inline(always)]
+pub(crate) fn write<const BF16: bool>(words: &mut [u32], precision: Precision, x: &[f32]) {
+    match precision {
+        Precision::F32 => words.copy_from_slice(memory::words(x)),
+        Precision::Bf16 => neighbours::<BF16>(words, x),
+    }
+}
+
+/// The numbers from number `first` on of a row of words of a precision.
+#[inline(always)]
+pub(crate) fn read<const BF16: bool>(
+    x: &mut [f32],
+    words: &[u32],
+    precision: Precision,
+    first: usize,
+) {
+    match precision {
+        Precision::F32 => x.copy_from_slice(&memory::floats(words)[first..first + x.len()]),
+        Precision::Bf16 => widen::<BF16>(x, &halves(words)[first..]),
     }
 }
 

@@ -240,7 +240,7 @@ impl Tile {
                         *words(group(k)).first_chunk().expect("a whole group")
                     }),
                     Precision::Bf16 => {
-                        strip.put::<W>(out, |k| two_rows::<BF16>(group(2 * k), group(2 * k + 1)))
+                        strip.put::<W>(out, |k| two_rows::<BF16>(group(2 * k), group(2 * k + 1)));
                     }
                 }
             }

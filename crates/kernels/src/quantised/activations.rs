@@ -42,6 +42,30 @@ impl Block {
         scaled_sums: [0.0; 3],
     };
 
+    /// Words as the blocks that they are. Panics unless they begin at a cache line and are whole blocks.
+    pub fn slice(words: &[u32]) -> &[Self] {
+        let count = Self::count(words);
+        // SAFETY: `count` blocks lie in `words` at their alignment, and every bit pattern is a block.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), count) }
+    }
+
+    /// As [`Block::slice`], to be written.
+    pub fn slice_mut(words: &mut [u32]) -> &mut [Self] {
+        let count = Self::count(words);
+        // SAFETY: as above; `words` is borrowed alone, and every block is a bit pattern.
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), count) }
+    }
+
+    fn count(words: &[u32]) -> usize {
+        let bytes = size_of_val(words);
+        assert!(
+            bytes.is_multiple_of(size_of::<Self>())
+                && words.as_ptr().addr().is_multiple_of(align_of::<Self>()),
+            "whole blocks at a cache line"
+        );
+        bytes / size_of::<Self>()
+    }
+
     /// With Σv over both halves.
     #[inline(always)]
     pub(super) fn set_sums(&mut self, [first, second]: [i32; 2]) {

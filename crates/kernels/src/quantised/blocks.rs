@@ -100,6 +100,17 @@ impl Kind {
     pub const fn bytes(self) -> usize {
         self.format().bytes
     }
+
+    /// Where the f16 numbers of a block stand: d, and the minimum's factor if there is one.
+    pub const fn halves(self) -> &'static [usize] {
+        match self {
+            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 => &[0],
+            Self::Q4_1 | Self::Q5_1 | Self::Q4_K | Self::Q5_K => &[0, 2],
+            Self::Q2_K => &[80, 82],
+            Self::Q3_K => &[108],
+            Self::Q6_K => &[208],
+        }
+    }
 }
 
 impl Format {
@@ -245,6 +256,15 @@ fn scales_of_q3(bytes: &[u8]) -> [i8; 16] {
         let low = (bytes[i % 8] >> (4 * (i / 8))) & 15;
         let high = (bytes[8 + i % 4] >> (2 * (i / 4))) & 3;
         (low | high << 4) as i8 - 32
+    })
+}
+
+/// Whether all weights that the whole blocks in `bytes` mean are finite: they are when the f16 numbers are.
+pub fn is_finite(kind: Kind, bytes: &[u8]) -> bool {
+    const INFINITE: u8 = 0x7c; // the exponent's five bits, in the half's upper byte
+    bytes.chunks_exact(kind.bytes()).all(|block| {
+        let mut halves = kind.halves().iter();
+        halves.all(|&at| block[at + 1] & INFINITE != INFINITE)
     })
 }
 

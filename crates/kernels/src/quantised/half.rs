@@ -1,5 +1,8 @@
 //! IEEE 754 half precision (f16), in which GGUF keeps scales: 1 sign, 5 exponent, 10 fraction bits.
 
+/// Not a number.
+pub(super) const NAN: u16 = 0x7e00;
+
 /// Exact. Without branches, so that loops over it vectorise.
 #[inline(always)]
 pub(super) fn to_f32(half: u16) -> f32 {
@@ -19,7 +22,7 @@ pub(super) fn from_f32(x: f32) -> u16 {
     let sign = ((x.to_bits() >> 16) & 0x8000) as u16;
     let bits = x.to_bits() & 0x7fff_ffff;
     let magnitude = if bits > 0x7f80_0000 {
-        0x7e00
+        NAN
     } else if bits >= 0x477f_f000 {
         0x7c00 // 65,520 and more
     } else if bits < 0x3880_0000 {

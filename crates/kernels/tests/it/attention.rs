@@ -1,7 +1,9 @@
-//! Causal attention of all heads, in each of its forms, against the equation in f64.
+//! Attention of all heads, in each of its forms, against the equation in f64.
 
 use glassformer_kernels::Pool;
-use glassformer_kernels::attention::{Input, Shape, backward, decode, forward, open};
+use glassformer_kernels::attention::{
+    Input, Sees, Sequences, Shape, backward, decode, forward, open,
+};
 use glassformer_kernels::dropout::{self, Mask};
 use glassformer_kernels::memory::{Block, words};
 use glassformer_kernels::product::{Precision, Rows, pack};
@@ -9,21 +11,75 @@ use proptest::prelude::*;
 
 use crate::support::{assert_close, below, cases, normals, slope, to_f64};
 
-/// Sizes, and arrays q [B·T,H·E], k and v [B·S,K·E] behind each other.
+/// Sizes, and arrays q [ΣT,H·E], k and v [ΣS,K·E] behind each other.
 #[derive(Clone, Debug)]
 struct Case {
-    shape: Shape,
+    /// T and S of each sequence.
+    lengths: Vec<[usize; 2]>,
+    /// Where each begins, and the end: of the queries, of the keys.
+    starts: [Vec<usize>; 2],
+    /// Whether the lengths are told as one pair for all.
+    equal: bool,
+    sees: Sees,
+    heads: usize,
+    kv_heads: usize,
+    d_head: usize,
     dropout: Option<Mask>,
     seed: u64,
 }
 
 impl Case {
+    /// Of sequences of these lengths.
+    fn with(self, lengths: Vec<[usize; 2]>) -> Self {
+        let starts = [0, 1].map(|i| {
+            let ends = lengths.iter().scan(0, |end, length| {
+                *end += length[i];
+                Some(*end)
+            });
+            std::iter::once(0).chain(ends).collect()
+        });
+        let equal = lengths.windows(2).all(|pair| pair[0] == pair[1]);
+        Self {
+            lengths,
+            starts,
+            equal: self.equal && equal,
+            ..self
+        }
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        let [queries, keys] = &self.starts;
+        let [t, s] = self.lengths[0];
+        Shape {
+            sequences: if self.equal {
+                Sequences::Equal {
+                    batch: self.lengths.len(),
+                    queries: t,
+                    keys: s,
+                }
+            } else {
+                Sequences::Ragged { queries, keys }
+            },
+            sees: self.sees,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            d_head: self.d_head,
+        }
+    }
+
+    /// Σ T, Σ S.
+    fn rows(&self) -> [usize; 2] {
+        self.starts
+            .each_ref()
+            .map(|starts| starts[starts.len() - 1])
+    }
+
     /// Lengths of q, and of k or v.
     fn lens(&self) -> [usize; 2] {
-        let s = &self.shape;
+        let [queries, keys] = self.rows();
         [
-            s.batch * s.queries * s.heads * s.d_head,
-            s.batch * s.keys * s.kv_heads * s.d_head,
+            queries * self.heads * self.d_head,
+            keys * self.kv_heads * self.d_head,
         ]
     }
 
@@ -37,9 +93,9 @@ impl Case {
     }
 
     fn input<'a>(&self, [q, k, v]: &'a [Vec<f32>; 3]) -> Input<'a> {
-        let kv = self.shape.kv_heads * self.shape.d_head;
+        let kv = self.kv_heads * self.d_head;
         Input {
-            q: Rows::f32(q, self.shape.heads * self.shape.d_head),
+            q: Rows::f32(q, self.heads * self.d_head),
             k: Rows::f32(k, kv),
             v: Rows::f32(v, kv),
             dropout: self.dropout,
@@ -47,60 +103,76 @@ impl Case {
     }
 
     fn mask(&self) -> Vec<f64> {
-        let s = &self.shape;
-        let mut factors = vec![1.0; s.batch * s.heads * s.queries * s.keys];
+        let pairs: usize = self.lengths.iter().map(|[t, s]| t * s).sum();
+        let mut factors = vec![1.0; self.heads * pairs];
         if let Some(mask) = self.dropout {
             dropout::apply(&mut factors, mask, 0);
         }
         to_f64(&factors)
     }
 
-    /// z [B·T,H·E] and log Σ exp [B,H,T], by the equation.
+    /// z [ΣT,H·E] and log Σ exp, [H,T] of each sequence, by the equation.
     fn naive(&self, qkv: &[f64], mask: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let Shape {
-            batch,
-            queries,
-            keys,
+        let &Self {
             heads,
             kv_heads,
             d_head: e,
-        } = self.shape;
+            ..
+        } = self;
         let [q_len, kv_len] = self.lens();
         let (q, kv) = qkv.split_at(q_len);
         let (k, v) = kv.split_at(kv_len);
         let (mut z, mut sums) = (vec![0.0; q_len], Vec::new());
-        for (b, h, t) in (0..batch * heads * queries)
-            .map(|i| (i / queries / heads, i / queries % heads, i % queries))
-        {
-            let at =
-                |s: usize, c: usize| ((b * keys + s) * kv_heads + h * kv_heads / heads) * e + c;
-            let query = ((b * queries + t) * heads + h) * e;
-            let dot = |s: usize| {
-                (0..e).map(|c| q[query + c] * k[at(s, c)]).sum::<f64>() / (e as f64).sqrt()
-            };
-            let scores: Vec<f64> = (0..=keys - queries + t).map(dot).collect();
-            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = scores.iter().map(|x| (x - max).exp()).sum();
-            for (s, score) in scores.iter().enumerate() {
-                let kept = mask[((b * heads + h) * queries + t) * keys + s];
-                let weight = (score - max).exp() / sum * kept;
-                (0..e).for_each(|c| z[query + c] += weight * v[at(s, c)]);
+        let mut planes = mask;
+        for (b, &[queries, keys]) in self.lengths.iter().enumerate() {
+            let [first_query, first_key] = [0, 1].map(|i| self.starts[i][b]);
+            for h in 0..heads {
+                let (plane, rest) = planes.split_at(queries * keys);
+                planes = rest;
+                for t in 0..queries {
+                    let at = |s: usize, c: usize| {
+                        ((first_key + s) * kv_heads + h * kv_heads / heads) * e + c
+                    };
+                    let query = ((first_query + t) * heads + h) * e;
+                    let dot = |s: usize| {
+                        (0..e).map(|c| q[query + c] * k[at(s, c)]).sum::<f64>() / (e as f64).sqrt()
+                    };
+                    let seen: Vec<usize> = (0..keys)
+                        .filter(|&s| self.looks_at(t, queries, s, keys))
+                        .collect();
+                    let scores: Vec<f64> = seen.iter().map(|&s| dot(s)).collect();
+                    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let sum: f64 = scores.iter().map(|x| (x - max).exp()).sum();
+                    for (&s, score) in seen.iter().zip(&scores) {
+                        let weight = (score - max).exp() / sum * plane[t * keys + s];
+                        (0..e).for_each(|c| z[query + c] += weight * v[at(s, c)]);
+                    }
+                    sums.push(max + sum.ln());
+                }
             }
-            sums.push(max + sum.ln());
         }
         (z, sums)
     }
 
+    fn looks_at(&self, t: usize, queries: usize, s: usize, keys: usize) -> bool {
+        // Counted from the end, where the last query stands at the last key.
+        let (t, s) = (queries - t, keys - s);
+        match self.sees {
+            Sees::All => true,
+            Sees::Past => s >= t,
+            Sees::Window(width) => s >= t && s < t + width,
+        }
+    }
+
     fn forward(&self, pool: &Pool, input: Input<'_>, precision: Precision) -> (Vec<f32>, Vec<f32>) {
-        let s = &self.shape;
         let (mut z, mut sums) = (
             vec![f32::NAN; self.lens()[0]],
-            vec![f32::NAN; s.batch * s.heads * s.queries],
+            vec![f32::NAN; self.rows()[0] * self.heads],
         );
         let words = glassformer_kernels::memory::words_mut(&mut z);
         forward::forward(
             pool,
-            *s,
+            self.shape(),
             input,
             precision,
             (words, Precision::F32),
@@ -110,30 +182,44 @@ impl Case {
     }
 }
 
+/// Sequences of up to `most` queries and up to `more` keys before them.
 fn case(most: usize, more: usize) -> impl Strategy<Value = Case> {
+    let lengths = prop::collection::vec((1..most, 0..=more), 1..4);
     let sizes = (
-        1usize..3,
-        1..most,
-        0..=more,
+        lengths,
+        any::<bool>(),
         1usize..3,
         1usize..3,
         prop_oneof![1usize..20, Just(64)],
     );
-    (sizes, prop::option::of(0.0f32..0.6), any::<u64>()).prop_map(|(sizes, p, seed)| {
-        let (batch, queries, more, kv_heads, group, d_head) = sizes;
-        let shape = Shape {
-            batch,
-            queries,
-            keys: queries + more,
+    let sees = prop_oneof![
+        Just(Sees::Past),
+        Just(Sees::All),
+        (1usize..90).prop_map(Sees::Window)
+    ];
+    (sizes, sees, prop::option::of(0.0f32..0.6), any::<u64>()).prop_map(|(sizes, sees, p, seed)| {
+        let (lengths, equal, kv_heads, group, d_head) = sizes;
+        let lengths: Vec<_> = lengths
+            .iter()
+            .map(|&(queries, more)| [queries, queries + more])
+            .collect();
+        let lengths = if equal {
+            vec![lengths[0]; lengths.len()]
+        } else {
+            lengths
+        };
+        let case = Case {
+            lengths: Vec::new(),
+            starts: [vec![], vec![]],
+            equal,
+            sees,
             heads: kv_heads * group,
             kv_heads,
             d_head,
-        };
-        Case {
-            shape,
             dropout: p.map(|p| Mask::new(seed, p)),
             seed,
-        }
+        };
+        case.with(lengths)
     })
 }
 
@@ -160,53 +246,56 @@ proptest! {
         let (z, _) = case.forward(&Pool::single(), case.input(&numbers), Precision::Bf16);
         // A head of a few numbers has nothing over which rounding could average out.
         let error = nmse(&z, &expected);
-        prop_assert!(error <= 1e-4 || case.shape.d_head < 8, "bf16: {error}");
+        prop_assert!(error <= 1e-4 || case.d_head < 8, "bf16: {error}");
     }
 
     #[test]
-    fn the_open_form_agrees(case in case(40, 20)) {
-        let Case { shape, .. } = case;
-        let case = Case { dropout: None, ..case };
+    fn the_open_form_agrees(case in case(40, 20), batch in 1usize..3) {
+        let lengths = vec![case.lengths[0]; batch];
+        let case = Case { dropout: None, equal: true, ..case }.with(lengths);
+        let [queries, keys] = case.lengths[0];
         let (pool, numbers) = (Pool::new(2), case.numbers());
-        let mut scores = vec![f32::NAN; shape.batch * shape.heads * shape.queries * shape.keys];
-        open::scores(&pool, shape, case.input(&numbers), &mut scores);
-        for (i, row) in scores.chunks_exact(shape.keys).enumerate() {
-            let seen = shape.visible(i % shape.queries);
-            prop_assert!(row[..seen].iter().all(|x| x.is_finite()));
-            prop_assert!(row[seen..].iter().all(|&x| x == f32::NEG_INFINITY));
+        let mut scores = vec![f32::NAN; batch * case.heads * queries * keys];
+        open::scores(&pool, case.shape(), case.input(&numbers), &mut scores);
+        for (i, row) in scores.chunks_exact(keys).enumerate() {
+            for (s, &score) in row.iter().enumerate() {
+                let seen = case.looks_at(i % queries, queries, s, keys);
+                let as_masked = if seen { score.is_finite() } else { score == f32::NEG_INFINITY };
+                prop_assert!(as_masked, "score {score} of query {}, key {s}", i % queries);
+            }
         }
-        open::pattern(&pool, &mut scores, shape.keys);
+        open::pattern(&pool, &mut scores, keys);
         let mut z = vec![f32::NAN; case.lens()[0]];
-        open::weighted_values(&pool, shape, &scores, case.input(&numbers), &mut z);
+        open::weighted_values(&pool, case.shape(), &scores, case.input(&numbers), &mut z);
         let (expected, _) = case.naive(&to_f64(&numbers.concat()), &case.mask());
         assert_close("z", &z, &expected, 1e-5);
     }
 
     #[test]
     fn decoding_agrees_with_f64(case in case(4, 700)) {
-        let case = Case { shape: Shape { batch: 1, ..case.shape }, dropout: None, ..case };
+        let lengths = vec![case.lengths[0]];
+        let case = Case { dropout: None, ..case }.with(lengths);
         let numbers = case.numbers();
         let mut z = vec![f32::NAN; case.lens()[0]];
-        let mut scratch = vec![f32::NAN; decode::scratch_len(&case.shape)];
-        decode::decode(&Pool::new(2), case.shape, case.input(&numbers), &mut z, &mut scratch);
+        let mut scratch = vec![f32::NAN; decode::scratch_len(&case.shape())];
+        decode::decode(&Pool::new(2), case.shape(), case.input(&numbers), &mut z, &mut scratch);
         let (expected, _) = case.naive(&to_f64(&numbers.concat()), &case.mask());
         assert_close("z", &z, &expected, 1e-5);
     }
 
     #[test]
     fn backward_is_the_derivative(case in case(100, 0)) {
-        let Case { shape, .. } = case;
         let (pool, numbers) = (Pool::new(2), case.numbers());
         let input = case.input(&numbers);
-        let width = shape.heads * shape.d_head;
-        let fused = (shape.heads + 2 * shape.kv_heads) * shape.d_head;
+        let (width, kv) = (case.heads * case.d_head, case.kv_heads * case.d_head);
+        let (fused, [rows, _]) = (width + 2 * kv, case.rows());
         let dz = normals(case.seed, 4, case.lens()[0]);
         let gradient = |precision| {
             let (z, sums) = case.forward(&pool, input, precision);
             let saved = backward::Saved { z: Rows::f32(&z, width), log_sum: &sums };
-            let mut d_qkv = vec![f32::NAN; shape.batch * shape.queries * fused];
+            let mut d_qkv = vec![f32::NAN; rows * fused];
             let out = (glassformer_kernels::memory::words_mut(&mut d_qkv), Precision::F32);
-            backward::backward(&pool, shape, input, saved, Rows::f32(&dz, width), precision, out);
+            backward::backward(&pool, case.shape(), input, saved, Rows::f32(&dz, width), precision, out);
             d_qkv
         };
         let actual = gradient(Precision::F32);
@@ -215,39 +304,38 @@ proptest! {
         let loss = |qkv: &[f64]| -> f64 {
             case.naive(qkv, &mask).0.iter().zip(&dz).map(|(z, &dz)| z * f64::from(dz)).sum()
         };
-        let kv = shape.kv_heads * shape.d_head;
         for i in 0..9 {
             // Three places in each of q, k, v.
             let part = i as usize % 3;
             let (len, first) = ([width, kv, kv][part], [0, width, width + kv][part]);
-            let (row, col) = (below(case.seed, i, shape.batch * shape.queries), below(case.seed, 50 + i, len));
+            let (row, col) = (below(case.seed, i, rows), below(case.seed, 50 + i, len));
             let [q_len, kv_len] = case.lens();
             let at = [0, q_len, q_len + kv_len][part] + row * len + col;
             let expected = slope(&mut dense, at, loss);
             assert_close("gradient", &[actual[row * fused + first + col]], &[expected], 5e-5);
         }
         let error = nmse(&gradient(Precision::Bf16), &to_f64(&actual));
-        prop_assert!(error <= 1e-4 || shape.d_head < 8, "bf16: {error}");
+        prop_assert!(error <= 1e-4 || case.d_head < 8, "bf16: {error}");
     }
 }
 
 #[test]
 fn values_kept_in_pairs_give_the_same_as_their_numbers() {
     let case = Case {
-        shape: Shape {
-            batch: 2,
-            queries: 70,
-            keys: 70,
-            heads: 3,
-            kv_heads: 3,
-            d_head: 6,
-        },
+        lengths: Vec::new(),
+        starts: [vec![], vec![]],
+        equal: true,
+        sees: Sees::Past,
+        heads: 3,
+        kv_heads: 3,
+        d_head: 6,
         dropout: None,
         seed: 5,
     };
+    let case = case.with(vec![[70, 70]; 2]);
     let pool = Pool::single();
     let numbers = case.numbers();
-    let width = case.shape.heads * case.shape.d_head;
+    let width = case.heads * case.d_head;
     let pairs = numbers.each_ref().map(|x| {
         let mut block = Block::zeros(x.len() / 2);
         pack::rows(

@@ -83,18 +83,14 @@ fn outputs(seed: u64, n: usize) -> Vec<f32> {
     let [x, w, b] = [1, 2, 3].map(|purpose| normals(seed, purpose, n));
     let mut all = Vec::new();
     let mut y = vec![0.0; n];
-    for f in [activation::gelu, activation::relu] {
-        f(&mut y, &x);
+    for f in activation::Activation::ALL {
+        activation::forward(f, &mut y, &x);
+        all.extend_from_slice(&y);
+        activation::backward(f, &mut y, &x, &w);
         all.extend_from_slice(&y);
     }
-    for f in [
-        activation::gelu_backward,
-        activation::relu_backward,
-        rows::sum,
-    ] {
-        f(&mut y, &x, &w);
-        all.extend_from_slice(&y);
-    }
+    rows::sum(&mut y, &x, &w);
+    all.extend_from_slice(&y);
     let (mut mean, mut inverse) = ([0.0], [0.0]);
     layer_norm::forward(&mut y, &mut mean, &mut inverse, &x, &w, &b, 1e-5);
     all.extend_from_slice(&y);

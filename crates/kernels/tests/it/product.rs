@@ -9,6 +9,7 @@ use glassformer_kernels::product::finish::{
 use glassformer_kernels::product::{BLOCK_ROWS, Left, Precision, Right, Rows, pack};
 use proptest::prelude::*;
 
+use crate::activation::naive;
 use crate::support::{assert_close, cases, normals};
 
 /// Rounded to bf16 and back, by the definition: the nearest of the numbers with 8 bits, even on ties.
@@ -207,10 +208,9 @@ proptest! {
 
     #[test]
     fn activations_and_their_gradients(
-        (m, d, f) in sizes(), precision in precisions(), relu: bool, seed: u64,
+        (m, d, f) in sizes(), precision in precisions(), act in prop::sample::select(&Activation::ALL), seed: u64,
     ) {
         let pool = Pool::new(2);
-        let act = if relu { Activation::Relu } else { Activation::GeluTanh };
         let (x, w) = (Matrix::new(seed, 1, precision, m, d), Matrix::new(seed, 2, precision, d, f));
         let scale = 1.0 / (d as f32).sqrt();
         let w = Matrix { data: w.data.iter().map(|&w| rounded(precision, w * scale)).collect(), ..w };
@@ -232,16 +232,10 @@ proptest! {
         let tolerance = if precision == Precision::F32 { 1e-5 } else { 5e-3 };
         assert_close("h", &read(&pre), &h, tolerance);
         let h: Vec<f64> = read(&pre).iter().map(|&h| f64::from(h)).collect();
-        let value = |h: f64| match act {
-            Activation::Relu => h.max(0.0),
-            Activation::GeluTanh => {
-                let u = (2.0 / std::f64::consts::PI).sqrt() * (h + 0.044715 * h.powi(3));
-                0.5 * h * (1.0 + u.tanh())
-            }
-        };
+        let value = |h: f64| naive(act, h);
         let slope = |h: f64| match act {
             Activation::Relu => f64::from(u8::from(h > 0.0)),
-            Activation::GeluTanh => (value(h + 1e-5) - value(h - 1e-5)) / 2e-5,
+            _ => (value(h + 1e-5) - value(h - 1e-5)) / 2e-5,
         };
         let activated: Vec<f64> = h.iter().map(|&h| value(h)).collect();
         assert_close("f(h)", &read(&post), &activated, tolerance);

@@ -51,24 +51,13 @@ fn blocks_mean_what_gguf_says() {
     }
 }
 
-/// Where the f16 numbers of a block stand.
-fn halves(kind: Kind) -> &'static [usize] {
-    match kind {
-        Kind::Q4_0 | Kind::Q5_0 | Kind::Q8_0 => &[0],
-        Kind::Q4_1 | Kind::Q5_1 | Kind::Q4_K | Kind::Q5_K => &[0, 2],
-        Kind::Q2_K => &[80, 82],
-        Kind::Q3_K => &[108],
-        Kind::Q6_K => &[208],
-    }
-}
-
 /// Random blocks, with f16 numbers between 2⁻⁸ and 2⁻⁶ of either sign.
 fn random_blocks(kind: Kind, seed: u64, count: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..(count * kind.bytes()) as u64)
         .map(|i| random::bits(seed, i) as u8)
         .collect();
     for block in bytes.chunks_exact_mut(kind.bytes()) {
-        for &at in halves(kind) {
+        for &at in kind.halves() {
             block[at + 1] = block[at + 1] & 0x87 | 0x1c;
         }
     }
@@ -219,7 +208,7 @@ fn extremes_neither_saturate_nor_overflow() {
             for half in [0x7bffu16, 0xfbff, 0x0001, 0x0000] {
                 let mut bytes = vec![fill; n * k / kind.weights() * kind.bytes()];
                 for block in bytes.chunks_exact_mut(kind.bytes()) {
-                    for &at in halves(kind) {
+                    for &at in kind.halves() {
                         block[at..at + 2].copy_from_slice(&half.to_le_bytes());
                     }
                 }

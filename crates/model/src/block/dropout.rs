@@ -17,29 +17,29 @@ impl Dropout {
     /// Drops elements of `x` in a training pass; elsewhere `x` is given back as it is.
     pub fn forward(pass: &mut Pass<'_>, x: Value) -> Value {
         match pass.mask() {
-            Some(mask) => pass.apply(Self { mask }, &[&x]),
+            Some(mask) => pass.apply(Self { mask }, [&x]),
             None => x,
         }
     }
 }
 
-impl Layer for Dropout {
+impl Layer<1> for Dropout {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let mut y = run.like(inputs[0]);
-        elementwise::dropout(run.pool, y.data_mut(), inputs[0].data(), self.mask);
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, ()) {
+        let mut y = run.like(x);
+        elementwise::dropout(run.pool, y.data_mut(), x.data(), self.mask);
         (y, ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 1>,
         _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    ) -> [Tensor; 1] {
         let mut dx = run.like(&call.d_output);
         elementwise::dropout(run.pool, dx.data_mut(), call.d_output.data(), self.mask);
-        vec![dx]
+        [dx]
     }
 }

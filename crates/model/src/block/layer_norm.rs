@@ -5,9 +5,9 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::Tensor;
-use glassformer_tensor::ops::norm::{self, Norm};
+use glassformer_tensor::ops::norm;
 
-use crate::{Backward, Gradients, Layer, ParamId, Run};
+use crate::{Gradients, ParamId, Run};
 
 /// A norm's parameters; the gain lies before the bias in the arena.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +25,12 @@ impl LayerNorm {
     pub(crate) fn apply(&self, run: Run<'_>, x: &Tensor, precision: Precision) -> (Tensor, Tensor) {
         let mut y = run.in_precision(precision, x.shape());
         let mut stats = run.tensor(&[2, x.rows()]);
-        let norm = Norm {
+        let given = norm::Norm {
             gain: run.parameters.get(self.gain),
             bias: run.parameters.get(self.bias),
             eps: self.eps,
         };
-        norm::forward(run.pool, &mut y, &mut stats, x, norm);
+        norm::forward(run.pool, &mut y, &mut stats, x, given);
         (y, stats)
     }
 
@@ -56,27 +56,5 @@ impl LayerNorm {
             adds,
         );
         dx
-    }
-}
-
-impl Layer for LayerNorm {
-    /// Means, then 1/σ, [2,N].
-    type Saved = Tensor;
-
-    const ADDS: bool = true;
-
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
-        let &[x] = inputs else { panic!("one input") };
-        self.apply(run, x, Precision::F32)
-    }
-
-    fn backward(
-        &self,
-        run: Run<'_>,
-        call: Backward<'_, Tensor>,
-        gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let given = [&call.d_output, call.inputs[0], call.saved];
-        vec![self.add_gradients(run, call.sum, given, gradients)]
     }
 }

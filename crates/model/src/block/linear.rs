@@ -6,11 +6,14 @@
 use glassformer_kernels::matrix::MatRef;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{Left, Precision, Right, Rows};
+use glassformer_tensor::ops::elementwise;
 use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
+use glassformer_tensor::ops::quantised::Codes;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
-use crate::{Backward, Gradients, Layer, ParamId, Parameters, Run};
+use crate::packed::{Part, Weight};
+use crate::{Backward, Gradients, Layer, ParamId, Parameters, Pass, Run, Value};
 
 /// How a checkpoint stores W.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,25 +83,60 @@ impl Linear {
     }
 
     /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
+    ///
+    /// # Panics
+    /// Unless the layer [has one operand](Self::has_operand).
     pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
-        let packed = run
-            .packed
-            .filter(|packed| packed.precision() == run.precision);
-        match packed.and_then(|packed| packed.get(self.weight)) {
-            Some(operand) => f(operand),
+        match self.packed(run) {
+            Some(
+                [
+                    Part {
+                        weight: Weight::Product(packed),
+                        ..
+                    },
+                ],
+            ) => f(packed.view()),
+            Some(_) => panic!("the weights of this layer are several operands"),
             None => f(self
                 .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
                 .view()),
         }
     }
 
+    /// W as it was packed beforehand, in the precision of this run where it is in floats.
+    fn packed<'a>(&self, run: Run<'a>) -> Option<&'a [Part]> {
+        let packed = run.packed?;
+        let parts = packed.parts(self.weight)?;
+        let is_stored = run.parameters.stored_parts(self.weight) > 0;
+        (is_stored || packed.precision() == run.precision).then_some(parts)
+    }
+
+    /// Whether W is, or can be laid out as, one operand of a product.
+    pub(crate) fn has_operand(&self, run: Run<'_>) -> bool {
+        match self.packed(run) {
+            Some(parts) => matches!(
+                parts,
+                [Part {
+                    weight: Weight::Product(_),
+                    ..
+                }]
+            ),
+            None => true,
+        }
+    }
+
+    /// What rows that go into `rows` rows of this layer are best rounded to.
+    pub(crate) fn reads(&self, run: Run<'_>, rows: usize) -> Precision {
+        if self.has_operand(run) && !self.runs_in_place(run, rows) {
+            run.precision
+        } else {
+            Precision::F32
+        }
+    }
+
     /// Whether `rows` rows are too few to lay W out for them.
     pub(crate) fn runs_in_place(&self, run: Run<'_>, rows: usize) -> bool {
-        rows <= FEW
-            && !run.keeps
-            && run
-                .packed
-                .is_none_or(|packed| packed.get(self.weight).is_none())
+        rows <= FEW && !run.keeps && self.packed(run).is_none()
     }
 
     /// b.
@@ -117,19 +155,20 @@ impl Linear {
             }
             return y;
         }
-        let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
         let onto = onto.map_or(Onto::Nothing, |onto| Onto::Rows(onto.data()));
-        self.with_operand(run, |w| {
-            finish::store(
-                run.pool,
-                y.data_mut(),
-                x.view().into(),
-                w,
-                self.bias(run),
-                onto,
-            );
-        });
+        self.apply_rows(run, x.as_rows(), y.data_mut(), onto);
         y
+    }
+
+    /// As [`Linear::apply`], of rows in any precision into `y [N,O]`.
+    pub(crate) fn apply_rows(&self, run: Run<'_>, x: Rows<'_>, y: &mut [f32], onto: Onto<'_>) {
+        if let Some(parts) = self.packed(run).filter(|_| !self.has_operand(run)) {
+            return in_parts(run, parts, x, y, self.bias(run), onto);
+        }
+        let x = Rounded::new(run.pool, run.buffers, run.precision, x);
+        self.with_operand(run, |w| {
+            finish::store(run.pool, y, x.view().into(), w, self.bias(run), onto);
+        });
     }
 
     /// Adds the gradients of W and b, given x and dy as rows.
@@ -204,23 +243,22 @@ impl Linear {
     }
 }
 
-impl Layer for Linear {
+impl Layer<1> for Linear {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let &[x] = inputs else { panic!("one input") };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, ()) {
         (self.apply(run, x, None), ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let (x, dy) = (call.inputs[0], &call.d_output);
+    ) -> [Tensor; 1] {
+        let ([x], dy) = (call.inputs, &call.d_output);
         self.add_gradients(run, x.as_rows(), dy.as_rows(), gradients);
-        vec![self.input_gradient(run, dy.as_rows(), x.precision())]
+        [self.input_gradient(run, dy.as_rows(), x.precision())]
     }
 }
 
@@ -230,29 +268,79 @@ impl Layer for Linear {
 #[derive(Clone, Copy, Debug)]
 pub struct LinearOnto(pub Linear);
 
-impl Layer for LinearOnto {
+impl LinearOnto {
+    /// `linear` applied to x, onto the `residual` stream if it is given.
+    pub(crate) fn joining(
+        pass: &mut Pass<'_>,
+        linear: Linear,
+        x: &Value,
+        residual: Option<&Value>,
+    ) -> Value {
+        match residual {
+            Some(residual) => pass.apply(Self(linear), [x, residual]),
+            None => pass.apply(linear, [x]),
+        }
+    }
+}
+
+impl Layer<2> for LinearOnto {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let &[x, residual] = inputs else {
-            panic!("two inputs")
-        };
+    fn forward(&self, run: Run<'_>, [x, residual]: [&Tensor; 2]) -> (Tensor, ()) {
         (self.0.apply(run, x, Some(residual)), ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 2>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let (x, dy) = (call.inputs[0], call.d_output);
+    ) -> [Tensor; 2] {
+        let ([x, _], dy) = (call.inputs, call.d_output);
         // Rounded once for both products that read its rows.
         let rounded = Rounded::new(run.pool, run.buffers, run.precision, dy.as_rows());
         self.0
             .add_gradients(run, x.as_rows(), rounded.view(), gradients);
         let dx = self.0.input_gradient(run, rounded.view(), x.precision());
         drop(rounded);
-        vec![dx, dy]
+        [dx, dy]
+    }
+}
+
+/// y [N,O] from weights in parts.
+fn in_parts(
+    run: Run<'_>,
+    parts: &[Part],
+    x: Rows<'_>,
+    y: &mut [f32],
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+) {
+    let width = y.len() / x.row_count().max(1);
+    let codes = Codes::new(run.pool, run.buffers, x);
+    for part in parts {
+        let columns = part.columns.clone();
+        match &part.weight {
+            Weight::Quantised(packed) => codes.times(run.pool, y, width, columns.start, packed),
+            Weight::Product(packed) => {
+                let x = Rounded::new(run.pool, run.buffers, run.precision, x);
+                let mut some = run.tensor(&[x.view().row_count(), columns.len()]);
+                let (a, onto) = (x.view().into(), Onto::Nothing);
+                finish::store(run.pool, some.data_mut(), a, packed.view(), None, onto);
+                let rows = y
+                    .chunks_exact_mut(width)
+                    .zip(some.data().chunks_exact(columns.len()));
+                rows.for_each(|(y, some)| y[columns.clone()].copy_from_slice(some));
+            }
+        }
+    }
+    if let Some(bias) = bias {
+        y.chunks_exact_mut(width)
+            .for_each(|y| glassformer_kernels::rows::add(y, bias));
+    }
+    match onto {
+        Onto::Nothing => {}
+        Onto::Rows(rows) => elementwise::add(run.pool, y, rows),
+        Onto::Itself => unreachable!("gradients are not made from quantised weights"),
     }
 }

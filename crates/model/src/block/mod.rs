@@ -3,7 +3,13 @@
 mod dropout;
 mod layer_norm;
 mod linear;
+mod norm;
 mod norm_linear;
+mod post_norm;
+mod pre_norm;
+mod residual;
+mod rms_norm;
+mod rounded_linear;
 
 pub mod attention;
 pub mod mlp;
@@ -11,84 +17,35 @@ pub mod mlp;
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
+pub use norm::Norm;
 pub use norm_linear::NormLinear;
+pub use post_norm::PostNormBlock;
+pub use pre_norm::PreNormBlock;
+pub use rms_norm::RmsNorm;
+pub use rounded_linear::RoundedLinear;
 
-use crate::{BlockSite, Pass, Site, Value};
-use attention::Attention;
-use mlp::{Mlp, NormMlp};
+use crate::{Pass, Value};
 
-/// A pre-norm block: x ← x + attention(norm(x)); x ← x + MLP(norm(x)) (Radford et al. 2019).
-///
-/// Each half is written twice: in the open, layer by layer, when somebody looks between its layers; and as few fused
-/// layers when nobody does. Both compute the same.
-#[derive(Clone, Copy, Debug)]
-pub struct PreNormBlock {
-    /// Before attention.
-    pub ln1: LayerNorm,
-    /// Moves information between positions.
-    pub attention: Attention,
-    /// Before the MLP.
-    pub ln2: LayerNorm,
-    /// Works on each position alone.
-    pub mlp: Mlp,
+/// What the body of a network is a stack of.
+pub trait Block: Clone + Send + 'static {
+    /// The residual stream `[B·T,D]` through block `layer`.
+    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
+    /// All its linear layers.
+    fn linears(&self) -> [Linear; 4];
 }
 
-impl PreNormBlock {
-    /// The residual stream `[B·T,D]` through block `layer`.
-    pub fn forward(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
-        let at = |site| Site::block(layer, site);
-        let d_model = [x.tensor().width()];
-        pass.tap(at(BlockSite::ResidPre), &mut x, &d_model);
-        x = self.attend(pass, &x, layer);
-        pass.tap(at(BlockSite::ResidMid), &mut x, &d_model);
-        x = self.transform(pass, &x, layer);
-        pass.tap(at(BlockSite::ResidPost), &mut x, &d_model);
-        x
-    }
-
-    /// x + attention(norm(x)).
-    fn attend(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        use BlockSite::{AttnOut, K, Ln1, Pattern, Q, Scores, V, Z};
-        let at = |site| Site::block(layer, site);
-        let d_model = [x.tensor().width()];
-        let attn_out = if pass.watched_in_block(layer, &[Ln1, Q, K, V, Scores, Pattern, Z]) {
-            let mut normed = pass.apply(self.ln1, &[x]);
-            pass.tap(at(Ln1), &mut normed, &d_model);
-            self.attention.forward(pass, &normed, layer)
+/// The residual stream `[B·T,D]` through block after block; each is a segment of the tape.
+pub fn forward_all<B: Block>(blocks: &[B], pass: &mut Pass<'_>, mut x: Value) -> Value {
+    for (layer, block) in blocks.iter().enumerate() {
+        let block = block.clone();
+        let forward = move |pass: &mut Pass<'_>, x| block.forward(pass, x, layer);
+        x = if layer + 1 < blocks.len() {
+            pass.segment(x, forward)
         } else {
-            let z = self.attention.fused(pass, self.ln1, x, layer);
-            if pass.dropout() == 0.0 && !pass.watched(at(AttnOut)) {
-                return pass.apply(LinearOnto(self.attention.out), &[&z, x]);
-            }
-            pass.apply(self.attention.out, &[&z])
+            // The backward pass begins with this block: to keep its activations takes no more than to make them again.
+            forward(pass, x)
         };
-        Self::join(pass, x, attn_out, at(AttnOut))
     }
-
-    /// x + MLP(norm(x)).
-    fn transform(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        use BlockSite::{Ln2, MlpOut, MlpPost, MlpPre};
-        let at = |site| Site::block(layer, site);
-        let joins = pass.dropout() == 0.0 && !pass.watched(at(MlpOut));
-        let in_the_open = pass.watched_in_block(layer, &[Ln2, MlpPre, MlpPost])
-            || self.mlp.up.runs_in_place(pass.run(), x.tensor().rows());
-        let fused = NormMlp::new(self.ln2, self.mlp, joins).filter(|_| !in_the_open);
-        let mlp_out = match fused {
-            Some(layer) if joins => return pass.apply(layer, &[x]),
-            Some(layer) => pass.apply(layer, &[x]),
-            None => {
-                let mut normed = pass.apply(self.ln2, &[x]);
-                pass.tap(at(Ln2), &mut normed, &[x.tensor().width()]);
-                self.mlp.forward(pass, &normed, layer)
-            }
-        };
-        Self::join(pass, x, mlp_out, at(MlpOut))
-    }
-
-    /// x + out, after dropout and whoever looks at it.
-    fn join(pass: &mut Pass<'_>, x: &Value, out: Value, site: Site) -> Value {
-        let mut out = Dropout::forward(pass, out);
-        pass.tap(site, &mut out, &[x.tensor().width()]);
-        pass.add(x, &out)
-    }
+    x
 }

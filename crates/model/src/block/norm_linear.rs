@@ -1,70 +1,50 @@
 //! A norm and the linear layer behind it, as one: the normed vectors go straight into the product's operand.
 //!
-//! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and μ, 1/σ of each row.
+//! y = norm(x)·W + b: x [N,D], y [N,O]. Saved: norm(x), rounded as the product read it, and what the norm needs.
 //! Derivatives: those of the two layers, the gradient of norm(x) living only between them.
 
 use glassformer_kernels::product::Precision;
-use glassformer_kernels::product::finish;
 use glassformer_tensor::Tensor;
 
-use crate::block::{LayerNorm, Linear};
+use crate::block::{Norm, RoundedLinear};
 use crate::{Backward, Gradients, Layer, Run};
 
 /// The two layers.
 #[derive(Clone, Copy, Debug)]
 pub struct NormLinear {
     /// First.
-    pub norm: LayerNorm,
+    pub norm: Norm,
     /// Second.
-    pub linear: Linear,
-    /// What y is kept in.
-    pub kept: Precision,
+    pub second: RoundedLinear,
 }
 
-impl Layer for NormLinear {
-    /// norm(x) [N,D]; means and 1/σ [2,N].
+impl Layer<1> for NormLinear {
+    /// norm(x) [N,D]; what the norm saves.
     type Saved = (Tensor, Tensor);
 
     const ADDS: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Self::Saved) {
-        let &[x] = inputs else { panic!("one input") };
-        let in_place = self.linear.runs_in_place(run, x.rows());
-        let precision = if in_place {
-            Precision::F32
-        } else {
-            run.precision
-        };
-        let (normed, stats) = self.norm.apply(run, x, precision);
-        let y = match self.kept {
-            Precision::F32 => self.linear.apply(run, &normed, None),
-            Precision::Bf16 => {
-                let mut y = run.in_precision(Precision::Bf16, &[x.rows(), self.linear.d_out]);
-                self.linear.with_operand(run, |w| {
-                    let (a, bias) = (normed.as_rows().into(), self.linear.bias(run));
-                    finish::round(run.pool, y.words_mut(), Precision::Bf16, a, w, bias);
-                });
-                y
-            }
-        };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Self::Saved) {
+        let reads = self.second.linear.reads(run, x.rows());
+        let (normed, stats) = self.norm.apply(run, x, reads);
+        let y = self.second.apply(run, &normed);
         (y, (normed, stats))
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Self::Saved>,
+        call: Backward<'_, Self::Saved, 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    ) -> [Tensor; 1] {
         let (normed, stats) = call.saved;
         let dy = call.d_output;
-        self.linear
-            .add_gradients(run, normed.as_rows(), dy.as_rows(), gradients);
-        let d_normed = self
-            .linear
-            .input_gradient(run, dy.as_rows(), Precision::F32);
+        let linear = self.second.linear;
+        linear.add_gradients(run, normed.as_rows(), dy.as_rows(), gradients);
+        let d_normed = linear.input_gradient(run, dy.as_rows(), Precision::F32);
         drop(dy);
-        let given = [&d_normed, call.inputs[0], stats];
-        vec![self.norm.add_gradients(run, call.sum, given, gradients)]
+        let [x] = call.inputs;
+        let given = [&d_normed, x, stats];
+        [self.norm.add_gradients(run, call.sum, given, gradients)]
     }
 }

@@ -1,18 +1,24 @@
 //! Stage 2: ids to vectors.
 
 mod rows;
+mod typed;
 
 pub use rows::EmbedRows;
+pub use typed::TypedEmbed;
+
+use glassformer_tensor::Ids;
 
 use crate::{ParamId, Pass, Site, Value};
 
-/// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[t] (Radford et al. 2019).
+/// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[first + t] (Radford et al. 2019).
 #[derive(Clone, Copy, Debug)]
 pub struct LearnedPositions {
     /// W_E [V,D].
     pub tokens: ParamId,
-    /// W_pos [n_ctx,D].
+    /// W_pos [first + n_ctx,D].
     pub positions: ParamId,
+    /// The row of the first position: those before it stand for something else.
+    pub first: usize,
     /// D.
     pub d_model: usize,
 }
@@ -20,26 +26,43 @@ pub struct LearnedPositions {
 impl LearnedPositions {
     /// `ids [B·T]` to the first residual stream `[B·T, D]`.
     pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
-        assert_eq!(
-            ids.len(),
-            pass.batch() * pass.positions(),
-            "ids for each position"
-        );
+        let embed = TokenEmbed {
+            tokens: self.tokens,
+            d_model: self.d_model,
+        };
+        let embed = embed.forward(pass, ids);
+        let mut rows = pass.places();
+        if self.first > 0 {
+            let moved = rows.iter().map(|place| place + self.first as u32);
+            rows = Ids::new(pass.run().buffers, moved);
+        }
+        let positions = EmbedRows::new(self.positions, self.d_model, rows);
+        let mut pos_embed = pass.apply(positions, []);
+        pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
+        pass.add(&embed, &pos_embed)
+    }
+}
+
+/// Token embedding alone: x[t] = W_E[id[t]]; positions enter later.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenEmbed {
+    /// W_E [V,D].
+    pub tokens: ParamId,
+    /// D.
+    pub d_model: usize,
+}
+
+impl TokenEmbed {
+    /// `ids [B·T]` to their rows `[B·T, D]`.
+    pub fn forward(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
+        assert_eq!(ids.len(), pass.rows(), "ids for each position");
         if pass.watched(Site::Tokens) {
             let ids: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
             pass.tap_data(Site::Tokens, &ids);
         }
-        let first = pass.first_position();
-        let positions: Vec<u32> = (0..ids.len())
-            .map(|i| (first + i % pass.positions()) as u32)
-            .collect();
-        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, ids.into()), &[]);
+        let tokens = Ids::new(pass.run().buffers, ids.iter().copied());
+        let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, tokens), []);
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
-        let mut pos_embed = pass.apply(
-            EmbedRows::new(self.positions, self.d_model, positions.into()),
-            &[],
-        );
-        pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
-        pass.add(&embed, &pos_embed)
+        embed
     }
 }

@@ -3,10 +3,8 @@
 //! y[n] = W[id[n]]: W [V,D], ids [N], y [N,D]. Saved: nothing but the ids, which are part of the call.
 //! Derivative: dW[id[n]] += dy[n]; ids have none. (Bengio et al. 2003, §2: the shared word features.)
 
-use std::sync::Arc;
-
 use glassformer_kernels::rows;
-use glassformer_tensor::Tensor;
+use glassformer_tensor::{Ids, Tensor};
 
 use crate::{Backward, Gradients, Layer, ParamId, Run};
 
@@ -15,42 +13,38 @@ use crate::{Backward, Gradients, Layer, ParamId, Run};
 pub struct EmbedRows {
     table: ParamId,
     width: usize,
-    ids: Arc<[u32]>,
+    ids: Ids,
 }
 
 impl EmbedRows {
     /// Rows `ids` of `table [·,width]`. Every id must be a row of the table.
-    pub fn new(table: ParamId, width: usize, ids: Arc<[u32]>) -> Self {
+    pub fn new(table: ParamId, width: usize, ids: Ids) -> Self {
         Self { table, width, ids }
     }
 }
 
-impl Layer for EmbedRows {
+impl Layer<0> for EmbedRows {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, _inputs: &[&Tensor]) -> (Tensor, ()) {
+    fn forward(&self, run: Run<'_>, []: [&Tensor; 0]) -> (Tensor, ()) {
         let mut y = run.tensor(&[self.ids.len(), self.width]);
-        rows::gather(
-            run.pool,
-            y.data_mut(),
-            run.parameters.get(self.table),
-            &self.ids,
-        );
+        run.parameters
+            .gather(run.pool, y.data_mut(), self.table, &self.ids);
         (y, ())
     }
 
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 0>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    ) -> [Tensor; 0] {
         rows::scatter_add(
             run.pool,
             gradients.get_mut(self.table),
             call.d_output.data(),
             &self.ids,
         );
-        Vec::new()
+        []
     }
 }

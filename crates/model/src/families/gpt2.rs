@@ -1,17 +1,22 @@
 //! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
 //! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
 
-use glassformer_weights::TensorFile;
+use std::sync::Arc;
+
+use crate::block::attention::Sees;
+use glassformer_tensor::Pool;
+use glassformer_weights::TensorSource;
 use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
-use crate::block::mlp::{Activation, Mlp};
-use crate::block::{Dropout, LayerNorm, Linear, PreNormBlock, Storage};
+use crate::block::mlp::{Activation, Mlp, PlainMlp};
+use crate::block::{Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
+use crate::families::parts::{STD, block_weight, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
-    BlockWeight, Dimensions, Init, Layout, Model, ModelError, Network, Parameters, Pass, Value,
-    WeightName, WeightView,
+    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
+    Place, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -113,9 +118,11 @@ impl Config {
     fn activation(&self) -> Result<Activation, String> {
         match self.activation_function.as_str() {
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "gelu" => Ok(Activation::Gelu),
+            "silu" | "swish" => Ok(Activation::Silu),
             "relu" => Ok(Activation::Relu),
             other => Err(format!(
-                "has activation_function {other:?}; gelu_new and relu can be computed"
+                "has activation_function {other:?}; gelu_new, gelu, silu and relu can be computed"
             )),
         }
     }
@@ -141,6 +148,8 @@ impl Config {
             n_inner: (d_ff != 4 * d_model).then_some(d_ff),
             activation_function: match activation {
                 Activation::GeluTanh => gelu_new(),
+                Activation::Gelu => "gelu".to_owned(),
+                Activation::Silu => "silu".to_owned(),
                 Activation::Relu => "relu".to_owned(),
             },
             layer_norm_epsilon: epsilon(),
@@ -160,24 +169,33 @@ struct Gpt2 {
 }
 
 /// A fresh model; `config` must have passed [`Config::check`].
-pub fn new(config: &Config, seed: u64) -> Model {
+pub fn new(config: &Config, seed: u64, pool: &Pool) -> Model {
     let (network, layout) = Gpt2::build(config);
-    Model::new(Box::new(network), Parameters::new(layout, seed))
+    Model::new(Box::new(network), Parameters::new(layout, seed, pool))
 }
 
 /// A model from a checkpoint; `config` must have passed [`Config::check`].
-pub fn load(config: &Config, weights: &TensorFile) -> Result<Model, ModelError> {
+pub fn load(
+    config: &Config,
+    source: Arc<dyn TensorSource>,
+    keep: Keep,
+) -> Result<Model, ModelError> {
     let (network, layout) = Gpt2::build(config);
     // Some checkpoints of the bare model lack the prefix.
-    let prefixed = weights.shape("transformer.wte.weight").is_some();
-    let find = |name: &str| {
+    let prefixed = source.info("transformer.wte.weight").is_some();
+    let find = move |name: &str| {
         if prefixed {
-            name.to_owned()
+            Place::named(name)
         } else {
-            name.trim_start_matches("transformer.").to_owned()
+            Place::named(name.trim_start_matches("transformer."))
         }
     };
-    let parameters = Parameters::load(layout, weights, find)?;
+    let checkpoint = Checkpoint {
+        source,
+        find: Box::new(find),
+        keep,
+    };
+    let parameters = Parameters::load(layout, &checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }
 
@@ -185,12 +203,13 @@ impl Gpt2 {
     fn build(config: &Config) -> (Self, Layout) {
         let mut layout = Layout::default();
         let (d, v, c) = (config.n_embd, config.vocab_size, config.n_positions);
-        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(0.02));
-        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(0.02));
+        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(STD));
+        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(STD));
         let blocks = (0..config.n_layer)
             .map(|layer| block(&mut layout, config, layer))
             .collect();
-        let ln_final = norm(&mut layout, "transformer.ln_f", config);
+        let eps = config.layer_norm_epsilon;
+        let ln_final = layer_norm(&mut layout, "transformer.ln_f", d, eps);
         let linear = Linear {
             weight: tokens,
             bias: None,
@@ -212,10 +231,15 @@ impl Gpt2 {
             embed: LearnedPositions {
                 tokens,
                 positions,
+                first: 0,
                 d_model: d,
             },
             blocks,
-            unembed: Unembed { ln_final, linear },
+            unembed: Unembed {
+                transform: None,
+                ln_final,
+                linear,
+            },
             config: config.clone(),
         };
         (network, layout)
@@ -226,13 +250,13 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     let name = |part: &str| format!("transformer.h.{layer}.{part}");
     let (d, f) = (config.n_embd, config.d_ff());
     // What is added to the residual stream begins smaller, so that its variance does not grow with depth (§2.3).
-    let std = 0.02;
-    let residual_std = std / (2.0 * config.n_layer as f32).sqrt();
-    let ln1 = norm(layout, &name("ln_1"), config);
-    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, std);
+    let residual_std = STD / (2.0 * config.n_layer as f32).sqrt();
+    let eps = config.layer_norm_epsilon;
+    let ln1 = layer_norm(layout, &name("ln_1"), d, eps);
+    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, STD);
     let out = linear(layout, &name("attn.c_proj"), d, d, residual_std);
-    let ln2 = norm(layout, &name("ln_2"), config);
-    let up = linear(layout, &name("mlp.c_fc"), d, f, std);
+    let ln2 = layer_norm(layout, &name("ln_2"), d, eps);
+    let up = linear(layout, &name("mlp.c_fc"), d, f, STD);
     let down = linear(layout, &name("mlp.c_proj"), f, d, residual_std);
     let heads = Heads {
         heads: config.n_head,
@@ -242,22 +266,20 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     let activation = config.activation().expect("checked by Config::check");
     PreNormBlock {
         ln1,
-        attention: Attention { qkv, heads, out },
+        attention: Attention {
+            qkv,
+            head_norm: None,
+            rope: None,
+            heads,
+            sees: Sees::Past,
+            out,
+        },
         ln2,
-        mlp: Mlp {
+        mlp: Mlp::Plain(PlainMlp {
             up,
             activation,
             down,
-        },
-    }
-}
-
-fn norm(layout: &mut Layout, name: &str, config: &Config) -> LayerNorm {
-    let shape = [config.n_embd];
-    LayerNorm {
-        gain: layout.add(format!("{name}.weight"), &shape, Init::Ones),
-        bias: layout.add(format!("{name}.bias"), &shape, Init::Zeros),
-        eps: config.layer_norm_epsilon,
+        }),
     }
 }
 
@@ -282,7 +304,7 @@ impl Network for Gpt2 {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("activation", self.activation().to_owned()),
+            ("activation", self.activation().name().to_owned()),
             ("norm", "LayerNorm with bias, before each part".to_owned()),
             ("positions", "learned".to_owned()),
             ("unembedding", "tied to the embedding".to_owned()),
@@ -290,8 +312,8 @@ impl Network for Gpt2 {
         ]
     }
 
-    fn activation(&self) -> &'static str {
-        self.blocks[0].mlp.activation.name()
+    fn activation(&self) -> Activation {
+        self.blocks[0].mlp.activation()
     }
 
     fn norm_eps(&self) -> f32 {
@@ -301,28 +323,16 @@ impl Network for Gpt2 {
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(pass, x, layer);
-        }
-        x
+        forward_all(&self.blocks, pass, x)
     }
 
-    fn unembed(&self) -> &Unembed {
-        &self.unembed
+    fn unembed(&self) -> Option<&Unembed> {
+        Some(&self.unembed)
     }
 
     fn linears(&self) -> Vec<Linear> {
-        let of_block = |block: &PreNormBlock| {
-            [
-                block.attention.qkv,
-                block.attention.out,
-                block.mlp.up,
-                block.mlp.down,
-            ]
-        };
-        let mut all: Vec<Linear> = self.blocks.iter().flat_map(of_block).collect();
-        all.push(self.unembed.linear);
-        all
+        let blocks = self.blocks.iter().flat_map(Block::linears);
+        blocks.chain(self.unembed.linears()).collect()
     }
 
     fn weight(&self, name: WeightName) -> Option<WeightView> {
@@ -337,44 +347,17 @@ impl Network for Gpt2 {
             WeightName::Embed => table(self.embed.tokens, vocab),
             WeightName::PosEmbed => table(self.embed.positions, n_ctx),
             WeightName::Unembed => table(self.embed.tokens, vocab).t(),
-            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain, d),
-            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias, d),
+            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain(), d),
+            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias()?, d),
             WeightName::Block { layer, weight } => {
-                return block_weight(self.blocks.get(layer)?, weight, d);
+                let block = self.blocks.get(layer)?;
+                let norms = [&block.ln1, &block.ln2];
+                return block_weight(&block.attention, &block.mlp, norms, weight);
             }
         })
     }
 
     fn config_json(&self) -> String {
         serde_json::to_string_pretty(&self.config).expect("a config is plain data")
-    }
-}
-
-fn block_weight(block: &PreNormBlock, weight: BlockWeight, d: usize) -> Option<WeightView> {
-    let (qkv, out) = (&block.attention.qkv, &block.attention.out);
-    let (up, down) = (&block.mlp.up, &block.mlp.down);
-    let whole = |l: &Linear| WeightView::part(l.weight, 0, l.d_in, l.d_out, l.d_out);
-    let bias = |l: &Linear, first: usize, len: usize| {
-        Some(WeightView::part(l.bias?, first, 1, len, l.d_out))
-    };
-    // c_attn holds W_Q, W_K and W_V side by side.
-    let third = |i: usize| WeightView::part(qkv.weight, i * d, d, d, 3 * d);
-    match weight {
-        BlockWeight::Ln1Gain => Some(WeightView::vector(block.ln1.gain, d)),
-        BlockWeight::Ln1Bias => Some(WeightView::vector(block.ln1.bias, d)),
-        BlockWeight::Query => Some(third(0)),
-        BlockWeight::QueryBias => bias(qkv, 0, d),
-        BlockWeight::Key => Some(third(1)),
-        BlockWeight::KeyBias => bias(qkv, d, d),
-        BlockWeight::Value => Some(third(2)),
-        BlockWeight::ValueBias => bias(qkv, 2 * d, d),
-        BlockWeight::Out => Some(whole(out)),
-        BlockWeight::OutBias => bias(out, 0, d),
-        BlockWeight::Ln2Gain => Some(WeightView::vector(block.ln2.gain, d)),
-        BlockWeight::Ln2Bias => Some(WeightView::vector(block.ln2.bias, d)),
-        BlockWeight::Up => Some(whole(up)),
-        BlockWeight::UpBias => bias(up, 0, up.d_out),
-        BlockWeight::Down => Some(whole(down)),
-        BlockWeight::DownBias => bias(down, 0, d),
     }
 }

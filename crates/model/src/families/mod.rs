@@ -1,41 +1,191 @@
 //! One file per family: its config's field names, its checkpoint's tensor names, its composition.
 
+mod bert;
+mod bert_config;
+mod bert_names;
+mod decoder;
+mod decoder_config;
 pub mod gpt2;
+mod llama;
+mod names;
+mod parts;
+mod qwen;
 
-use glassformer_weights::TensorFile;
+use std::sync::Arc;
+
+use glassformer_tensor::Pool;
+use glassformer_weights::{GgufFile, TensorFile, TensorSource};
 use serde::Deserialize;
 
-use crate::{Model, ModelError};
+use crate::{Checkpoint, Keep, Model, ModelError, Parameters};
+pub use bert_config::EncoderConfig;
+use decoder::Decoder;
+pub use decoder_config::{DecoderConfig, RopeScaling};
+use names::Naming;
 
 /// The families that can be loaded.
-pub const NAMES: &[&str] = &["gpt2"];
+pub const NAMES: &[&str] = &[
+    "gpt2",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+];
 
 #[derive(Deserialize)]
 struct Kind {
     model_type: Option<String>,
 }
 
-/// Binds weights to the network that `config` (the text of a `config.json`) describes; `origin` names it in messages.
+/// As [`open`], all parameters in memory.
 pub fn load(config: &str, weights: &TensorFile, origin: &str) -> Result<Model, ModelError> {
+    open(config, Arc::new(weights.clone()), Keep::InMemory, origin)
+}
+
+/// Binds weights to the network that `config` (the text of a `config.json`) describes; `origin` names it in messages.
+pub fn open(
+    config: &str,
+    source: Arc<dyn TensorSource>,
+    keep: Keep,
+    origin: &str,
+) -> Result<Model, ModelError> {
     let error = |reason: String| ModelError::Config {
         origin: origin.to_owned(),
         reason,
     };
     let kind: Kind =
         serde_json::from_str(config).map_err(|e| error(format!("cannot be read: {e}")))?;
+    let unreadable =
+        |kind: &str, e: serde_json::Error| error(format!("is not that of a {kind}: {e}"));
     match kind.model_type.as_deref() {
         Some("gpt2") => {
-            let config: gpt2::Config = serde_json::from_str(config)
-                .map_err(|e| error(format!("is not that of a GPT-2: {e}")))?;
+            let config: gpt2::Config =
+                serde_json::from_str(config).map_err(|e| unreadable("GPT-2", e))?;
             config.check().map_err(error)?;
-            gpt2::load(&config, weights)
+            gpt2::load(&config, source, keep)
         }
-        Some(other) => Err(error(format!(
-            "asks for the family {other:?}, which this version cannot load; it can load: {}",
-            NAMES.join(", ")
-        ))),
+        Some(name) if is_decoder(name) => {
+            let mut config: DecoderConfig =
+                serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            // Old files do not say, and some say wrongly: a matrix of its own in the file settles it.
+            config.tie_word_embeddings &= !Naming::HuggingFace.has_unembed(&*source);
+            decoder(&config, source, keep, Naming::HuggingFace).map_err(|e| e.or(&error))
+        }
+        Some(name) if bert::NAMES.contains(&name) => {
+            let config: EncoderConfig =
+                serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            bert::open(&config, source, keep).map_err(|e| e.or(&error))
+        }
+        Some(other) => Err(error(unknown(other))),
         None => Err(error(
             "has no model_type; a Hugging Face config.json has one".to_owned(),
         )),
     }
+}
+
+/// The model in a GGUF file.
+pub fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, ModelError> {
+    let metadata = file.metadata();
+    let origin = file.origin().display().to_string();
+    let error = |reason: String| ModelError::Metadata {
+        origin: origin.clone(),
+        reason,
+    };
+    let architecture = metadata.string("general.architecture")?;
+    if architecture == "bert" {
+        return bert::open_gguf(file, keep).map_err(|e| e.or(&error));
+    }
+    if !is_decoder(architecture) {
+        return Err(error(unknown(architecture)));
+    }
+    let paired = architecture == "llama";
+    let embed = Naming::Gguf { paired: None }.place(names::EMBED).name;
+    let vocab = file.info(&embed).map_or(0, |info| info.shape[0]);
+    let mut config = DecoderConfig::from_gguf(metadata, architecture, vocab)?;
+    let naming = Naming::Gguf {
+        paired: paired.then(|| {
+            config
+                .head_dim
+                .unwrap_or(config.hidden_size / config.num_attention_heads.max(1))
+        }),
+    };
+    config.tie_word_embeddings = !naming.has_unembed(file);
+    config.attention_bias = Some(file.info("blk.0.attn_q.bias").is_some());
+    decoder(&config, Arc::new(file.clone()), keep, naming).map_err(|e| e.or(&error))
+}
+
+/// A fresh decoder of the Llama kind, to be trained.
+pub fn new_decoder(config: &DecoderConfig, seed: u64, pool: &Pool) -> Result<Model, String> {
+    config.check()?;
+    let (network, layout) = Decoder::build(config.plan(traits(config)));
+    Ok(Model::new(
+        Box::new(network),
+        Parameters::new(layout, seed, pool),
+    ))
+}
+
+/// A fresh encoder of the BERT kind, to be trained; with a `head` that fills gaps, or ending at vectors.
+pub fn new_encoder(
+    config: &EncoderConfig,
+    head: bool,
+    seed: u64,
+    pool: &Pool,
+) -> Result<Model, String> {
+    bert::new(config, head, seed, pool)
+}
+
+fn is_decoder(name: &str) -> bool {
+    llama::NAMES.contains(&name) || qwen::NAMES.contains(&name)
+}
+
+fn traits(config: &DecoderConfig) -> decoder_config::Traits {
+    if qwen::NAMES.contains(&config.model_type.as_str()) {
+        qwen::traits(config)
+    } else {
+        llama::traits(config)
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!(
+        "asks for the family {name:?}, which this version cannot load; it can load: {}",
+        NAMES.join(", ")
+    )
+}
+
+/// Either a config that cannot be computed, or weights that do not fit.
+enum Refusal {
+    Config(String),
+    Model(ModelError),
+}
+
+impl Refusal {
+    fn or(self, error: &dyn Fn(String) -> ModelError) -> ModelError {
+        match self {
+            Self::Config(reason) => error(reason),
+            Self::Model(error) => error,
+        }
+    }
+}
+
+fn decoder(
+    config: &DecoderConfig,
+    source: Arc<dyn TensorSource>,
+    keep: Keep,
+    naming: Naming,
+) -> Result<Model, Refusal> {
+    config.check().map_err(Refusal::Config)?;
+    let (network, layout) = Decoder::build(config.plan(traits(config)));
+    let checkpoint = Checkpoint {
+        source,
+        find: Box::new(move |name| naming.place(name)),
+        keep,
+    };
+    let parameters =
+        Parameters::load(layout, &checkpoint).map_err(|error| Refusal::Model(error.into()))?;
+    Ok(Model::new(Box::new(network), parameters))
 }

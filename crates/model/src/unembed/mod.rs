@@ -1,17 +1,33 @@
 //! Stage 4: the last vectors to logits.
 
+mod rows;
+
+pub use rows::PickRows;
+
 use glassformer_kernels::softmax::softmax;
 
-use crate::block::{LayerNorm, Linear};
+use crate::block::mlp::Activation;
+use crate::block::{Linear, Norm};
 use crate::{Pass, Site, Value, WeightView};
 
-/// logits = norm(x)·W_U. Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
+/// logits = norm(x)·W_U (+ b). Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
 #[derive(Clone, Copy, Debug)]
 pub struct Unembed {
+    /// What comes before the norm in models that fill gaps.
+    pub transform: Option<Transform>,
     /// The final norm.
-    pub ln_final: LayerNorm,
-    /// W_U: D → V, no bias.
+    pub ln_final: Norm,
+    /// W_U: D → V, and b where a model has one.
     pub linear: Linear,
+}
+
+/// f(x·W + b): the vectors made ready for guessing masked words (Devlin et al. 2019, in the published code).
+#[derive(Clone, Copy, Debug)]
+pub struct Transform {
+    /// D → D.
+    pub linear: Linear,
+    /// f.
+    pub activation: Activation,
 }
 
 impl Unembed {
@@ -20,9 +36,19 @@ impl Unembed {
         embed.is_some_and(|view| view.param == self.linear.weight)
     }
 
+    /// All its linear layers.
+    pub(crate) fn linears(&self) -> impl Iterator<Item = Linear> {
+        let transform = self.transform.map(|transform| transform.linear);
+        transform.into_iter().chain([self.linear])
+    }
+
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
-        let mut normed = pass.apply(self.ln_final, &[x]);
+        let transformed = self.transform.map(|Transform { linear, activation }| {
+            let inner = pass.apply(linear, [x]);
+            pass.apply(activation, [&inner])
+        });
+        let mut normed = pass.apply(self.ln_final, [transformed.as_ref().unwrap_or(x)]);
         pass.tap(Site::LnFinal, &mut normed, &[self.linear.d_in]);
         normed
     }
@@ -30,7 +56,7 @@ impl Unembed {
     /// Logits `[B·T,V]` of normed vectors; shows probabilities to a hook that wants them.
     pub fn logits(&self, pass: &mut Pass<'_>, normed: &Value) -> Value {
         let vocab = self.linear.d_out;
-        let mut logits = pass.apply(self.linear, &[normed]);
+        let mut logits = pass.apply(self.linear, [normed]);
         pass.tap(Site::Logits, &mut logits, &[vocab]);
         if pass.watched(Site::Probs) {
             let run = pass.run();

@@ -1,8 +1,10 @@
 //! Fused layers, on odd sizes and on more rows than one block of work.
 
 use glassformer_kernels::product::Precision;
-use glassformer_model::block::mlp::{Activation, Mlp, NormMlp};
-use glassformer_model::block::{LayerNorm, Linear, LinearOnto, NormLinear, Storage};
+use glassformer_model::block::mlp::{Activation, Neurons, NormMlp, PlainMlp};
+use glassformer_model::block::{
+    LayerNorm, Linear, LinearOnto, Norm, NormLinear, RoundedLinear, Storage,
+};
 use glassformer_model::{Init, Layout, ParamId, Parameters};
 
 use crate::layer_check::{Subject, random_parameters};
@@ -12,12 +14,12 @@ fn input(seed: u64, shape: &[usize]) -> (Vec<usize>, Vec<f32>) {
     (shape.to_vec(), normals(seed, shape.iter().product()))
 }
 
-fn norm(layout: &mut Layout, d: usize) -> LayerNorm {
-    LayerNorm {
+fn norm(layout: &mut Layout, d: usize) -> Norm {
+    Norm::Layer(LayerNorm {
         gain: layout.add("gain", &[d], Init::Ones),
         bias: layout.add("bias", &[d], Init::Zeros),
         eps: 1e-2,
-    }
+    })
 }
 
 fn linear(
@@ -64,11 +66,13 @@ fn norm_linear() {
                 let subject = Subject {
                     layer: NormLinear {
                         norm,
-                        linear,
-                        kept: Precision::F32,
+                        second: RoundedLinear {
+                            linear,
+                            kept: Precision::F32,
+                        },
                     },
                     parameters,
-                    inputs: vec![input(2, &[n, d_in])],
+                    inputs: [input(2, &[n, d_in])],
                 };
                 subject.check(&format!(
                     "norm + linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
@@ -88,11 +92,52 @@ fn linear_onto() {
                 let subject = Subject {
                     layer: LinearOnto(linear),
                     parameters: random_parameters(layout, 1),
-                    inputs: vec![input(2, &[n, d_in]), input(3, &[n, d_out])],
+                    inputs: [input(2, &[n, d_in]), input(3, &[n, d_out])],
                 };
                 subject.check(&format!(
                     "linear onto {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
                 ));
+            }
+        }
+    }
+}
+
+#[test]
+fn rounded_linear() {
+    for (n, d_in, d_out) in [(1, 7, 3), (67, 13, 5)] {
+        for storage in [Storage::InOut, Storage::OutIn] {
+            let mut layout = Layout::default();
+            let linear = linear(&mut layout, "", [d_in, d_out], storage, true);
+            let subject = Subject {
+                layer: RoundedLinear {
+                    linear,
+                    kept: Precision::F32,
+                },
+                parameters: random_parameters(layout, 1),
+                inputs: [input(2, &[n, d_in])],
+            };
+            subject.check(&format!("kept linear {n}×{d_in}→{d_out}, {storage:?}"));
+        }
+    }
+}
+
+#[test]
+fn neurons() {
+    for (n, d, f) in [(1, 7, 5), (3, 11, 53), (67, 13, 97), (131, 5, 59)] {
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+            for storage in [Storage::InOut, Storage::OutIn] {
+                let mut layout = Layout::default();
+                let up = linear(&mut layout, "up", [d, f], storage, f != 53);
+                let mut parameters = random_parameters(layout, 1);
+                let scale = 1.0 / (d as f32).sqrt();
+                change(&mut parameters, up.weight, |_, x| x * scale);
+                let subject = Subject {
+                    layer: Neurons { up, activation },
+                    parameters,
+                    inputs: [input(2, &[n, d])],
+                };
+                let name = activation.name();
+                subject.check(&format!("neurons {n}×{d}→{f}, {name}, {storage:?}"));
             }
         }
     }
@@ -123,7 +168,7 @@ fn norm_mlp() {
 fn norm_mlp_of([n, d, f]: [usize; 3], activation: Activation, onto_input: bool, with_biases: bool) {
     let mut layout = Layout::default();
     let norm = norm(&mut layout, d);
-    let mlp = Mlp {
+    let mlp = PlainMlp {
         up: linear(&mut layout, "up", [d, f], Storage::InOut, with_biases),
         activation,
         down: linear(&mut layout, "down", [f, d], Storage::InOut, with_biases),
@@ -146,7 +191,7 @@ fn norm_mlp_of([n, d, f]: [usize; 3], activation: Activation, onto_input: bool, 
     let subject = Subject {
         layer: NormMlp::new(norm, mlp, onto_input).expect("weights stored [I,O]"),
         parameters,
-        inputs: vec![input(2, &[n, d])],
+        inputs: [input(2, &[n, d])],
     };
     let name = activation.name();
     subject.check(&format!(
@@ -159,7 +204,7 @@ fn norm_mlp_of([n, d, f]: [usize; 3], activation: Activation, onto_input: bool, 
 fn norm_mlp_is_for_weights_stored_in_out() {
     let mut layout = Layout::default();
     let norm = norm(&mut layout, 3);
-    let mut mlp = Mlp {
+    let mut mlp = PlainMlp {
         up: linear(&mut layout, "up", [3, 5], Storage::InOut, true),
         activation: Activation::Relu,
         down: linear(&mut layout, "down", [5, 3], Storage::InOut, true),

@@ -1,12 +1,17 @@
 //! Every layer, on odd sizes.
 
+use glassformer_kernels::attention::Sees;
 use glassformer_kernels::dropout::Mask;
-use glassformer_model::block::attention::{CausalHeads, Heads};
-use glassformer_model::block::mlp::Activation;
-use glassformer_model::block::{Dropout, LayerNorm, Linear, Storage};
+use glassformer_kernels::product::Precision;
+use glassformer_model::block::attention::{HeadNorm, Heads, Rope, Rotate, SelfAttention, Stretch};
+use glassformer_model::block::mlp::{Activation, Gate};
+use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Storage};
 use glassformer_model::embed::EmbedRows;
-use glassformer_model::{Gradients, Init, Layer, Layout, Mode, Parameters, Pass, Run};
-use glassformer_tensor::{Buffers, Pool, Tensor};
+use glassformer_model::unembed::PickRows;
+use glassformer_model::{
+    Gradients, Init, Layer, Layout, Lengths, Mode, Parameters, Pass, Run, Tape,
+};
+use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
 
 use crate::layer_check::{Subject, random_parameters};
 use crate::support::{normals, random_ids};
@@ -45,7 +50,7 @@ fn linear() {
                 let subject = Subject {
                     layer,
                     parameters,
-                    inputs: vec![input(2, &[n, d_in])],
+                    inputs: [input(2, &[n, d_in])],
                 };
                 subject.check(&format!(
                     "linear {n}×{d_in}→{d_out}, {storage:?}, bias {with_bias}"
@@ -63,15 +68,15 @@ fn layer_norm() {
         let between = layout.add("something else", &[3], Init::Ones);
         let bias = layout.add("b", &[d], Init::Zeros);
         assert_eq!(between.offset(), d);
-        let layer = LayerNorm {
+        let layer = Norm::Layer(LayerNorm {
             gain,
             bias,
             eps: 1e-2,
-        };
+        });
         let subject = Subject {
             layer,
             parameters: random_parameters(layout, 1),
-            inputs: vec![input(2, &[n, d])],
+            inputs: [input(2, &[n, d])],
         };
         subject.check(&format!("layer norm {n}×{d}"));
     }
@@ -80,7 +85,7 @@ fn layer_norm() {
 #[test]
 fn activation() {
     for (n, d) in [(3, 7), (131, 257)] {
-        for layer in [Activation::GeluTanh, Activation::Relu] {
+        for layer in Activation::ALL {
             let mut x = input(4, &[n, d]);
             for x in &mut x.1 {
                 // Differences must not reach over ReLU's kink.
@@ -90,7 +95,7 @@ fn activation() {
             Subject {
                 layer,
                 parameters,
-                inputs: vec![x],
+                inputs: [x],
             }
             .check(&format!("{} {n}×{d}", layer.name()));
         }
@@ -98,17 +103,100 @@ fn activation() {
 }
 
 #[test]
-fn causal_heads() {
-    for (batch, positions) in [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)] {
+fn rms_norm() {
+    for (n, d) in [(1, 5), (3, 17), (149, 7)] {
+        let mut layout = Layout::default();
+        let gain = layout.add("w", &[d], Init::Ones);
+        let layer = Norm::Rms(RmsNorm { gain, eps: 1e-2 });
+        let subject = Subject {
+            layer,
+            parameters: random_parameters(layout, 1),
+            inputs: [input(2, &[n, d])],
+        };
+        subject.check(&format!("RMS norm {n}×{d}"));
+    }
+}
+
+#[test]
+fn gate() {
+    for activation in [Activation::Silu, Activation::Gelu] {
+        for (n, width) in [(1, 1), (3, 17), (41, 5)] {
+            let layer = Gate {
+                activation,
+                kept: Precision::F32,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(Layout::default(), 0),
+                inputs: [input(2, &[n, 2 * width])],
+            };
+            subject.check(&format!("{} gate {n}×{width}", activation.name()));
+        }
+    }
+}
+
+#[test]
+fn what_places_queries_and_keys() {
+    for (heads, kv_heads, d_head) in [(1, 1, 2), (3, 3, 10), (4, 2, 6)] {
+        let heads = Heads {
+            heads,
+            kv_heads,
+            d_head,
+        };
+        for n in [1, 5, 67] {
+            let qkv = input(6, &[n, heads.width() + 2 * heads.kv_width()]);
+            let positions = (0..n as u32).map(|t| (t * 7) % 300);
+            let layer = Rotate {
+                rope: Rope::new(d_head, 100.0, Stretch::None, 300),
+                heads,
+                positions: Ids::new(&Buffers::new(), positions),
+                kept: Precision::F32,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(Layout::default(), 0),
+                inputs: [qkv.clone()],
+            };
+            subject.check(&format!("RoPE of {n} rows, {heads:?}"));
+            let mut layout = Layout::default();
+            let [q_gain, k_gain] = ["q", "k"].map(|name| layout.add(name, &[d_head], Init::Ones));
+            let layer = HeadNorm {
+                q_gain,
+                k_gain,
+                eps: 1e-2,
+                heads,
+            };
+            let subject = Subject {
+                layer,
+                parameters: random_parameters(layout, 3),
+                inputs: [qkv],
+            };
+            subject.check(&format!("norm of {n} rows, {heads:?}"));
+        }
+    }
+}
+
+#[test]
+fn self_attention() {
+    let seen = [
+        Sees::Past,
+        Sees::All,
+        Sees::Window(3),
+        Sees::Past,
+        Sees::Window(50),
+    ];
+    let sizes = [(1, 1), (1, 7), (3, 5), (1, 71), (2, 67)];
+    for ((batch, positions), sees) in sizes.into_iter().zip(seen) {
         for (heads, kv_heads, d_head) in [(1, 1, 3), (3, 3, 5), (4, 2, 3), (3, 1, 2)] {
             for dropout in [None, Some(Mask::new(5, 0.3))] {
-                let layer = CausalHeads {
+                let layer = SelfAttention {
                     heads: Heads {
                         heads,
                         kv_heads,
                         d_head,
                     },
-                    batch,
+                    sees,
+                    lengths: Lengths::Equal { batch, positions },
                     dropout,
                 };
                 let qkv = input(6, &[batch * positions, (heads + 2 * kv_heads) * d_head]);
@@ -116,7 +204,7 @@ fn causal_heads() {
                 let subject = Subject {
                     layer,
                     parameters,
-                    inputs: vec![qkv],
+                    inputs: [qkv],
                 };
                 subject.check(&format!(
                     "heads {batch}×{positions}, {heads}/{kv_heads}·{d_head}, {}",
@@ -128,16 +216,60 @@ fn causal_heads() {
 }
 
 #[test]
+fn self_attention_over_sequences_of_any_lengths() {
+    for sees in [Sees::All, Sees::Past, Sees::Window(3)] {
+        for lengths in [vec![1, 1], vec![5, 2, 7], vec![3, 53, 1, 11]] {
+            for dropout in [None, Some(Mask::new(5, 0.3))] {
+                let (heads, kv_heads, d_head) = (4, 2, 3);
+                let layer = SelfAttention {
+                    heads: Heads {
+                        heads,
+                        kv_heads,
+                        d_head,
+                    },
+                    sees,
+                    lengths: Lengths::of(lengths.iter().copied()),
+                    dropout,
+                };
+                let rows = layer.lengths.rows();
+                let subject = Subject {
+                    layer,
+                    parameters: random_parameters(Layout::default(), 0),
+                    inputs: [input(6, &[rows, (heads + 2 * kv_heads) * d_head])],
+                };
+                let drops = dropout.is_some();
+                subject.check(&format!("heads, {lengths:?}, {sees:?}, dropout {drops}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn pick_rows() {
+    // Some rows are picked several times, some never.
+    for (rows, width, picked) in [(5, 3, 11), (61, 7, 13), (1, 2, 3)] {
+        let chosen = Ids::new(&Buffers::new(), random_ids(7, picked, rows).into_iter());
+        let subject = Subject {
+            layer: PickRows(chosen),
+            parameters: random_parameters(Layout::default(), 1),
+            inputs: [input(2, &[rows, width])],
+        };
+        subject.check(&format!("{picked} of {rows} rows of {width}"));
+    }
+}
+
+#[test]
 fn embed_rows() {
     // Few rows, many ids: some rows are picked several times, some never.
     for (vocab, width, n) in [(5, 3, 11), (61, 7, 13), (1, 2, 3)] {
         let mut layout = Layout::default();
         let table = layout.add("W", &[vocab, width], Init::Zeros);
-        let layer = EmbedRows::new(table, width, random_ids(7, n, vocab).into());
+        let ids = Ids::new(&Buffers::new(), random_ids(7, n, vocab).into_iter());
+        let layer = EmbedRows::new(table, width, ids);
         let subject = Subject {
             layer,
             parameters: random_parameters(layout, 1),
-            inputs: Vec::new(),
+            inputs: [],
         };
         subject.check(&format!("{n} rows of {vocab}×{width}"));
     }
@@ -162,8 +294,8 @@ fn dropped(
         rows,
         mode,
     );
-    let all = EmbedRows::new(spec.id, width, (0..rows as u32).collect());
-    let x = pass.apply(all, &[]);
+    let all = EmbedRows::new(spec.id, width, Ids::new(&buffers, 0..rows as u32));
+    let x = pass.apply(all, []);
     let y = Dropout::forward(&mut pass, x);
     let mut gradients = Gradients::zeros(parameters.layout());
     let values = y.tensor().data().to_vec();
@@ -182,8 +314,15 @@ fn dropout() {
         let parameters = random_parameters(layout, 1);
         let x = parameters.arena();
         let c = normals(8, x.len());
-        let training = |key| Mode::Training { dropout: 0.4, key };
-        let (y, dx) = dropped(&parameters, &Pool::single(), training(3), Some(&c));
+        let training = |key, pool: &Pool| {
+            let mode = Mode::Training {
+                tape: &mut Tape::default(),
+                dropout: 0.4,
+                key,
+            };
+            dropped(&parameters, pool, mode, Some(&c))
+        };
+        let (y, dx) = training(3, &Pool::single());
         // y is linear in x, so dx is c times the factor y/x.
         for i in 0..x.len() {
             let factor = if y[i] == 0.0 { 0.0 } else { 1.0 / 0.6 };
@@ -192,19 +331,14 @@ fn dropout() {
                 "element {i}"
             );
         }
-        assert_eq!(
-            (&y, &dx),
-            (
-                &dropped(&parameters, &Pool::new(2), training(3), Some(&c)).0,
-                &dx
-            )
-        );
+        assert_eq!((&y, &dx), (&training(3, &Pool::new(2)).0, &dx));
         assert_ne!(
             y,
-            dropped(&parameters, &Pool::single(), training(4), Some(&c)).0,
+            training(4, &Pool::single()).0,
             "another key, another mask"
         );
         let off = Mode::Training {
+            tape: &mut Tape::default(),
             dropout: 0.0,
             key: 3,
         };
@@ -224,24 +358,26 @@ fn dropout() {
 fn each_call_of_dropout_has_its_own_mask() {
     let mut layout = Layout::default();
     let table = layout.add("x", &[5, 31], Init::Ones);
-    let (parameters, pool, buffers) = (Parameters::new(layout, 0), Pool::single(), Buffers::new());
+    let (parameters, pool, buffers) = (
+        Parameters::new(layout, 0, &Pool::single()),
+        Pool::single(),
+        Buffers::new(),
+    );
     let run = Run {
         keeps: true,
         ..Run::new(&parameters, &pool, &buffers)
     };
-    let mut pass = Pass::new(
-        run,
-        1,
-        5,
-        Mode::Training {
-            dropout: 0.5,
-            key: 1,
-        },
-    );
-    let x = pass.apply(EmbedRows::new(table, 31, (0..5).collect()), &[]);
+    let mut tape = Tape::default();
+    let mode = Mode::Training {
+        tape: &mut tape,
+        dropout: 0.5,
+        key: 1,
+    };
+    let mut pass = Pass::new(run, 1, 5, mode);
+    let x = pass.apply(EmbedRows::new(table, 31, Ids::new(&buffers, 0..5)), []);
     let masks = [x.clone(), x].map(|x| Dropout::forward(&mut pass, x).tensor().data().to_vec());
     assert_ne!(masks[0], masks[1]);
-    let _: <Dropout as Layer>::Saved = ();
+    let _: <Dropout as Layer<1>>::Saved = ();
 }
 
 /// The mask runs over the pattern `[B,H,T,S]`: equal heads of equal sequences drop different weights.
@@ -251,13 +387,14 @@ fn each_head_and_sequence_drops_its_own_weights() {
     let one = normals(9, d_head);
     let rows = batch * positions;
     let fused: Vec<f32> = (0..rows * 3 * heads).flat_map(|_| one.clone()).collect();
-    let layer = CausalHeads {
+    let layer = SelfAttention {
         heads: Heads {
             heads,
             kv_heads: heads,
             d_head,
         },
-        batch,
+        sees: Sees::Past,
+        lengths: Lengths::Equal { batch, positions },
         dropout: Some(Mask::new(5, 0.5)),
     };
     let parameters = random_parameters(Layout::default(), 0);
@@ -267,7 +404,7 @@ fn each_head_and_sequence_drops_its_own_weights() {
         ..Run::new(&parameters, &pool, &buffers)
     };
     let qkv = Tensor::from_slice(&buffers, &[rows, 3 * heads * d_head], &fused);
-    let (z, _) = layer.forward(run, &[&qkv]);
+    let (z, _) = layer.forward(run, [&qkv]);
     // All scores are equal, so each weight is 1/(t+1), and z is v times the mean of the mask's factors.
     let mut mask = vec![1.0; batch * heads * positions * positions];
     glassformer_kernels::dropout::apply(&mut mask, Mask::new(5, 0.5), 0);

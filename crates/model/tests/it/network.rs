@@ -2,7 +2,7 @@
 
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
-use glassformer_model::{Mode, Model, Pass};
+use glassformer_model::{Mode, Model, Pass, Tape};
 use glassformer_tensor::{Buffers, Pool};
 
 use crate::support::{
@@ -158,7 +158,7 @@ fn the_last_row_alone_is_the_last_row() {
     let x = random_ids(5, 19, 31);
     let mut pass = Pass::new(model.run(&pool, &buffers), 1, 19, Mode::Inference);
     let last = model.last_logits(&mut pass, &x);
-    assert!(distance(&last, &logits(&model, &pool, 1, &x)[18 * 31..]) <= 1e-5);
+    assert!(distance(last.data(), &logits(&model, &pool, 1, &x)[18 * 31..]) <= 1e-5);
 }
 
 /// A training pass shows a recorder the same values, and the fused attention it trains gives the same loss.
@@ -174,10 +174,11 @@ fn a_training_pass_can_be_watched() {
         let mut recorder = Recorder::default();
         let mut pass = Pass::new(model.run(&pool, &buffers), 2, 9, mode).with_hook(&mut recorder);
         model.logits(&mut pass, &x);
-        drop(pass);
         recorder.sites
     };
+    let mut tape = Tape::default();
     let training = record(Mode::Training {
+        tape: &mut tape,
         dropout: 0.0,
         key: 0,
     });

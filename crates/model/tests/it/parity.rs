@@ -1,11 +1,21 @@
 //! Ring 3: every site, logit and gradient as PyTorch and transformers compute them (`parity/README.md`).
 
-use glassformer_model::{Mode, Pass, Site};
+use glassformer_model::{Mode, Pass, Site, families};
 use glassformer_tensor::{Buffers, Pool};
 
 use crate::support::{
-    GOLDEN, Recorder, distance, golden_model, golden_tensors, ids, logits, loss_and_gradient, norm,
+    GOLDEN, Recorder, distance, golden, golden_model, golden_tensors, ids, logits,
+    loss_and_gradient, norm,
 };
+
+/// Models of the other decoders' families with golden files.
+const DECODERS: [&str; 5] = [
+    "llama-tiny",
+    "llama-biased",
+    "mistral-tiny",
+    "qwen2-tiny",
+    "qwen3-tiny",
+];
 
 /// Bar for sites, logits and losses: largest absolute difference.
 const ABSOLUTE: f64 = 1e-4;
@@ -16,7 +26,7 @@ const RELATIVE: f64 = 1e-3;
 /// Stops at the first site that differs: the stage that is wrong, not one that inherits it.
 #[test]
 fn every_site() {
-    for name in GOLDEN {
+    for name in GOLDEN.into_iter().chain(DECODERS) {
         let (model, golden) = (
             golden_model(name),
             golden_tensors(name, "sites.safetensors"),
@@ -27,8 +37,9 @@ fn every_site() {
         let run = model.run(&pool, &buffers);
         let mut pass = Pass::new(run, 1, tokens.len(), Mode::Inference).with_hook(&mut recorder);
         model.logits(&mut pass, &tokens);
-        drop(pass);
-        let sites = Site::all(model.dimensions().n_layers);
+        let mut sites = Site::all(model.dimensions().n_layers);
+        // Models that turn queries and keys add no positions.
+        sites.retain(|&site| site != Site::PosEmbed || recorder.sites.contains_key(&site));
         assert_eq!(
             golden.names().len(),
             sites.len(),
@@ -55,9 +66,21 @@ fn every_site() {
     }
 }
 
+/// Rather than another model's numbers: Qwen's windows are those of some layers alone.
+#[test]
+fn windows_in_some_layers_are_refused() {
+    let config = std::fs::read_to_string(golden("qwen3-window", "config.json")).unwrap();
+    let weights = golden_tensors("qwen3-window", "model.safetensors");
+    let refused = families::load(&config, &weights, "a model").err().unwrap();
+    assert!(
+        refused.to_string().contains("use_sliding_window"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn logits_loss_and_every_gradient() {
-    for name in GOLDEN {
+    for name in GOLDEN.into_iter().chain(DECODERS) {
         let (model, golden) = (
             golden_model(name),
             golden_tensors(name, "train.safetensors"),

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::{self, gpt2};
+use glassformer_model::unembed::PickRows;
 use glassformer_model::{
-    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, View, ViewMut, loss,
+    Dimensions, Gradients, Hook, Mode, Model, Pass, Site, Tape, View, ViewMut, loss,
 };
-use glassformer_tensor::{Buffers, Pool};
+use glassformer_tensor::{Buffers, Ids, Pool};
 use glassformer_weights::TensorFile;
+
+use crate::encoders::Batch;
 
 /// The models that PyTorch has computed.
 pub(crate) const GOLDEN: [&str; 2] = ["gpt2-tiny", "gpt2-relu-odd"];
@@ -71,7 +74,11 @@ pub(crate) fn model_of_heads(d_head: usize, activation: Activation, seed: u64) -
         n_ctx: 29,
         vocab: 31,
     };
-    let mut model = gpt2::new(&gpt2::Config::new(&dimensions, activation), seed);
+    let mut model = gpt2::new(
+        &gpt2::Config::new(&dimensions, activation),
+        seed,
+        &Pool::single(),
+    );
     let noise = normals(seed, model.parameters.arena().len());
     for (x, noise) in model.parameters.arena_mut().iter_mut().zip(noise) {
         *x += 0.25 * noise;
@@ -95,6 +102,20 @@ pub(crate) fn watched_loss_and_gradient(
     model: &Model,
     pool: &Pool,
     batch: usize,
+    text: [&[u32]; 2],
+    dropout: f32,
+    hook: Option<&mut dyn Hook>,
+) -> (f64, Gradients) {
+    let mut tape = Tape::default();
+    taped_loss_and_gradient(model, pool, &mut tape, batch, text, dropout, hook)
+}
+
+/// As [`watched_loss_and_gradient`], with a tape.
+pub(crate) fn taped_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    tape: &mut Tape,
+    batch: usize,
     [x, y]: [&[u32]; 2],
     dropout: f32,
     hook: Option<&mut dyn Hook>,
@@ -102,22 +123,65 @@ pub(crate) fn watched_loss_and_gradient(
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
     let mut gradients = Gradients::zeros(model.parameters.layout());
-    let mut pass = Pass::new(
-        run,
-        batch,
-        x.len() / batch,
-        Mode::Training { dropout, key: 77 },
-    );
+    let mode = Mode::Training {
+        tape,
+        dropout,
+        key: 77,
+    };
+    let mut pass = Pass::new(run, batch, x.len() / batch, mode);
     if let Some(hook) = hook {
         pass = pass.with_hook(hook);
     }
     let last = model.network.residual(&mut pass, x);
-    let normed = model.network.unembed().normed(&mut pass, &last);
-    let linear = &model.network.unembed().linear;
+    let normed = model.head().normed(&mut pass, &last);
+    let linear = &model.head().linear;
     let (sum, d_normed) =
         loss::sum_and_gradient(run, linear, normed.tensor(), y, 1.0, &mut gradients);
     pass.backward(&normed, d_normed, &mut gradients);
     (sum / y.len() as f64, gradients)
+}
+
+/// Mean loss of the rows that are asked about in a training pass over `batch`, and its gradient.
+pub(crate) fn masked_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    batch: &Batch,
+    dropout: f32,
+) -> (f64, Gradients) {
+    taped_masked_loss_and_gradient(model, pool, &mut Tape::default(), batch, dropout, None)
+}
+
+/// As [`masked_loss_and_gradient`], with a tape and a hook.
+pub(crate) fn taped_masked_loss_and_gradient(
+    model: &Model,
+    pool: &Pool,
+    tape: &mut Tape,
+    batch: &Batch,
+    dropout: f32,
+    hook: Option<&mut dyn Hook>,
+) -> (f64, Gradients) {
+    let buffers = Buffers::new();
+    let run = model.run(pool, &buffers);
+    let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mode = Mode::Training {
+        tape,
+        dropout,
+        key: 77,
+    };
+    let mut pass = Pass::over(run, batch.lengths.clone(), mode).with_token_types(&batch.types);
+    if let Some(hook) = hook {
+        pass = pass.with_hook(hook);
+    }
+    let last = model.network.residual(&mut pass, &batch.x);
+    let rows = PickRows(Ids::new(&buffers, batch.asked.iter().map(|&(row, _)| row)));
+    let picked = pass.apply(rows, [&last]);
+    let normed = model.head().normed(&mut pass, &picked);
+    let targets: Vec<u32> = batch.asked.iter().map(|&(_, target)| target).collect();
+    let linear = &model.head().linear;
+    let (sum, d_normed) =
+        loss::sum_and_gradient(run, linear, normed.tensor(), &targets, 1.0, &mut gradients);
+    pass.backward(&normed, d_normed, &mut gradients);
+    (sum / targets.len() as f64, gradients)
 }
 
 /// All logits of one inference pass.

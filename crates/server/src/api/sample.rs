@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
-use glassformer_generate::{Candidate, Generation, Sampling, Step, TextStream, Work};
+use glassformer_generate::{Candidate, Distribution, Generation, Sampling, Step, TextStream, Work};
 use glassformer_model::Site;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
     let (mut steps, mut text) = (Vec::new(), String::new());
     for _ in 0..request.max_tokens.min(MAX_TOKENS) {
         let step = generation.step();
-        steps.push(step_json(shared, &step));
+        steps.push(step_json(shared, step, generation.distribution()));
         if tokenizer.end_of_text() == Some(step.id) {
             break;
         }
@@ -134,8 +134,8 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
     Ok(json!({"prompt_tokens": prompt.ids.len(), "steps": steps, "text": text}))
 }
 
-fn step_json(shared: &state::Shared, step: &Step) -> Value {
-    let top: Vec<Value> = step.distribution.candidates[..step.distribution.kept.min(5)]
+fn step_json(shared: &state::Shared, step: Step, distribution: &Distribution) -> Value {
+    let top: Vec<Value> = distribution.candidates[..distribution.kept.min(5)]
         .iter()
         .map(|candidate| {
             let Token { id, text, bytes } = Token::new(shared.tokenizer(), candidate.id);

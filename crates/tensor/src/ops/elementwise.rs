@@ -9,12 +9,18 @@ use crate::Pool;
 const MIN: usize = 16_384;
 
 /// `y[i] = f(x[i])` through a kernel over slices.
-pub fn map(pool: &Pool, y: &mut [f32], x: &[f32], f: fn(&mut [f32], &[f32])) {
+pub fn map(pool: &Pool, y: &mut [f32], x: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
     pool.rows(y, 1, MIN, |first, y| f(y, &x[first..first + y.len()]));
 }
 
 /// `y[i] = f(a[i], b[i])` through a kernel over slices.
-pub fn map2(pool: &Pool, y: &mut [f32], a: &[f32], b: &[f32], f: fn(&mut [f32], &[f32], &[f32])) {
+pub fn map2(
+    pool: &Pool,
+    y: &mut [f32],
+    a: &[f32],
+    b: &[f32],
+    f: impl Fn(&mut [f32], &[f32], &[f32]) + Sync,
+) {
     pool.rows(y, 1, MIN, |first, y| {
         f(y, &a[first..first + y.len()], &b[first..first + y.len()]);
     });

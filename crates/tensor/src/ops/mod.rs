@@ -8,3 +8,4 @@ pub mod loss;
 pub mod norm;
 pub mod optimizer;
 pub mod product;
+pub mod quantised;

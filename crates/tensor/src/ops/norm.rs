@@ -1,6 +1,6 @@
-//! Layer normalisation over all rows.
+//! Normalisation over all rows.
 
-use glassformer_kernels::{layer_norm, rows};
+use glassformer_kernels::{layer_norm, rms_norm, rows};
 
 use crate::{Buffers, Pool, Tensor};
 
@@ -63,4 +63,48 @@ pub fn backward(
         rows::add(dw, &part[..d]);
         rows::add(db, &part[d..]);
     }
+}
+
+/// `y [N,D]` in its own precision and `inverse [1,N]` (1/√(mean(x²) + ε)) from `x [N,D]`.
+pub fn rms_forward(
+    pool: &Pool,
+    y: &mut Tensor,
+    inverse: &mut Tensor,
+    x: &Tensor,
+    gain: &[f32],
+    eps: f32,
+) {
+    let (d, precision) = (gain.len(), y.precision());
+    let arrays = (
+        (y.words_mut(), ROWS * precision.words(d)),
+        (inverse.data_mut(), ROWS),
+        (x.data(), ROWS * d),
+    );
+    pool.split(arrays, |_, (y, inverse, x)| {
+        rms_norm::forward(y, precision, inverse, x, gain, eps);
+    });
+}
+
+/// `dx [N,D]` (overwritten, or added to when it `adds`), `dw [D]` (added to); `inverse` as [`rms_forward`] left it.
+pub fn rms_backward(
+    pool: &Pool,
+    buffers: &Buffers,
+    dx: &mut Tensor,
+    dw: &mut [f32],
+    [dy, x, inverse]: [&Tensor; 3],
+    gain: &[f32],
+    adds: bool,
+) {
+    let (n, d) = (x.rows(), gain.len());
+    let mut partial = Tensor::zeros(buffers, &[n.div_ceil(ROWS), d]);
+    let arrays = (
+        (dx.data_mut(), ROWS * d),
+        (partial.data_mut(), d),
+        ((dy.data(), ROWS * d), (x.data(), ROWS * d)),
+        (inverse.data(), ROWS),
+    );
+    pool.split(arrays, |_, (dx, dw, (dy, x), inverse)| {
+        rms_norm::backward(dx, dw, dy, x, gain, inverse, adds);
+    });
+    rows::sum_rows(dw, partial.data());
 }

@@ -25,17 +25,17 @@ pub fn step(
     theta: &mut [f32],
     [m, v]: [&mut [f32]; 2],
     g: &mut [f32],
-    groups: &[(Range<usize>, AdamW)],
+    groups: &(impl Iterator<Item = (Range<usize>, AdamW)> + Clone + Sync),
 ) {
     let arrays = ((theta, PIECE), (m, PIECE), (v, PIECE), (g, PIECE));
     pool.split(arrays, |i, (theta, m, v, g)| {
         let piece = i * PIECE..i * PIECE + theta.len();
-        for (group, options) in groups {
+        for (group, options) in groups.clone() {
             let (start, end) = (group.start.max(piece.start), group.end.min(piece.end));
             if start < end {
                 let part = start - piece.start..end - piece.start;
                 let (m, v) = (&mut m[part.clone()], &mut v[part.clone()]);
-                adamw::step(&mut theta[part.clone()], m, v, &g[part], *options);
+                adamw::step(&mut theta[part.clone()], m, v, &g[part], options);
             }
         }
         g.fill(0.0);

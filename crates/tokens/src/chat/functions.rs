@@ -77,6 +77,10 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
 
 /// `value | tojson(indent=…)` as Python's `json.dumps` writes it: a space after commas and colons, nothing escaped for
 /// HTML.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the library hands arguments over by value"
+)]
 fn to_json(state: &State, value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     // Python's default is to escape; transformers' is not.

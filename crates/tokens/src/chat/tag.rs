@@ -115,7 +115,7 @@ impl<'a, 'w> Tag<'a, 'w> {
                 return Ok(());
             }
             Token::Ident("in") if statement == "for" && self.open.is_empty() => {
-                self.in_target = false
+                self.in_target = false;
             }
             Token::Comma if statement == "with" && self.open.is_empty() => {
                 self.assigned(at);
@@ -267,14 +267,13 @@ impl<'a, 'w> Tag<'a, 'w> {
         );
         let after = token(at + 1).filter(|_| !goes_on);
         let sides = [token(at - 1), after];
-        let is_text =
-            |side: &Option<&Token>| matches!(side, Some(Token::Str(_) | Token::String(_)));
-        if sides.iter().any(is_text) {
+        let is_text = |side: Option<&Token>| matches!(side, Some(Token::Str(_) | Token::String(_)));
+        if sides.iter().any(|side| is_text(*side)) {
             return Ok(());
         }
-        let is_small = |side: &Option<&Token>| matches!(side, Some(Token::Int(number)) if *number <= LARGEST_FACTOR);
+        let is_small = |side: Option<&Token>| matches!(side, Some(Token::Int(number)) if *number <= LARGEST_FACTOR);
         self.factors += 1;
-        if sides.iter().any(is_small) && self.factors <= MOST_FACTORS {
+        if sides.iter().any(|side| is_small(*side)) && self.factors <= MOST_FACTORS {
             return Ok(());
         }
         let why = "`*` needs a string or a number up to 64 beside it";

@@ -61,7 +61,9 @@ fn weigh_inside(state: &State, value: &Value, depth: usize) -> Result<(), Error>
 
 /// A namespace can change after it was weighed, even so that it holds itself. So nothing may hold one.
 fn refuse_namespace(value: &Value) -> Result<(), Error> {
-    let holder = value.as_object().map(|object| object.type_name());
+    let holder = value
+        .as_object()
+        .map(minijinja::value::DynObject::type_name);
     if holder.is_some_and(|name| name.ends_with("::Namespace")) {
         let why = "a namespace cannot stand inside of another value";
         return Err(Error::new(ErrorKind::InvalidOperation, why));

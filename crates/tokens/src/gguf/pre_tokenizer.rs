@@ -33,6 +33,10 @@ enum Cut {
 
 /// One way to cut, under all its names.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the format's"
+)]
 pub(super) struct PreTokenizer {
     names: &'static [&'static str],
     cut: Cut,

@@ -3,7 +3,7 @@
 mod recipe;
 mod terms;
 
-use glassformer_model::{BlockSite, Model, Site, WeightName};
+use glassformer_model::{BlockSite, BlockWeight, Model, Site, WeightName};
 
 use crate::{Recording, TraceError};
 use recipe::recipe;
@@ -83,6 +83,33 @@ pub(crate) fn is_plane(site: Site) -> bool {
     )
 }
 
+/// Refuses the sites whose making is not told yet: what turns queries and keys, what multiplies a gate, and all of an
+/// encoder, whose norms stand elsewhere.
+fn explainable(model: &Model, site: Site) -> Result<(), TraceError> {
+    if model.network.is_encoder() {
+        return Err(TraceError::Missing(format!(
+            "this model is an encoder; the terms of {site} cannot be shown yet"
+        )));
+    }
+    let Site::Block { layer, site: value } = site else {
+        return Ok(());
+    };
+    let network = &model.network;
+    let is_gated = network
+        .weight(WeightName::block(layer, BlockWeight::Gate))
+        .is_some();
+    let is_turned = network.weight(WeightName::PosEmbed).is_none();
+    match value {
+        BlockSite::Q | BlockSite::K if is_turned => Err(TraceError::Missing(format!(
+            "{site} is turned by its position in this model; its terms cannot be shown yet"
+        ))),
+        BlockSite::MlpPre | BlockSite::MlpPost if is_gated => Err(TraceError::Missing(format!(
+            "{site} is gated in this model; its terms cannot be shown yet"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Explains element `index` of `site` in a recording of every site.
 pub fn explain(
     model: &Model,
@@ -98,6 +125,7 @@ pub fn explain(
         dimensions,
         index,
     };
+    explainable(model, site)?;
     let mut cell = explainer.make(&recipe(site, dimensions.n_layers))?;
     cell.terms
         .sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));

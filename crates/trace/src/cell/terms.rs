@@ -1,5 +1,6 @@
 //! The recipes carried out: each term with the cells it was made of.
 
+use glassformer_kernels::activation::{self, Activation};
 use glassformer_model::{BlockSite, Dimensions, Model, Site, WeightName};
 
 use super::recipe::Recipe;
@@ -50,6 +51,11 @@ impl Explainer<'_> {
         }
     }
 
+    /// Whether the model has this parameter.
+    fn has(&self, name: WeightName) -> bool {
+        self.model.network.weight(name).is_some()
+    }
+
     fn site(&self, site: Site, index: &[usize]) -> Result<Source, TraceError> {
         Ok(Source::Site {
             site,
@@ -97,7 +103,9 @@ impl Explainer<'_> {
     /// The same element of several sites, added.
     fn sum(&self, formula: &'static str, sites: &[Site]) -> Result<Cell, TraceError> {
         let mut terms = Vec::new();
-        for &site in sites {
+        // A model that turns queries and keys instead adds no positions.
+        let adds = |site: &&Site| **site != Site::PosEmbed || self.has(WeightName::PosEmbed);
+        for &site in sites.iter().filter(adds) {
             let left = self.site(site, self.index)?;
             terms.push(Term {
                 value: f64::from(left.value()),
@@ -146,7 +154,7 @@ impl Explainer<'_> {
                 right: Some(right),
             });
         }
-        if let Some(name) = bias {
+        if let Some(name) = bias.filter(|&name| self.has(name)) {
             let value = Weight::of(self.model, name)?.at(0, column);
             let left = Source::Weight {
                 weight: name,
@@ -171,12 +179,27 @@ impl Explainer<'_> {
         let row: Vec<f64> = (0..d)
             .map(|i| self.recording.at(input, &[t, i]).map(f64::from))
             .collect::<Result<_, _>>()?;
+        let eps = f64::from(self.model.network.norm_eps());
+        let gain = f64::from(Weight::of(self.model, gain)?.at(0, i));
+        if !self.has(bias) {
+            let square = row.iter().map(|x| x * x).sum::<f64>() / d as f64;
+            let root = (square + eps).sqrt();
+            let left = self.site(input, self.index)?;
+            let value = f64::from(left.value()) / root * gain;
+            let term = Term {
+                value,
+                left,
+                right: None,
+            };
+            let formula = "x[t,i] / √(mean(x²) + ε) · gain[i]";
+            let mut cell = cell("norm", formula, vec![term], value);
+            cell.extra = vec![("rms", root), ("gain", gain)];
+            return Ok(cell);
+        }
+        let bias = f64::from(Weight::of(self.model, bias)?.at(0, i));
         let mean = row.iter().sum::<f64>() / d as f64;
         let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
-        let std = (variance + f64::from(self.model.network.norm_eps())).sqrt();
-        let [gain, bias] =
-            [gain, bias].map(|name| Weight::of(self.model, name).map(|w| f64::from(w.at(0, i))));
-        let (gain, bias) = (gain?, bias?);
+        let std = (variance + eps).sqrt();
         let left = self.site(input, self.index)?;
         let scaled = (f64::from(left.value()) - mean) / std * gain;
         let mut cell = cell(
@@ -286,14 +309,20 @@ impl Explainer<'_> {
     fn activation(&self, input: Site) -> Result<Cell, TraceError> {
         let left = self.site(input, self.index)?;
         let x = f64::from(left.value());
-        let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
-        let (formula, value) = if self.model.network.activation() == "relu" {
-            ("max(0, x)", x.max(0.0))
-        } else {
-            (
-                "½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))",
-                0.5 * x * (1.0 + u.tanh()),
-            )
+        let (formula, value) = match self.model.network.activation() {
+            Activation::Relu => ("max(0, x)", x.max(0.0)),
+            Activation::Silu => ("x / (1 + exp(−x))", x / (1.0 + (-x).exp())),
+            Activation::GeluTanh => {
+                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+                let formula = "½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))";
+                (formula, 0.5 * x * (1.0 + u.tanh()))
+            }
+            Activation::Gelu => {
+                // There is no error function here but the engine's own.
+                let mut value = [0.0];
+                activation::forward(Activation::Gelu, &mut value, &[left.value()]);
+                ("½ x (1 + erf(x/√2))", f64::from(value[0]))
+            }
         };
         Ok(cell(
             "activation",

@@ -79,7 +79,7 @@ fn the_lens_gives_as_many_words_as_there_are() {
 fn neighbours_are_the_nearest_by_cosine() {
     for name in GOLDEN {
         let model = model(name);
-        let table = Weight::of(&model, WeightName::Embed).unwrap();
+        let table = &Weight::of(&model, WeightName::Embed).unwrap();
         let [vocab, d] = table.shape();
         let row = |id: usize| (0..d).map(move |i| f64::from(table.at(id, i)));
         let cosine = |a: usize, b: usize| {

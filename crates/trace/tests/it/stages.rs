@@ -1,5 +1,6 @@
 //! Every stage of every block, made again in naive `f64` from the sites before it and from the weights.
 
+use glassformer_model::block::mlp::Activation;
 use glassformer_model::{BlockSite, BlockWeight, Dimensions, Model, Site, WeightName};
 use glassformer_trace::Recording;
 use glassformer_trace::weight::Weight;
@@ -147,7 +148,7 @@ impl Stages<'_> {
         ));
         let pre = self.rows(MlpPre, d_ff);
         let f: fn(f64) -> f64 = match self.model.network.activation() {
-            "relu" => |x| x.max(0.0),
+            Activation::Relu => |x| x.max(0.0),
             _ => gelu,
         };
         let post: Rows = pre

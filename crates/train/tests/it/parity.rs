@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use glassformer_model::{Gradients, Mode, Model, Pass, families};
+use glassformer_model::{Gradients, Mode, Model, Pass, Tape, families};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_train::schedule::{Schedule, learning_rate};
 use glassformer_train::{Optimizer, Options, gradient};
@@ -62,10 +62,12 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
     let options = options();
     let mut optimizer = Optimizer::new(model.parameters.arena().len());
     let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mut tape = Tape::default();
     let size = batch * positions;
     let mut worst = 0.0f64;
     for (step, (x, y)) in x.chunks(size).zip(y.chunks(size)).enumerate() {
         let mode = Mode::Training {
+            tape: &mut tape,
             dropout: 0.0,
             key: step as u64,
         };

@@ -116,6 +116,46 @@ fn more_steps_can_be_asked_for() {
     assert_eq!(place.resume("run").trainer.progress.step, 50);
 }
 
+/// Recomputation changes no bit, so a run may turn it on and off on its way.
+#[test]
+fn recomputing_can_change_on_the_way() {
+    let place = Place::new();
+    let options = Options {
+        n_layers: 3,
+        dropout: 0.1,
+        ..options()
+    };
+    let whole = place.undisturbed("whole", options.clone());
+    let folder = place.path("run");
+    run(&mut place.start("run", options), &folder, 13).unwrap();
+    for (recompute, stop) in [(true, 21), (false, u64::MAX)] {
+        let change = |options: &mut Options| options.recompute = recompute;
+        let mut ready = setup::resume(&folder, change, &Pool::single(), &|_| ()).unwrap();
+        run(&mut ready.trainer, &folder, stop).unwrap();
+        // The next resume takes it from run.json.
+        let again = place.resume("run").trainer;
+        assert_eq!(again.options.recompute, recompute);
+    }
+    assert_same(&place.resume("run").trainer, &whole);
+}
+
+/// `run.json` of a version that did not know an option.
+#[test]
+fn an_older_run_goes_on() {
+    let place = Place::new();
+    run(&mut place.start("run", options()), &place.path("run"), 4).unwrap();
+    let path = place.path("run").join("run.json");
+    let mut request: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let stored = request["options"].as_object_mut().unwrap();
+    assert!(stored.remove("recompute").is_some() && stored.remove("precision").is_some());
+    fs::write(&path, request.to_string()).unwrap();
+    let options = place.resume("run").trainer.options;
+    assert_eq!(
+        (options.recompute, options.precision),
+        (false, glassformer_train::Compute::F32)
+    );
+}
+
 /// What is done to a checkpoint's folder.
 type Damage = fn(&Path);
 

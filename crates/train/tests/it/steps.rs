@@ -1,17 +1,16 @@
 //! One step of training: what is averaged, what diverges, and going on from a model that exists.
 
-use glassformer_model::{Gradients, Mode, Pass};
+use glassformer_model::{Mode, Pass};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_train::checkpoint::Checkpoints;
-use glassformer_train::{Options, Outcome, StepReport, TrainError, Trainer, setup};
+use glassformer_train::{Options, Outcome, StepReport, TrainError, Trainer, Workspace, setup};
 
 use crate::runs::{Place, assert_same, options, run};
 
 fn steps(trainer: &mut Trainer, n: usize) -> Vec<StepReport> {
-    let (pool, buffers) = (Pool::single(), Buffers::new());
-    let mut gradients = Gradients::zeros(trainer.model.parameters.layout());
+    let (pool, mut workspace) = (Pool::single(), Workspace::of(trainer));
     (0..n)
-        .map(|_| trainer.step(&pool, &buffers, &mut gradients).unwrap())
+        .map(|_| trainer.step(&pool, &mut workspace).unwrap())
         .collect()
 }
 

@@ -25,8 +25,7 @@ impl Count {
             view.map_or(0.0, |view| (view.rows * view.cols) as f64)
         };
         let tied = model
-            .network
-            .unembed()
+            .head()
             .is_tied_to(model.network.weight(WeightName::Embed));
         let embed = if tied { 0.0 } else { size(WeightName::Embed) };
         let looked_up = size(WeightName::PosEmbed) + embed;
@@ -40,7 +39,7 @@ impl Count {
         Self {
             matrices: matrices as f64 - looked_up,
             unembed: (d.d_model * d.vocab) as f64,
-            read: model.parameters.arena().len() as f64 - looked_up,
+            read: model.parameters.layout().len() as f64 - looked_up,
             attention: (d.n_layers * d.n_heads * d.d_head) as f64,
         }
     }
@@ -85,6 +84,7 @@ pub(super) fn attention_pass(t: f64, width: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use glassformer_model::families::gpt2;
+    use glassformer_tensor::Pool;
     use glassformer_train::Options;
 
     use super::{Count, Precision};
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn counts_are_those_made_by_hand() {
         let nano = Options::preset("nano").expect("a preset");
-        let count = Count::of(&gpt2::new(&nano.config(65), 1));
+        let count = Count::of(&gpt2::new(&nano.config(65), 1, &Pool::single()));
         // Per layer 3·D² + D² + 4·D² + 4·D², and the unembedding.
         let (layers, unembed) = (4.0 * 12.0 * 128.0 * 128.0, 128.0 * 65.0);
         assert_eq!(count.matrices, layers + unembed);

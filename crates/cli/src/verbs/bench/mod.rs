@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use glassformer_model::Model;
 use glassformer_model::families::gpt2;
+use glassformer_model::{Keep, Model};
 use glassformer_tensor::Pool;
 use glassformer_train::Options;
 
@@ -130,9 +130,10 @@ impl Preset {
         }
     }
 
+    /// Random weights, made on all cores whatever is measured afterwards.
     fn model(self) -> Model {
         let (options, vocab) = self.options();
-        gpt2::new(&options.config(vocab), options.seed)
+        gpt2::new(&options.config(vocab), options.seed, &Pool::new(0))
     }
 }
 
@@ -148,12 +149,13 @@ struct Which {
 }
 
 impl Which {
-    /// The model and its name; the built-in one if nothing else is said.
-    fn load(&self) -> Result<(Model, String)> {
+    /// The model and its name; the built-in one if nothing else is said. Matrices of a file stay there where `keep` says so.
+    fn load(&self, keep: Keep) -> Result<(Model, String)> {
         if let Some(preset) = self.preset {
             return Ok((preset.model(), preset.name().to_owned()));
         }
-        let loaded = source::load(self.model.as_deref().unwrap_or("builtin"))?;
+        let model = self.model.as_deref().unwrap_or("builtin");
+        let loaded = source::load(model, keep)?.continuing()?;
         Ok((loaded.model, loaded.name))
     }
 }
@@ -166,6 +168,10 @@ struct TrainFlags {
     /// Sequences in a batch [default: the preset's; with -m, as many as make 1,024 tokens].
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
+    /// Run each block again in the backward pass instead of keeping its activations, as `train --recompute` does. This
+    /// work is not counted as operations.
+    #[arg(long)]
+    recompute: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -234,7 +240,7 @@ impl Bench {
 impl TrainFlags {
     fn run(&self) -> Result<()> {
         let (model, name, mut options) = if self.which.model.is_some() {
-            let (model, name) = self.which.load()?;
+            let (model, name) = self.which.load(Keep::InMemory)?;
             let n_ctx = model.dimensions().n_ctx;
             let options = Options {
                 n_ctx,
@@ -249,12 +255,14 @@ impl TrainFlags {
         if let Some(batch) = self.batch {
             options.batch_size = batch.get();
         }
+        options.recompute = self.recompute;
+        let recomputed = if self.recompute { ", recomputed" } else { "" };
         let (batch, n_ctx) = (options.batch_size, options.n_ctx);
         let (pool, report) = self.common.begin()?;
         let operations = Count::of(&model).training(batch, n_ctx);
         let mut training = Training::new(model, options, pool, self.common.precision());
         report.add(&Measurement {
-            name: format!("train {name}"),
+            name: format!("train {name}{recomputed}"),
             precision: self.common.precision(),
             times: self.common.effort().measure(2, || training.step()),
             tokens: batch * n_ctx,
@@ -267,7 +275,7 @@ impl TrainFlags {
 
 impl PrefillFlags {
     fn run(&self) -> Result<()> {
-        let (model, name) = self.which.load()?;
+        let (model, name) = self.which.load(Keep::InFile)?;
         let n_ctx = model.dimensions().n_ctx;
         let tokens = self.tokens.map_or(n_ctx.min(512), usize::from);
         if tokens > n_ctx {
@@ -306,7 +314,7 @@ impl PrefillFlags {
 impl DecodeFlags {
     fn run(&self) -> Result<()> {
         const TOKENS: usize = 64;
-        let (model, name) = self.which.load()?;
+        let (model, name) = self.which.load(Keep::InFile)?;
         let (depth, n_ctx) = (self.depth, model.dimensions().n_ctx);
         if depth >= n_ctx {
             bail!(
@@ -317,6 +325,9 @@ impl DecodeFlags {
         let (pool, report) = self.common.begin()?;
         let count = Count::of(&model);
         let mut reading = Reading::new(model, pool, self.common.precision());
+        let bytes = reading
+            .stored_bytes()
+            .unwrap_or_else(|| count.weight_bytes(self.common.precision()));
         let effort = self.common.effort();
         let times = effort.measure(1, || reading.decode(depth, tokens));
         report.add(&Measurement {
@@ -325,7 +336,7 @@ impl DecodeFlags {
             times: times.per(tokens),
             tokens: 1,
             operations: count.decode(depth, tokens),
-            bytes: Some(count.weight_bytes(self.common.precision())),
+            bytes: Some(bytes),
             overhead: None,
         })
     }

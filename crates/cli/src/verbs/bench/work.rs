@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use glassformer_kernels::attention::backward::{self, Saved};
-use glassformer_kernels::attention::{Input, Shape, forward};
+use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
 use glassformer_kernels::peak::Peaks;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{self, Rows};
 use glassformer_kernels::random;
 use glassformer_model::{
-    BlockSite, Gradients, Hook, KvCache, Mode, Model, Pass, Site, View, ViewMut,
+    BlockSite, Gradients, Hook, KvCache, Mode, Model, Pass, Site, Tape, View, ViewMut,
 };
 use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
@@ -106,6 +106,7 @@ pub(super) struct Training {
     options: Options,
     optimizer: Optimizer,
     gradients: Gradients,
+    tape: Tape,
     buffers: Buffers,
     pool: Pool,
 }
@@ -123,6 +124,7 @@ impl Training {
         Self {
             optimizer: Optimizer::new(len),
             gradients: Gradients::zeros(model.parameters.layout()),
+            tape: Tape::new(options.recompute),
             buffers: Buffers::new(),
             model,
             options,
@@ -139,7 +141,11 @@ impl Training {
         random_ids(key, vocab, &mut x);
         random_ids(random::derive(key, 1), vocab, &mut y);
         timed(|| {
-            let mode = Mode::Training { dropout: 0.0, key };
+            let mode = Mode::Training {
+                tape: &mut self.tape,
+                dropout: 0.0,
+                key,
+            };
             let run = self.model.run(&self.pool, &self.buffers);
             let pass = Pass::new(run, batch, n_ctx, mode);
             let loss = gradient(&self.model, pass, [&x, &y], 1, &mut self.gradients);
@@ -176,6 +182,12 @@ impl Reading {
             ids,
             pool,
         }
+    }
+
+    /// Bytes of the weights of a model whose matrices stay in their file, as they are laid out.
+    pub(super) fn stored_bytes(&self) -> Option<f64> {
+        let packed = self.model.packed.as_ref()?;
+        (!self.model.parameters.are_in_memory()).then(|| packed.bytes() as f64)
     }
 
     /// Reads the tokens `first..end` at once; the logits after the last one are computed.
@@ -218,7 +230,7 @@ impl Reading {
 /// Keeps each value, as a recording does.
 #[derive(Default)]
 struct Residuals {
-    values: Vec<std::sync::Arc<Tensor>>,
+    values: Vec<Tensor>,
 }
 
 impl Hook for Residuals {
@@ -289,9 +301,12 @@ pub(super) fn causal_attention(
     let (precision, buffers) = (precision.of_engine(), Buffers::new());
     let width = heads * d_head;
     let shape = Shape {
-        batch: 1,
-        queries: positions,
-        keys: positions,
+        sequences: Sequences::Equal {
+            batch: 1,
+            queries: positions,
+            keys: positions,
+        },
+        sees: Sees::Past,
         heads,
         kv_heads: heads,
         d_head,

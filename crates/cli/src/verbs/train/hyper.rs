@@ -103,6 +103,16 @@ pub(super) struct Hyper {
     /// what it began with [default: auto].
     #[arg(long, value_enum)]
     precision: Option<PrecisionName>,
+    /// Run each block again in the backward pass instead of keeping its activations: the same numbers, in less memory
+    /// and more time. --recompute=false turns it off for a run that is resumed.
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    recompute: Option<bool>,
     /// Seed of parameters, batches and dropout.
     #[arg(long)]
     seed: Option<u64>,
@@ -153,6 +163,7 @@ impl Hyper {
         set(&mut options.eps, self.eps.as_ref());
         set(&mut options.clip, self.clip.as_ref());
         set(&mut options.dropout, self.dropout.as_ref());
+        set(&mut options.recompute, self.recompute.as_ref());
         set(&mut options.seed, self.seed.as_ref());
         set(&mut options.eval_every, self.eval_every.as_ref());
         set(&mut options.eval_batches, self.eval_batches.as_ref());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use glassformer_model::Keep;
 use glassformer_tensor::Pool;
 use glassformer_train::data::{CorpusOptions, DocumentSplit};
 use glassformer_train::memory::{Needs, gigabytes};
@@ -129,7 +130,7 @@ impl Train {
         };
         let init = match &self.init {
             Some(model) => {
-                let loaded = source::load(model)?;
+                let loaded = source::load(model, Keep::InMemory)?.continuing()?;
                 Some((loaded.model, loaded.tokenizer))
             }
             None => None,
@@ -176,9 +177,14 @@ fn introduce(ready: &Ready, out: &Path) {
     );
     let needs = Needs::of(&trainer.options, &d);
     eprintln!(
-        "Memory: {} for parameters, gradients and moments; {} for activations and operands.",
+        "Memory: {} for parameters, gradients and moments; {} for activations{} and operands.",
         gigabytes(needs.arenas),
         gigabytes(needs.work),
+        if trainer.options.recompute {
+            " (recomputed)"
+        } else {
+            ""
+        },
     );
     if trainer.progress.step > 0 {
         eprintln!("Going on at step {}.", thousands(trainer.progress.step));

@@ -1,16 +1,16 @@
-//! All heads of causal self-attention as one layer, from the fused row q·k·v.
+//! All heads of self-attention as one layer, from the fused row q·k·v.
 //!
-//! z[t,h] = Σ_{s≤t} softmax_s(q[t,h]·k[s,h]/√E)·v[s,h]: qkv [B·T,(H+2K)·E], z [B·T,H·E]. Saved: log Σ exp of each
+//! z[t,h] = Σ_s softmax_s(q[t,h]·k[s,h]/√E)·v[s,h]: qkv [B·T,(H+2K)·E], z [B·T,H·E]. Saved: log Σ exp of each
 //! row of scores [B,H,T] — the scores themselves are made again — and the output. Derivative: in
 //! `glassformer_kernels::attention::backward`.
 
 use glassformer_kernels::attention::backward::{self, Saved};
-use glassformer_kernels::attention::{Input, Shape, forward};
+use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::Tensor;
 
-use crate::{Backward, Gradients, Layer, Run};
+use crate::{Backward, Gradients, Layer, Lengths, Run};
 
 /// Numbers and width of the heads.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +43,10 @@ impl Heads {
         }
     }
 
-    pub(crate) fn shape(&self, batch: usize, queries: usize, keys: usize) -> Shape {
+    pub(crate) fn shape<'a>(&self, sees: Sees, sequences: Sequences<'a>) -> Shape<'a> {
         Shape {
-            batch,
-            queries,
-            keys,
+            sequences,
+            sees,
             heads: self.heads,
             kv_heads: self.kv_heads,
             d_head: self.d_head,
@@ -67,34 +66,34 @@ impl Heads {
 }
 
 /// One call over whole sequences.
-#[derive(Clone, Copy, Debug)]
-pub struct CausalHeads {
+#[derive(Clone, Debug)]
+pub struct SelfAttention {
     /// The heads' sizes.
     pub heads: Heads,
-    /// B.
-    pub batch: usize,
+    /// Which keys a query looks at.
+    pub sees: Sees,
+    /// Which rows are one sequence.
+    pub lengths: Lengths,
     /// Dropout on the pattern.
     pub dropout: Option<Mask>,
 }
 
-impl CausalHeads {
-    fn shape(&self, qkv: &Tensor) -> Shape {
-        let positions = qkv.rows() / self.batch;
-        self.heads.shape(self.batch, positions, positions)
+impl SelfAttention {
+    fn shape(&self) -> Shape<'_> {
+        self.heads.shape(self.sees, self.lengths.of_themselves())
     }
 }
 
-impl Layer for CausalHeads {
-    /// log Σ exp of the scores, [B,H,T].
+impl Layer<1> for SelfAttention {
+    /// log Σ exp of the scores, [H,T] of each sequence.
     type Saved = Tensor;
 
     const NEEDS_OUTPUT: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Tensor) {
-        let qkv = inputs[0];
-        let shape = self.shape(qkv);
+    fn forward(&self, run: Run<'_>, [qkv]: [&Tensor; 1]) -> (Tensor, Tensor) {
+        let shape = self.shape();
         let mut z = run.in_precision(qkv.precision(), &[qkv.rows(), self.heads.width()]);
-        let mut log_sum = run.tensor(&[shape.batch, shape.heads, shape.queries]);
+        let mut log_sum = run.tensor(&[qkv.rows(), shape.heads]);
         let input = self.heads.input(qkv, self.dropout);
         let out = (z.words_mut(), qkv.precision());
         forward::forward(
@@ -111,10 +110,10 @@ impl Layer for CausalHeads {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Tensor>,
+        call: Backward<'_, Tensor, 1>,
         _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let qkv = call.inputs[0];
+    ) -> [Tensor; 1] {
+        let [qkv] = call.inputs;
         let mut d_qkv = run.in_precision(qkv.precision(), qkv.shape());
         let saved = Saved {
             z: call.output.expect("asked for").as_rows(),
@@ -122,15 +121,7 @@ impl Layer for CausalHeads {
         };
         let (input, dz) = (self.heads.input(qkv, self.dropout), call.d_output.as_rows());
         let out = (d_qkv.words_mut(), qkv.precision());
-        backward::backward(
-            run.pool,
-            self.shape(qkv),
-            input,
-            saved,
-            dz,
-            run.precision,
-            out,
-        );
-        vec![d_qkv]
+        backward::backward(run.pool, self.shape(), input, saved, dz, run.precision, out);
+        [d_qkv]
     }
 }

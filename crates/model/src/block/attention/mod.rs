@@ -1,22 +1,33 @@
 //! Attention: each position asks the earlier ones and takes a weighted sum of what they say.
 
+mod head_norm;
 mod heads;
+mod rope;
 
-pub use heads::{CausalHeads, Heads};
+pub use glassformer_kernels::attention::Sees;
+pub use head_norm::HeadNorm;
+pub use heads::{Heads, SelfAttention};
+pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, decode, forward, open};
+use glassformer_kernels::attention::{Input, Sequences, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
 
-use crate::block::{LayerNorm, Linear, NormLinear};
-use crate::{BlockSite, Pass, Site, Value};
+use crate::block::{Linear, Norm, RoundedLinear};
+use crate::{BlockSite, Lengths, Pass, Site, Value};
 
-/// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2), causal.
-#[derive(Clone, Copy, Debug)]
+/// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2).
+#[derive(Clone, Debug)]
 pub struct Attention {
     /// D → (H+2K)·E: queries, keys and values of all heads side by side.
     pub qkv: Linear,
+    /// A norm of each head's queries and keys.
+    pub head_norm: Option<HeadNorm>,
+    /// What turns queries and keys by their positions.
+    pub rope: Option<Rope>,
     /// The heads' sizes.
     pub heads: Heads,
+    /// Which keys a query looks at.
+    pub sees: Sees,
     /// H·E → D.
     pub out: Linear,
 }
@@ -30,7 +41,8 @@ impl Attention {
             d_head,
         } = self.heads;
         let at = |site| Site::block(layer, site);
-        let mut qkv = pass.apply(self.qkv, &[x]);
+        let qkv = pass.apply(self.qkv, [x]);
+        let mut qkv = self.placed(pass, qkv, Precision::F32);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
         pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
         pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
@@ -42,14 +54,15 @@ impl Attention {
         );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
-        pass.apply(self.out, &[&z])
+        pass.apply(self.out, [&z])
     }
 
-    /// `x [B·T,D]` (before the norm) to the weighted sums z `[B·T,H·E]`, in few layers; z may be rounded.
+    /// `x [B·T,D]` (before the norm, if one comes first) to the weighted sums z `[B·T,H·E]`, in few layers; z may be
+    /// rounded.
     pub(crate) fn fused(
         &self,
         pass: &mut Pass<'_>,
-        norm: LayerNorm,
+        norm: Option<Norm>,
         x: &Value,
         layer: usize,
     ) -> Value {
@@ -58,15 +71,36 @@ impl Attention {
             Some(_) => Precision::F32,
             None => self.heads.kept(pass.run().precision),
         };
-        let qkv = pass.apply(
-            NormLinear {
-                norm,
-                linear: self.qkv,
-                kept,
-            },
-            &[x],
-        );
+        let linear = RoundedLinear {
+            linear: self.qkv,
+            // What is still to be turned stays exact until then.
+            kept: if self.places() { Precision::F32 } else { kept },
+        };
+        let qkv = linear.behind(pass, norm, x);
+        let qkv = self.placed(pass, qkv, kept);
         self.mix(pass, &qkv, layer)
+    }
+
+    /// Whether something happens to queries and keys before they meet.
+    fn places(&self) -> bool {
+        self.head_norm.is_some() || self.rope.is_some()
+    }
+
+    /// Queries and keys as they enter the dot product: normed and turned, where the model does so.
+    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, kept: Precision) -> Value {
+        if let Some(norm) = self.head_norm {
+            qkv = pass.apply(norm, [&qkv]);
+        }
+        if let Some(rope) = self.rope.clone() {
+            let call = Rotate {
+                rope,
+                heads: self.heads,
+                positions: pass.places(),
+                kept,
+            };
+            qkv = pass.apply(call, [&qkv]);
+        }
+        qkv
     }
 
     /// The weighted sums z `[B·T,H·E]`: in one pass when nobody looks, step by step when somebody does.
@@ -80,12 +114,13 @@ impl Attention {
             _ if pass.cache().is_some() => self.mix_cached(pass, qkv, layer),
             _ => {
                 let dropout = pass.mask();
-                let call = CausalHeads {
+                let call = SelfAttention {
                     heads: self.heads,
-                    batch: pass.batch(),
+                    sees: self.sees,
+                    lengths: pass.lengths().clone(),
                     dropout,
                 };
-                pass.apply(call, &[qkv])
+                pass.apply(call, [qkv])
             }
         }
     }
@@ -93,13 +128,20 @@ impl Attention {
     /// Decoding: new queries against the cached keys and values and their own.
     fn mix_cached(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
-        let (first, new) = (pass.first_position(), pass.positions());
-        let shape = self.heads.shape(1, new, first + new);
+        let (first, new) = (pass.first_position(), pass.rows());
+        let against = |keys| Sequences::Equal {
+            batch: 1,
+            queries: new,
+            keys,
+        };
+        let shape = self.heads.shape(self.sees, against(first + new));
         let mut z = run.tensor(&[new, self.heads.width()]);
         let cache = pass.cache().expect("a cached pass");
+        let most = self.heads.shape(self.sees, against(first + cache.room()));
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
         if new <= decode::MOST_QUERIES {
-            let mut scratch = run.tensor(&[decode::scratch_len(&shape)]);
+            // As for a full cache, so that each new token takes the same buffer.
+            let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
             decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);
@@ -119,21 +161,32 @@ impl Attention {
     /// Scores and pattern in full, shown to the hook.
     fn mix_in_the_open(&self, pass: &mut Pass<'_>, qkv: &Value, layer: usize) -> Value {
         let run = pass.run();
-        let (batch, first, new) = (pass.batch(), pass.first_position(), pass.positions());
-        let shape = self.heads.shape(batch, new, first + new);
-        let heads = self.heads.heads;
+        let &Lengths::Equal {
+            batch,
+            positions: new,
+        } = pass.lengths()
+        else {
+            panic!("patterns are shown of sequences of equal length");
+        };
+        let (keys, heads) = (pass.first_position() + new, self.heads.heads);
+        let sequences = Sequences::Equal {
+            batch,
+            queries: new,
+            keys,
+        };
+        let shape = self.heads.shape(self.sees, sequences);
         let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
             Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
             None => f(self.heads.input(qkv.tensor(), None)),
         };
-        let mut scores = run.tensor(&[batch * heads * new, shape.keys]);
+        let mut scores = run.tensor(&[batch * heads * new, keys]);
         input(pass, &mut |input| {
             open::scores(run.pool, shape, input, scores.data_mut());
         });
         let mut scores = pass.constant(scores);
         pass.tap_pattern(Site::block(layer, BlockSite::Scores), &mut scores, heads);
         let mut pattern = scores.tensor().copy(run.buffers);
-        open::pattern(run.pool, pattern.data_mut(), shape.keys);
+        open::pattern(run.pool, pattern.data_mut(), keys);
         let mut pattern = pass.constant(pattern);
         pass.tap_pattern(Site::block(layer, BlockSite::Pattern), &mut pattern, heads);
         let mut z = run.tensor(&[batch * new, self.heads.width()]);

@@ -3,22 +3,18 @@
 //! y = f(x), element by element. Saved: nothing but x. Derivative: dx = f′(x)·dy. The equations of the functions
 //! are in `glassformer_kernels::activation`.
 
+use glassformer_kernels::activation;
 pub use glassformer_kernels::activation::Activation;
-use glassformer_kernels::activation::{gelu, gelu_backward, relu, relu_backward};
 use glassformer_tensor::{Tensor, ops::elementwise};
 
 use crate::{Backward, Gradients, Layer, Run};
 
-impl Layer for Activation {
+impl Layer<1> for Activation {
     type Saved = ();
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, ()) {
-        let x = inputs[0];
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, ()) {
         let mut y = run.like(x);
-        let f = match self {
-            Self::GeluTanh => gelu,
-            Self::Relu => relu,
-        };
+        let f = |y: &mut [f32], x: &[f32]| activation::forward(*self, y, x);
         elementwise::map(run.pool, y.data_mut(), x.data(), f);
         (y, ())
     }
@@ -26,16 +22,13 @@ impl Layer for Activation {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, ()>,
+        call: Backward<'_, (), 1>,
         _gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
-        let x = call.inputs[0];
+    ) -> [Tensor; 1] {
+        let [x] = call.inputs;
         let mut dx = run.like(x);
-        let f = match self {
-            Self::GeluTanh => gelu_backward,
-            Self::Relu => relu_backward,
-        };
+        let f = |dx: &mut [f32], x: &[f32], dy: &[f32]| activation::backward(*self, dx, x, dy);
         elementwise::map2(run.pool, dx.data_mut(), x.data(), call.d_output.data(), f);
-        vec![dx]
+        [dx]
     }
 }

@@ -1,33 +1,67 @@
 //! The MLP: each vector alone asks d_ff questions and adds up the answers.
 
 mod activation;
+mod gate;
+mod gated;
+mod neurons;
 mod norm_mlp;
+mod plain;
 
 pub use activation::Activation;
+pub use gate::Gate;
+pub use gated::GatedMlp;
+pub use neurons::Neurons;
 pub use norm_mlp::NormMlp;
+pub use plain::PlainMlp;
 
-use crate::block::Linear;
-use crate::{BlockSite, Pass, Site, Value};
+use crate::block::{Linear, Norm};
+use crate::{Pass, Value};
 
-/// mlp_out = act(x·W_up + b_up)·W_down + b_down (Vaswani et al. 2017, eq. 2).
+/// The MLPs that a block may have.
 #[derive(Clone, Copy, Debug)]
-pub struct Mlp {
-    /// D → F.
-    pub up: Linear,
-    /// The non-linearity.
-    pub activation: Activation,
-    /// F → D.
-    pub down: Linear,
+pub enum Mlp {
+    /// Two products with a non-linearity between them.
+    Plain(PlainMlp),
+    /// Three products: what goes through is multiplied by a gate.
+    Gated(GatedMlp),
 }
 
 impl Mlp {
+    /// Its non-linearity.
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::Plain(mlp) => mlp.activation,
+            Self::Gated(mlp) => mlp.activation,
+        }
+    }
+
+    /// The product after the norm, and the last one.
+    pub(crate) fn linears(&self) -> [Linear; 2] {
+        match self {
+            Self::Plain(mlp) => [mlp.up, mlp.down],
+            Self::Gated(mlp) => [mlp.gate_up, mlp.down],
+        }
+    }
+
     /// `x [B·T,D]` (after the norm) to what the MLP adds, `[B·T,D]`, step by step for whoever looks.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
-        let at = |site| Site::block(layer, site);
-        let mut pre = pass.apply(self.up, &[x]);
-        pass.tap(at(BlockSite::MlpPre), &mut pre, &[self.up.d_out]);
-        let mut post = pass.apply(self.activation, &[&pre]);
-        pass.tap(at(BlockSite::MlpPost), &mut post, &[self.up.d_out]);
-        pass.apply(self.down, &[&post])
+        match self {
+            Self::Plain(mlp) => mlp.forward(pass, x, layer),
+            Self::Gated(mlp) => mlp.forward(pass, x, layer),
+        }
+    }
+
+    /// `x [B·T,D]` (before the norm, if one comes first) to what the MLP adds, plus x if it is `joined`, in few layers.
+    pub(crate) fn fused(
+        &self,
+        pass: &mut Pass<'_>,
+        norm: Option<Norm>,
+        x: &Value,
+        joined: bool,
+    ) -> Value {
+        match self {
+            Self::Plain(mlp) => mlp.fused(pass, norm, x, joined),
+            Self::Gated(mlp) => mlp.fused(pass, norm, x, joined),
+        }
     }
 }

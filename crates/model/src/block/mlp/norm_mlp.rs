@@ -14,15 +14,15 @@ use glassformer_kernels::rows;
 use glassformer_tensor::Tensor;
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
 
-use crate::block::mlp::Mlp;
-use crate::block::{LayerNorm, Linear, Storage};
+use crate::block::mlp::{Neurons, PlainMlp};
+use crate::block::{Linear, Norm, Storage};
 use crate::{Backward, Gradients, Layer, Run};
 
 /// The layers.
 #[derive(Clone, Copy, Debug)]
 pub struct NormMlp {
     /// First.
-    pub norm: LayerNorm,
+    pub norm: Norm,
     /// D → F.
     pub up: Linear,
     /// f.
@@ -44,8 +44,8 @@ pub struct Saved {
 
 impl NormMlp {
     /// The fused form of `mlp` behind `norm`, for weights that are stored [I,O].
-    pub fn new(norm: LayerNorm, mlp: Mlp, onto_input: bool) -> Option<Self> {
-        let Mlp {
+    pub fn new(norm: Norm, mlp: PlainMlp, onto_input: bool) -> Option<Self> {
+        let PlainMlp {
             up,
             activation,
             down,
@@ -59,30 +59,20 @@ impl NormMlp {
             onto_input,
         })
     }
-
-    /// h (empty unless it is kept) and f(h).
-    fn neurons(&self, run: Run<'_>, normed: &Tensor) -> (Tensor, Tensor) {
-        let (n, f) = (normed.rows(), self.up.d_out);
-        let mut pre = run.in_precision(run.precision, &[if run.keeps { n } else { 0 }, f]);
-        let mut post = run.in_precision(run.precision, &[n, f]);
-        self.up.with_operand(run, |w| {
-            let out = [pre.words_mut(), post.words_mut()];
-            let a = normed.as_rows().into();
-            finish::activate(run.pool, out, self.activation, a, w, self.up.bias(run));
-        });
-        (pre, post)
-    }
 }
 
-impl Layer for NormMlp {
+impl Layer<1> for NormMlp {
     type Saved = Saved;
 
     const ADDS: bool = true;
 
-    fn forward(&self, run: Run<'_>, inputs: &[&Tensor]) -> (Tensor, Saved) {
-        let &[x] = inputs else { panic!("one input") };
+    fn forward(&self, run: Run<'_>, [x]: [&Tensor; 1]) -> (Tensor, Saved) {
         let (normed, stats) = self.norm.apply(run, x, run.precision);
-        let (pre, post) = self.neurons(run, &normed);
+        let neurons = Neurons {
+            up: self.up,
+            activation: self.activation,
+        };
+        let (post, pre) = neurons.apply(run, &normed);
         let y = self.down.apply(run, &post, self.onto_input.then_some(x));
         (y, Saved { normed, stats, pre })
     }
@@ -90,9 +80,9 @@ impl Layer for NormMlp {
     fn backward(
         &self,
         run: Run<'_>,
-        call: Backward<'_, Saved>,
+        call: Backward<'_, Saved, 1>,
         gradients: &mut Gradients,
-    ) -> Vec<Tensor> {
+    ) -> [Tensor; 1] {
         let Saved { normed, stats, pre } = call.saved;
         let (n, f, precision) = (pre.rows(), pre.width(), run.precision);
         let dy = call.d_output;
@@ -134,7 +124,8 @@ impl Layer for NormMlp {
         }
         drop((columns, dh_right));
         let d_normed = self.up.input_gradient(run, dh.as_rows(), Precision::F32);
-        let given = [&d_normed, call.inputs[0], stats];
+        let [x] = call.inputs;
+        let given = [&d_normed, x, stats];
         let sum = match (self.onto_input, call.sum) {
             (true, None) => Some(dy),
             (true, Some(mut sum)) => {
@@ -143,6 +134,6 @@ impl Layer for NormMlp {
             }
             (false, sum) => sum,
         };
-        vec![self.norm.add_gradients(run, sum, given, gradients)]
+        [self.norm.add_gradients(run, sum, given, gradients)]
     }
 }

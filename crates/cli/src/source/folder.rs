@@ -1,0 +1,122 @@
+//! Models as Hugging Face lays them out: `config.json`, `model.safetensors`, `tokenizer.json` and what may lie beside them.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use glassformer_model::{Keep, families};
+use glassformer_tokens::{Tokenizer, TokenizerConfig};
+use glassformer_weights::{TensorFile, TensorSource};
+use serde::Deserialize;
+
+use super::{About, Loaded, Suggested};
+
+pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
+    let needed = |name: &str| {
+        optional(folder, name)?
+            .with_context(|| format!("{} is missing", folder.join(name).display()))
+    };
+    let config =
+        String::from_utf8(needed("config.json")?).context("config.json is not UTF-8 text")?;
+    let weights: Arc<dyn TensorSource> =
+        Arc::new(TensorFile::open(&folder.join("model.safetensors"))?);
+    let origin = folder.display().to_string();
+    let stored = super::gguf::stored(&*weights);
+    let model = families::open(&config, weights, keep, &origin)?;
+    let tokenizer = Tokenizer::from_json(&needed("tokenizer.json")?)?;
+    let mut about = About {
+        stored,
+        ..About::default()
+    };
+    if let Some(json) = optional(folder, "tokenizer_config.json")? {
+        about.tokenizer = TokenizerConfig::from_json(&json)?;
+    }
+    if let Some(template) = optional(folder, "chat_template.jinja")? {
+        let template =
+            String::from_utf8(template).context("chat_template.jinja is not UTF-8 text")?;
+        about.tokenizer.chat_templates = vec![("default".to_owned(), template)];
+    }
+    let mut stops = ends(&config);
+    if let Some(json) = optional(folder, "generation_config.json")? {
+        let generation: GenerationConfig =
+            serde_json::from_slice(&json).context("generation_config.json cannot be read")?;
+        about.sampling = generation.sampling();
+        stops.extend(
+            generation
+                .eos_token_id
+                .map(Ends::into_vec)
+                .unwrap_or_default(),
+        );
+    }
+    Ok(Loaded {
+        name: origin,
+        model,
+        tokenizer: tokenizer.with_config(&about.tokenizer).with_stops(&stops),
+        about,
+    })
+}
+
+/// A file of the folder, if it is there.
+fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    let path = folder.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// `generation_config.json`.
+#[derive(Deserialize)]
+struct GenerationConfig {
+    eos_token_id: Option<Ends>,
+    temperature: Option<f32>,
+    top_k: Option<usize>,
+    top_p: Option<f32>,
+    min_p: Option<f32>,
+    repetition_penalty: Option<f32>,
+}
+
+/// One id, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ends {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+impl Ends {
+    fn into_vec(self) -> Vec<u32> {
+        match self {
+            Self::One(id) => vec![id],
+            Self::Several(ids) => ids,
+        }
+    }
+}
+
+/// The ids that end a text, of a `config.json`.
+fn ends(config: &str) -> Vec<u32> {
+    #[derive(Deserialize)]
+    struct Config {
+        eos_token_id: Option<Ends>,
+    }
+    let config: Option<Config> = serde_json::from_str(config).ok();
+    config
+        .and_then(|config| config.eos_token_id)
+        .map(Ends::into_vec)
+        .unwrap_or_default()
+}
+
+impl GenerationConfig {
+    fn sampling(&self) -> Suggested {
+        Suggested {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+        }
+    }
+}

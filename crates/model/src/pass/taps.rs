@@ -1,0 +1,121 @@
+//! Taps: where a pass shows its values to a hook, which may record or change them.
+
+use std::ops::Range;
+
+use super::{Notes, Pass};
+use crate::hook::{View, ViewMut};
+use crate::tape::Value;
+use crate::{BlockSite, Lengths, Site};
+
+impl Pass<'_> {
+    /// Whether a hook records or changes this site.
+    pub fn watched(&self, site: Site) -> bool {
+        self.hook
+            .as_ref()
+            .is_some_and(|hook| hook.wants(site) || hook.edits(site))
+    }
+
+    /// Whether a hook records or changes any of these sites of block `layer`.
+    pub(crate) fn watched_in_block(&self, layer: usize, sites: &[BlockSite]) -> bool {
+        self.hook.is_some()
+            && sites
+                .iter()
+                .any(|&site| self.watched(Site::block(layer, site)))
+    }
+
+    /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].
+    pub fn tap(&mut self, site: Site, value: &mut Value, axes: &[usize]) {
+        let width = value.tensor().width();
+        self.tap_columns(site, value, 0..width, axes);
+    }
+
+    /// Shows columns of a value to the hook: of a fused row q·k·v, say, the part that is q.
+    pub fn tap_columns(
+        &mut self,
+        site: Site,
+        value: &mut Value,
+        columns: Range<usize>,
+        axes: &[usize],
+    ) {
+        if !self.watched(site) {
+            return;
+        }
+        let mut shape = self.outer_shape();
+        shape.extend_from_slice(axes);
+        self.show(site, value, columns, shape);
+    }
+
+    /// Shows scores or a pattern `[B·H·T, S]` to the hook.
+    pub(crate) fn tap_pattern(&mut self, site: Site, value: &mut Value, heads: usize) {
+        if !self.watched(site) {
+            return;
+        }
+        let keys = value.tensor().width();
+        let mut shape = self.outer_shape();
+        let queries = shape.pop().unwrap_or(1);
+        shape.extend([heads, queries, keys]);
+        self.show(site, value, 0..keys, shape);
+    }
+
+    /// Shows something that is no value of the pass (the token ids) to the hook.
+    pub fn tap_data(&mut self, site: Site, data: &[f32]) {
+        let shape = self.outer_shape();
+        if let Some(hook) = self.hook.as_mut().filter(|hook| hook.wants(site)) {
+            hook.record(
+                site,
+                View {
+                    shape,
+                    data,
+                    width: 1,
+                    row_stride: 1,
+                    tensor: None,
+                },
+            );
+        }
+    }
+
+    /// [T], or [B,T] when there is more than one sequence; [ΣT] of ragged ones.
+    fn outer_shape(&self) -> Vec<usize> {
+        match self.lengths {
+            Lengths::Equal { batch, positions } if batch > 1 => vec![batch, positions],
+            _ => vec![self.rows()],
+        }
+    }
+
+    fn show(&mut self, site: Site, value: &mut Value, columns: Range<usize>, shape: Vec<usize>) {
+        let is_training = self.is_training();
+        // A segment that is run again was shown the first time.
+        let seen = self.notes == Notes::Segment;
+        let Some(hook) = self.hook.as_mut().filter(|_| !seen) else {
+            return;
+        };
+        let (row_stride, width, first) = (value.tensor().width(), columns.len(), columns.start);
+        if hook.edits(site) {
+            assert!(!is_training, "values are edited in inference passes only");
+            let data = &mut value.tensor.make_mut(self.run.buffers)[first..];
+            hook.edit(
+                site,
+                ViewMut {
+                    shape: shape.clone(),
+                    data,
+                    width,
+                    row_stride,
+                },
+            );
+        }
+        if hook.wants(site) {
+            let data = &value.tensor().data()[first..];
+            let tensor = (width == row_stride).then_some(&value.tensor);
+            hook.record(
+                site,
+                View {
+                    shape,
+                    data,
+                    width,
+                    row_stride,
+                    tensor,
+                },
+            );
+        }
+    }
+}
