@@ -20,6 +20,7 @@ mod encode;
 mod error;
 mod file;
 mod gguf;
+mod growth;
 mod library;
 mod merges;
 mod prompt;

@@ -11,7 +11,11 @@ use serde_json::{Map, Value};
 use crate::added::Added;
 use crate::error::TokenizeError;
 use crate::file::{File, Vocabulary, id_of, malformed};
+use crate::growth;
 use crate::merges::Merge;
+
+/// Ids without an entry that any vocabulary may have. Tables are as long as the highest id says.
+const MOST_HOLES: usize = 1 << 16;
 
 /// How a tokenizer cuts text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,6 +67,20 @@ impl Spec {
         let extra = added.iter().map(|token| token.id as usize + 1).max();
         let kind = kind(file);
         let part = |name: &str| file.parts.get(name);
+        for name in ["normalizer", "decoder"] {
+            if part(name).is_some_and(growth::is_excessive) {
+                return Err(malformed(name, "it makes texts thousands of times longer"));
+            }
+        }
+        let size = listed.max(own).max(extra.unwrap_or_default());
+        let count = listed + file.vocabulary.named().count() + added.len();
+        if size > 2 * count + MOST_HOLES {
+            let why = format!(
+                "the highest id is {}, but there are {count} entries",
+                size - 1
+            );
+            return Err(malformed("model.vocab", why));
+        }
         Ok(Self {
             kind,
             merges: merges(file)?,
@@ -70,7 +88,7 @@ impl Spec {
             adds_space: part("pre_tokenizer").is_some_and(adds_space),
             unknown: unknown(file),
             takes_text_as_is: part("normalizer").is_none_or(Value::is_null),
-            size: listed.max(own).max(extra.unwrap_or_default()),
+            size,
         })
     }
 }
