@@ -159,7 +159,7 @@ fn kind(file: &File) -> Kind {
         let byte_level = steps.any(|name| uses_bytes(part(name)));
         let plain = ["continuing_subword_prefix", "end_of_word_suffix"]
             .iter()
-            .all(|name| is_empty(name));
+            .all(is_empty);
         return if byte_level && plain {
             Kind::ByteLevelBpe
         } else {
