@@ -1,4 +1,6 @@
-//! What several targets do with a file once it is open.
+//! What the targets do with what comes in.
+
+pub mod tokens;
 
 use glassformer_kernels::Pool;
 use glassformer_weights::{TensorSource, WeightsError, first_not_finite};

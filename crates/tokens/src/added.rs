@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
+use tokenizers::models::bpe::Vocab;
 
 use crate::error::TokenizeError;
-use crate::spec::{id_of, malformed};
+use crate::file::{Vocabulary, id_of, malformed};
 
 /// An added token, as a `tokenizer.json` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,39 +48,35 @@ pub(crate) fn read(file: &Map<String, Value>) -> Result<Vec<Added>, TokenizeErro
 /// The library numbers tokens that the model's vocabulary does not hold by itself, from the vocabulary's size on. Where a
 /// file says otherwise (its vocabulary has holes, or its list is not in order), the tokens are put into the vocabulary
 /// under their ids. Otherwise ids would silently mean something else than the model learned.
-pub(crate) fn place(file: &mut Map<String, Value>, added: &[Added]) -> Result<(), TokenizeError> {
-    let vocab = file
-        .get_mut("model")
-        .and_then(|model| model.get_mut("vocab"));
-    match vocab {
-        Some(Value::Object(vocab)) => place_by_name(vocab, added),
-        Some(Value::Array(vocab)) => check_in_list(vocab, added),
-        _ => Ok(()),
+pub(crate) fn place(vocabulary: &mut Vocabulary, added: &[Added]) -> Result<(), TokenizeError> {
+    match vocabulary {
+        Vocabulary::Named(vocab) => place_by_name(vocab, added),
+        Vocabulary::Listed(vocab) => check_in_list(vocab, added),
     }
 }
 
-fn place_by_name(vocab: &mut Map<String, Value>, added: &[Added]) -> Result<(), TokenizeError> {
+fn place_by_name(vocab: &mut Vocab, added: &[Added]) -> Result<(), TokenizeError> {
     let mut outside: Vec<&Added> = Vec::new();
     for token in added {
-        match vocab.get(&token.content).and_then(id_of) {
-            Some(id) => agree(token, id)?,
+        match vocab.get(&token.content) {
+            Some(&id) => agree(token, id)?,
             None => outside.push(token),
         }
     }
-    let highest = vocab.values().filter_map(id_of).max();
-    let has_no_hole = highest.is_none_or(|id| id as usize + 1 == vocab.len());
+    let highest = vocab.values().max();
+    let has_no_hole = highest.is_none_or(|&id| id as usize + 1 == vocab.len());
     let mut following = outside.iter().zip(vocab.len()..);
     if has_no_hole && following.all(|(token, next)| token.id as usize == next) {
         return Ok(());
     }
-    let mut taken: HashSet<u32> = vocab.values().filter_map(id_of).collect();
+    let mut taken: HashSet<u32> = vocab.values().copied().collect();
     for token in outside {
         if !taken.insert(token.id) {
             let Added { content, id, .. } = token;
             let why = format!("{content:?} is listed as id {id}, which another entry has");
             return Err(malformed("added_tokens", why));
         }
-        vocab.insert(token.content.clone(), token.id.into());
+        vocab.insert(token.content.clone(), token.id);
     }
     Ok(())
 }
@@ -114,45 +111,48 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::file::File;
 
-    #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
-    fn placed(vocab: Value, tokens: &[(&str, u32)]) -> Result<Value, String> {
+    fn placed(vocab: &Value, tokens: &[(&str, u32)]) -> Result<Value, String> {
         let list: Vec<Value> = tokens
             .iter()
             .map(|(content, id)| json!({ "content": content, "id": id }))
             .collect();
-        let mut file = json!({ "model": { "vocab": vocab }, "added_tokens": list });
-        let file = file.as_object_mut().unwrap();
-        let added = read(file).unwrap();
-        place(file, &added).map_err(|error| error.to_string())?;
-        Ok(file["model"]["vocab"].clone())
+        let json = json!({ "model": { "vocab": vocab }, "added_tokens": list }).to_string();
+        let mut file = File::from_json(json.as_bytes()).unwrap();
+        let added = read(&file.parts).unwrap();
+        place(&mut file.vocabulary, &added).map_err(|error| error.to_string())?;
+        let entries = file.vocabulary.named();
+        Ok(entries
+            .map(|(entry, id)| (entry.to_owned(), Value::from(id)))
+            .collect())
     }
 
     #[test]
     fn tokens_that_follow_the_vocabulary_stay_outside() {
         let vocab = json!({ "a": 0, "b": 1 });
-        let after = placed(vocab.clone(), &[("a", 0), ("<x>", 2), ("<y>", 3)]).unwrap();
+        let after = placed(&vocab, &[("a", 0), ("<x>", 2), ("<y>", 3)]).unwrap();
         assert_eq!(after, vocab);
     }
 
     #[test]
     fn tokens_after_a_hole_or_out_of_order_get_their_ids() {
-        let after = placed(json!({ "a": 0, "b": 2 }), &[("<x>", 1), ("<y>", 9)]).unwrap();
+        let after = placed(&json!({ "a": 0, "b": 2 }), &[("<x>", 1), ("<y>", 9)]).unwrap();
         assert_eq!(after, json!({ "a": 0, "b": 2, "<x>": 1, "<y>": 9 }));
-        let after = placed(json!({ "a": 0 }), &[("<y>", 2), ("<x>", 1)]).unwrap();
+        let after = placed(&json!({ "a": 0 }), &[("<y>", 2), ("<x>", 1)]).unwrap();
         assert_eq!(after, json!({ "a": 0, "<y>": 2, "<x>": 1 }));
     }
 
     #[test]
     fn two_meanings_of_one_id_are_refused() {
-        let why = placed(json!({ "a": 0 }), &[("a", 5)]).unwrap_err();
+        let why = placed(&json!({ "a": 0 }), &[("a", 5)]).unwrap_err();
         assert!(why.contains("id 5") && why.contains('0'), "{why}");
-        let why = placed(json!({ "a": 0, "b": 1 }), &[("<x>", 1)]).unwrap_err();
+        let why = placed(&json!({ "a": 0, "b": 1 }), &[("<x>", 1)]).unwrap_err();
         assert!(why.contains("another entry"), "{why}");
-        let why = placed(json!({ "a": 0, "b": 2 }), &[("<x>", 2)]).unwrap_err();
+        let why = placed(&json!({ "a": 0, "b": 2 }), &[("<x>", 2)]).unwrap_err();
         assert!(why.contains("another entry"), "{why}");
-        let why = placed(json!([["a", 0.0]]), &[("<x>", 3)]).unwrap_err();
+        let why = placed(&json!([["a", 0.0]]), &[("<x>", 3)]).unwrap_err();
         assert!(why.contains("id 3"), "{why}");
-        placed(json!([["a", 0.0]]), &[("a", 0), ("<x>", 1)]).unwrap();
+        placed(&json!([["a", 0.0]]), &[("a", 0), ("<x>", 1)]).unwrap();
     }
 }

@@ -38,7 +38,11 @@ pub(crate) fn character_of(byte: u8) -> char {
 
 /// The bytes of a byte-level vocabulary entry; `None` if it holds a character outside the alphabet.
 pub(crate) fn bytes_of(entry: &str) -> Option<Vec<u8>> {
-    entry.chars().map(byte_of).collect()
+    let mut bytes = Vec::with_capacity(entry.len());
+    for character in entry.chars() {
+        bytes.push(byte_of(character)?);
+    }
+    Some(bytes)
 }
 
 /// Bytes of every id, in one block: token `id` is `block[ends[id - 1]..ends[id]]`.

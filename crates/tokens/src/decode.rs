@@ -26,11 +26,21 @@ impl Tokenizer {
 
     /// A decoder for ids that arrive one at a time.
     pub fn decode_stream(&self) -> DecodeStream {
+        self.decode_stream_after(&[])
+    }
+
+    /// As [`decode_stream`](Self::decode_stream), for ids that go on after `shown`. SentencePiece writes the space before a
+    /// word into the word and leaves it out at the beginning of a text: what continues a text must not lose it.
+    pub fn decode_stream_after(&self, shown: &[u32]) -> DecodeStream {
+        let last = match shown {
+            [.., last] if self.kind() == Kind::Other && !self.is_special(*last) => &[*last][..],
+            _ => &[],
+        };
         DecodeStream {
             tokenizer: self.clone(),
             bytes: Vec::new(),
-            ids: Vec::new(),
-            shown: 0,
+            ids: last.to_vec(),
+            shown: last.len(),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Two reasons to look for ourselves: the library keeps merges to itself, and it panics on merges that
 //! its vocabulary does not hold. What passes here is safe to hand on.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -11,10 +10,12 @@ use serde_json::{Map, Value};
 
 use crate::added::Added;
 use crate::error::TokenizeError;
+use crate::file::{File, Vocabulary, id_of, malformed};
+use crate::growth;
 use crate::merges::Merge;
 
-/// Ids at or above this are no vocabulary but damage: they would make the tables huge.
-const MOST_IDS: u64 = 1 << 24;
+/// Ids without an entry that any vocabulary may have. Tables are as long as the highest id says.
+const MOST_HOLES: usize = 1 << 16;
 
 /// How a tokenizer cuts text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,180 +57,127 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// Reads and checks `file`, whose `added` tokens have been read before.
-    pub(crate) fn read(file: &Map<String, Value>, added: &[Added]) -> Result<Self, TokenizeError> {
-        let model = file
-            .get("model")
-            .and_then(Value::as_object)
-            .ok_or_else(|| TokenizeError::Json("it has no \"model\"".into()))?;
-        let vocab = vocabulary(model)?;
-        let merges = merges(model, &vocab)?;
-        let kind = kind(file, model, &vocab);
-        let listed = model.get("vocab").and_then(Value::as_array).map(Vec::len);
-        let own = vocab.values().map(|&id| id as usize + 1).max();
+    /// Reads and checks `file`, whose `added` tokens have been put in their places before.
+    pub(crate) fn read(file: &File, added: &[Added]) -> Result<Self, TokenizeError> {
+        let listed = match &file.vocabulary {
+            Vocabulary::Listed(list) => list.len(),
+            Vocabulary::Named(_) => 0,
+        };
+        let own = unique_ids(&file.vocabulary)?;
         let extra = added.iter().map(|token| token.id as usize + 1).max();
+        let kind = kind(file);
+        let part = |name: &str| file.parts.get(name);
+        for name in ["normalizer", "decoder"] {
+            if part(name).is_some_and(growth::is_excessive) {
+                return Err(malformed(name, "it makes texts thousands of times longer"));
+            }
+        }
+        let size = listed.max(own).max(extra.unwrap_or_default());
+        let count = listed + file.vocabulary.named().count() + added.len();
+        if size > 2 * count + MOST_HOLES {
+            let why = format!(
+                "the highest id is {}, but there are {count} entries",
+                size - 1
+            );
+            return Err(malformed("model.vocab", why));
+        }
         Ok(Self {
             kind,
-            merges,
-            cuts_at_words: kind == Kind::ByteLevelBpe && cuts_at_words(file),
-            adds_space: file.get("pre_tokenizer").is_some_and(adds_space),
-            unknown: unknown(model, &vocab),
-            takes_text_as_is: file.get("normalizer").is_none_or(Value::is_null),
-            size: listed.max(own).max(extra).unwrap_or_default(),
+            merges: merges(file)?,
+            cuts_at_words: kind == Kind::ByteLevelBpe && cuts_at_words(&file.parts),
+            adds_space: part("pre_tokenizer").is_some_and(adds_space),
+            unknown: unknown(file),
+            takes_text_as_is: part("normalizer").is_none_or(Value::is_null),
+            size,
         })
     }
 }
 
-pub(crate) fn malformed(part: &'static str, why: impl Into<String>) -> TokenizeError {
-    TokenizeError::Malformed {
-        part,
-        why: why.into(),
-    }
-}
-
-/// Entry → id. Unigram keeps a list of scores instead, which the library checks.
-fn vocabulary(model: &Map<String, Value>) -> Result<HashMap<&str, u32>, TokenizeError> {
-    let entries = match model.get("vocab") {
-        Some(Value::Object(entries)) => entries,
-        Some(Value::Array(_)) => return Ok(HashMap::new()),
-        _ => return Err(malformed("model.vocab", "it is missing")),
-    };
+/// No id may mean two entries. Gives one more than the highest.
+fn unique_ids(vocabulary: &Vocabulary) -> Result<usize, TokenizeError> {
     let mut seen = Vec::new();
-    let mut vocab = HashMap::with_capacity(entries.len());
-    for (entry, id) in entries {
-        let known = id_of(id).ok_or_else(|| {
-            malformed(
-                "model.vocab",
-                format!("entry {entry:?} has the id {id}, which is no id"),
-            )
-        })?;
-        let at = known as usize;
+    for (entry, id) in vocabulary.named() {
+        let at = id as usize;
         if seen.len() <= at {
             seen.resize(at + 1, false);
         }
         if std::mem::replace(&mut seen[at], true) {
-            return Err(malformed(
-                "model.vocab",
-                format!("id {id} is given to two entries, one of them {entry:?}"),
-            ));
+            let why = format!("id {id} is given to two entries, one of them {entry:?}");
+            return Err(malformed("model.vocab", why));
         }
-        vocab.insert(entry.as_str(), known);
     }
-    Ok(vocab)
+    Ok(seen.len())
 }
 
-/// `value` as an id, if it is one.
-pub(crate) fn id_of(value: &Value) -> Option<u32> {
-    let id = value.as_u64().filter(|&id| id < MOST_IDS)?;
-    Some(id as u32)
-}
-
-/// The two halves of a line of the merge list, which is `"a b"` or `["a", "b"]`.
-pub(crate) fn halves(merge: &Value) -> Option<(&str, &str)> {
-    match merge {
-        Value::String(pair) => pair
-            .split_once(' ')
-            .filter(|(_, right)| !right.contains(' ')),
-        Value::Array(pair) => match pair.as_slice() {
-            [Value::String(left), Value::String(right)] => Some((left, right)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Old files begin their merge list with a line that is none: `#version: 0.2`.
-pub(crate) fn is_version(merge: &Value) -> bool {
-    merge
-        .as_str()
-        .is_some_and(|line| line.starts_with("#version"))
-}
-
-fn merges(
-    model: &Map<String, Value>,
-    vocab: &HashMap<&str, u32>,
-) -> Result<Vec<Merge>, TokenizeError> {
-    let Some(list) = model.get("merges") else {
+fn merges(file: &File) -> Result<Vec<Merge>, TokenizeError> {
+    let Some(list) = &file.merges else {
         return Ok(Vec::new());
     };
-    let list = list
-        .as_array()
-        .ok_or_else(|| malformed("model.merges", "it is no list"))?;
-    let prefix = model
-        .get("continuing_subword_prefix")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let prefix = file.model.get("continuing_subword_prefix");
+    let prefix = prefix.and_then(Value::as_str).unwrap_or_default();
     let mut merges = Vec::with_capacity(list.len());
-    for (line, merge) in list.iter().enumerate() {
-        if is_version(merge) {
-            continue;
-        }
-        let (left, right) = halves(merge)
-            .ok_or_else(|| malformed("model.merges", format!("number {line} is no pair")))?;
+    let mut merged = String::new();
+    for (number, (left, right)) in list.iter().enumerate() {
         let tail = right.strip_prefix(prefix).ok_or_else(|| {
-            malformed(
-                "model.merges",
-                format!("number {line}: {right:?} lacks the prefix {prefix:?}"),
-            )
+            let why = format!("number {number}: {right:?} lacks the prefix {prefix:?}");
+            malformed("model.merges", why)
         })?;
         let id = |entry: &str| {
-            vocab.get(entry).copied().ok_or_else(|| {
-                malformed(
-                    "model.merges",
-                    format!("number {line} uses {entry:?}, which the vocabulary does not hold"),
-                )
+            file.vocabulary.id_of(entry).ok_or_else(|| {
+                let why =
+                    format!("number {number} uses {entry:?}, which the vocabulary does not hold");
+                malformed("model.merges", why)
             })
         };
-        let rank = merges.len() as u32;
+        merged.clear();
+        merged.push_str(left);
+        merged.push_str(tail);
         merges.push(Merge {
             left: id(left)?,
             right: id(right)?,
-            rank,
-            merged: id(&format!("{left}{tail}"))?,
+            rank: number as u32,
+            merged: id(&merged)?,
         });
     }
     Ok(merges)
 }
 
-fn unknown(model: &Map<String, Value>, vocab: &HashMap<&str, u32>) -> Option<u32> {
-    let by_name = model
-        .get("unk_token")
-        .and_then(Value::as_str)
-        .and_then(|name| vocab.get(name).copied());
-    by_name.or_else(|| model.get("unk_id")?.as_u64().map(|id| id as u32))
+fn unknown(file: &File) -> Option<u32> {
+    let name = file.model.get("unk_token").and_then(Value::as_str);
+    let by_name = name.and_then(|name| file.vocabulary.id_of(name));
+    by_name.or_else(|| file.model.get("unk_id").and_then(id_of))
 }
 
-fn kind(file: &Map<String, Value>, model: &Map<String, Value>, vocab: &HashMap<&str, u32>) -> Kind {
-    let part = |name: &str| file.get(name).unwrap_or(&Value::Null);
-    let plain = ["continuing_subword_prefix", "end_of_word_suffix"]
-        .iter()
-        .all(|name| {
-            model
-                .get(*name)
-                .and_then(Value::as_str)
-                .is_none_or(str::is_empty)
-        });
-    if model.contains_key("merges") {
-        let byte_level = ["normalizer", "pre_tokenizer", "decoder"]
+fn kind(file: &File) -> Kind {
+    let part = |name: &str| file.parts.get(name).unwrap_or(&Value::Null);
+    let is_empty = |name: &&str| {
+        let affix = file.model.get(*name).and_then(Value::as_str);
+        affix.is_none_or(str::is_empty)
+    };
+    if file.merges.is_some() {
+        let mut steps = ["normalizer", "pre_tokenizer", "decoder"].iter();
+        let byte_level = steps.any(|name| uses_bytes(part(name)));
+        let plain = ["continuing_subword_prefix", "end_of_word_suffix"]
             .iter()
-            .any(|name| uses_bytes(part(name)));
+            .all(is_empty);
         return if byte_level && plain {
             Kind::ByteLevelBpe
         } else {
             Kind::Other
         };
     }
-    let one_each = part("pre_tokenizer")
-        .get("pattern")
-        .and_then(|pattern| pattern.get("Regex"));
+    let pattern = part("pre_tokenizer").get("pattern");
+    let one_each = pattern.and_then(|pattern| pattern.get("Regex")?.as_str());
     let whole = part("decoder").get("type").and_then(Value::as_str) == Some("Fuse");
-    let single = vocab.keys().all(|entry| entry.chars().count() == 1);
-    let is_characters = model.get("type").and_then(Value::as_str) == Some("WordLevel")
-        && one_each.and_then(Value::as_str) == Some(crate::train::ONE_CHARACTER)
+    let is_characters = file.model.get("type").and_then(Value::as_str) == Some("WordLevel")
+        && one_each == Some(crate::train::ONE_CHARACTER)
         && whole
-        && single
+        && file
+            .vocabulary
+            .named()
+            .all(|(entry, _)| entry.chars().count() == 1)
         && part("normalizer").is_null()
-        && !adds_plain_tokens(file);
+        && !adds_plain_tokens(&file.parts);
     if is_characters {
         Kind::Characters
     } else {

@@ -7,7 +7,7 @@
 use tokenizers::{Encoding, Token};
 
 use crate::error::{TokenizeError, guard};
-use crate::spec::malformed;
+use crate::file::malformed;
 
 /// Stand for the first and the second text when the library is asked.
 const MARKS: [u32; 2] = [u32::MAX, u32::MAX - 1];

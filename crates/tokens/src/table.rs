@@ -2,22 +2,21 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use crate::added::Added;
 use crate::bytes::{ByteTable, bytes_of};
 use crate::error::guard;
-use crate::spec::{Kind, id_of};
+use crate::file::Vocabulary;
+use crate::spec::Kind;
 
 /// The table of a vocabulary whose entries say by themselves what they stand for.
 pub(crate) fn of_plain_entries(
-    file: &Map<String, Value>,
+    vocabulary: &Vocabulary,
     kind: Kind,
     added: &[Added],
     size: usize,
 ) -> ByteTable {
     let mut tokens = vec![Vec::new(); size];
-    for (entry, id) in own_entries(file) {
+    for (entry, id) in vocabulary.named() {
         let spelled = (kind == Kind::ByteLevelBpe).then(|| bytes_of(entry));
         tokens[id as usize] = spelled.flatten().unwrap_or_else(|| entry.into());
     }
@@ -65,16 +64,11 @@ fn decoded(entry: &str, id: u32, library: &tokenizers::Tokenizer) -> Vec<u8> {
 }
 
 /// The ids of a character vocabulary.
-pub(crate) fn characters(file: &Map<String, Value>, added: &[Added]) -> HashMap<char, u32> {
-    let entries = own_entries(file).filter(|(_, id)| added.iter().all(|token| token.id != *id));
+pub(crate) fn characters(vocabulary: &Vocabulary, added: &[Added]) -> HashMap<char, u32> {
+    let entries = vocabulary
+        .named()
+        .filter(|(_, id)| added.iter().all(|token| token.id != *id));
     entries
         .filter_map(|(entry, id)| Some((entry.chars().next()?, id)))
         .collect()
-}
-
-/// Entries and ids of the model's own vocabulary.
-fn own_entries(file: &Map<String, Value>) -> impl Iterator<Item = (&str, u32)> {
-    let vocab = file.get("model").and_then(|model| model.get("vocab"));
-    let entries = vocab.and_then(Value::as_object).into_iter().flatten();
-    entries.filter_map(|(entry, id)| Some((entry.as_str(), id_of(id)?)))
 }

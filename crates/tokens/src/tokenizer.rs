@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value};
 use tokenizers::AddedVocabulary;
 
 use crate::added::{self, Added};
 use crate::bytes::ByteTable;
-use crate::error::{TokenizeError, guard, one_line};
+use crate::error::{TokenizeError, guard};
+use crate::file::File;
 use crate::library;
 use crate::merges::{Merge, MergeStep, Merges};
 use crate::roles::Roles;
@@ -55,26 +55,21 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError::Json`] or [`TokenizeError::Malformed`]. Never panics, whatever the bytes.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizeError> {
-        let file: Value = serde_json::from_slice(json)
-            .map_err(|error| TokenizeError::Json(one_line(&error.to_string())))?;
-        match file {
-            Value::Object(file) => Self::from_parts(file),
-            _ => Err(TokenizeError::Json("it holds no object".into())),
-        }
+        Self::from_file(File::from_json(json)?)
     }
 
-    /// As [`from_json`](Self::from_json), of a file that has been parsed or put together already.
-    pub(crate) fn from_parts(mut file: Map<String, Value>) -> Result<Self, TokenizeError> {
-        let added = added::read(&file)?;
-        added::place(&mut file, &added)?;
+    /// As [`from_json`](Self::from_json), of a file that has been taken apart or put together already.
+    pub(crate) fn from_file(mut file: File) -> Result<Self, TokenizeError> {
+        let added = added::read(&file.parts)?;
+        added::place(&mut file.vocabulary, &added)?;
         let spec = Spec::read(&file, &added)?;
         let mut bytes = OnceLock::new();
         if spec.kind != Kind::Other {
-            bytes = table::of_plain_entries(&file, spec.kind, &added, spec.size).into();
+            bytes = table::of_plain_entries(&file.vocabulary, spec.kind, &added, spec.size).into();
         }
         let mut characters = HashMap::new();
         if spec.kind == Kind::Characters {
-            characters = table::characters(&file, &added);
+            characters = table::characters(&file.vocabulary, &added);
         }
         let library = guard(|| library::build(file)).map_err(|why| TokenizeError::Malformed {
             part: "refused by the library",

@@ -1,14 +1,15 @@
 //! Byte-level BPE: GPT-2, Llama 3, Qwen, SmolLM. Radford et al. 2019.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use tokenizers::models::bpe::Merges;
 
 use super::pre_tokenizer::PreTokenizer;
 use super::vocabulary::GgufVocabulary;
 use super::{Around, Parts, unusable};
 use crate::error::TokenizeError;
-use crate::spec::halves;
+use crate::file::{File, halves};
 
-pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, TokenizeError> {
+pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<File, TokenizeError> {
     let pre = vocabulary.pre.as_deref().unwrap_or("default");
     let cut = PreTokenizer::named(pre).ok_or_else(|| {
         let known = PreTokenizer::names().collect::<Vec<_>>().join(", ");
@@ -33,33 +34,28 @@ pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, To
             between,
             second_segment,
         },
+        merges: Some(merges(vocabulary)?),
         strips_left: vocabulary.mask.filter(|_| cut.is_roberta),
         model: json!({
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
             "ignore_merges": cut.takes_whole_words,
-            "vocab": vocabulary.ids()?,
-            "merges": merges(vocabulary)?,
         }),
     };
-    Ok(parts.into_file(vocabulary))
+    parts.into_file(vocabulary)
 }
 
-fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<Value>, TokenizeError> {
+fn merges(vocabulary: &GgufVocabulary) -> Result<Merges, TokenizeError> {
     if vocabulary.merges.is_empty() {
         return Err(unusable("tokenizer.ggml.merges", "it is missing or empty"));
     }
-    let lines = vocabulary
-        .merges
-        .iter()
-        .map(|line| Value::from(line.as_str()));
-    let mut merges = Vec::with_capacity(vocabulary.merges.len());
-    for (number, line) in lines.enumerate() {
-        if halves(&line).is_none() {
-            let why = format!("number {number}, {line}, is no pair");
-            return Err(unusable("tokenizer.ggml.merges", why));
-        }
-        merges.push(line);
+    let mut merges = Merges::with_capacity(vocabulary.merges.len());
+    for (number, line) in vocabulary.merges.iter().enumerate() {
+        let pair = halves(line).ok_or_else(|| {
+            let why = format!("number {number}, {line:?}, is no pair");
+            unusable("tokenizer.ggml.merges", why)
+        })?;
+        merges.push(pair);
     }
     Ok(merges)
 }

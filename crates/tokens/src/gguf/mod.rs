@@ -14,8 +14,10 @@ mod wordpiece;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tokenizers::models::bpe::Merges;
 
 use crate::error::TokenizeError;
+use crate::file::{File, Vocabulary};
 use crate::tokenizer::Tokenizer;
 pub use vocabulary::GgufVocabulary;
 
@@ -43,7 +45,7 @@ impl Tokenizer {
                 return Err(unusable("tokenizer.ggml.model", why));
             }
         };
-        let mut tokenizer = Self::from_parts(file).map_err(in_gguf)?;
+        let mut tokenizer = Self::from_file(file).map_err(in_gguf)?;
         let roles = Arc::make_mut(&mut tokenizer.roles);
         roles.bos = bos.or(roles.bos);
         let ends = [vocabulary.eos, vocabulary.eot, vocabulary.eom];
@@ -77,7 +79,9 @@ struct Parts {
     normalizer: Value,
     pre_tokenizer: Value,
     decoder: Value,
+    /// The model's settings.
     model: Value,
+    merges: Option<Merges>,
     around: Around,
     /// `tokenizer.json` knows tokens that take the white space before them (RoBERTa's `<mask>`).
     strips_left: Option<u32>,
@@ -94,7 +98,7 @@ struct Around {
 }
 
 impl Parts {
-    fn into_file(self, vocabulary: &GgufVocabulary) -> Map<String, Value> {
+    fn into_file(self, vocabulary: &GgufVocabulary) -> Result<File, TokenizeError> {
         let added: Vec<Value> = vocabulary
             .added()
             .map(|(id, special)| {
@@ -105,19 +109,27 @@ impl Parts {
                 })
             })
             .collect();
-        let parts = [
-            ("version", json!("1.0")),
-            ("added_tokens", added.into()),
-            ("normalizer", self.normalizer),
-            ("pre_tokenizer", self.pre_tokenizer),
-            ("post_processor", self.around.template(vocabulary)),
-            ("decoder", self.decoder),
-            ("model", self.model),
-        ];
-        parts
-            .map(|(name, part)| (name.to_owned(), part))
-            .into_iter()
-            .collect()
+        let parts = json!({
+            "version": "1.0",
+            "added_tokens": added,
+            "normalizer": self.normalizer,
+            "pre_tokenizer": self.pre_tokenizer,
+            "post_processor": self.around.template(vocabulary),
+            "decoder": self.decoder,
+        });
+        Ok(File {
+            parts: object(parts),
+            model: object(self.model),
+            vocabulary: Vocabulary::Named(vocabulary.ids()?),
+            merges: self.merges,
+        })
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
     }
 }
 

@@ -11,16 +11,18 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tokenizers::models::bpe::Merges;
 
 use super::vocabulary::GgufVocabulary;
 use super::{Around, Parts, unusable};
 use crate::error::TokenizeError;
+use crate::file::File;
 
 /// Entries of more bytes than this are no words: taking apart a long one costs the square of its length.
 const LONGEST: usize = 512;
 
-pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, TokenizeError> {
+pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<File, TokenizeError> {
     if vocabulary.scores.is_empty() {
         return Err(unusable("tokenizer.ggml.scores", "it is missing"));
     }
@@ -39,15 +41,14 @@ pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, To
             between: before,
             second_segment: 1,
         },
+        merges: Some(merges(vocabulary)),
         strips_left: None,
         model: json!({
             "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-            "vocab": vocabulary.ids()?,
-            "merges": merges(vocabulary),
         }),
     };
-    Ok(parts.into_file(vocabulary))
+    parts.into_file(vocabulary)
 }
 
 fn normalizer(add_space: bool) -> Value {
@@ -82,7 +83,7 @@ struct Way {
 }
 
 /// Every way to make an entry of two entries, in the order in which they are to be tried.
-fn merges(vocabulary: &GgufVocabulary) -> Vec<Value> {
+fn merges(vocabulary: &GgufVocabulary) -> Merges {
     let words = (0..vocabulary.tokens.len() as u32).filter(|&id| vocabulary.is_word(id));
     let ids: HashMap<&str, u32> = words
         .map(|id| (vocabulary.tokens[id as usize].as_str(), id))
@@ -111,7 +112,7 @@ fn merges(vocabulary: &GgufVocabulary) -> Vec<Value> {
     });
     let halves = |way: &Way| {
         let (left, right) = vocabulary.tokens[way.id as usize].split_at(way.at);
-        json!([left, right])
+        (left.to_owned(), right.to_owned())
     };
     ways.iter().map(halves).collect()
 }

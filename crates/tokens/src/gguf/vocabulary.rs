@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use tokenizers::models::bpe::Vocab;
 
 use super::unusable;
 use crate::error::TokenizeError;
@@ -134,11 +134,12 @@ impl GgufVocabulary {
     }
 
     /// Entry → id.
-    pub(super) fn ids(&self) -> Result<Map<String, Value>, TokenizeError> {
-        let mut ids = Map::new();
+    pub(super) fn ids(&self) -> Result<Vocab, TokenizeError> {
+        let mut ids = Vocab::default();
+        ids.reserve(self.tokens.len());
         for id in 0..self.tokens.len() as u32 {
             let entry = self.entry(id);
-            if let Some(first) = ids.insert(entry.to_string(), id.into()) {
+            if let Some(first) = ids.insert(entry.to_string(), id) {
                 let why = format!("{entry:?} is listed twice, as ids {first} and {id}");
                 return Err(unusable("tokenizer.ggml.tokens", why));
             }

@@ -3,13 +3,14 @@
 //! The original vocabulary marks what continues a word (`##ing`), GGUF what begins one (`▁play`). Names in brackets
 //! (`[CLS]`, `[unused7]`) are written alike in both.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::vocabulary::GgufVocabulary;
 use super::{Around, Parts, unusable};
 use crate::error::TokenizeError;
+use crate::file::File;
 
-pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, TokenizeError> {
+pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<File, TokenizeError> {
     let vocabulary = &GgufVocabulary {
         tokens: vocabulary.tokens.iter().map(|entry| spell(entry)).collect(),
         ..vocabulary.clone()
@@ -39,13 +40,14 @@ pub(super) fn file(vocabulary: &GgufVocabulary) -> Result<Map<String, Value>, To
             between: None,
             second_segment: 1,
         },
+        merges: None,
         strips_left: None,
         model: json!({
             "type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100, "vocab": vocabulary.ids()?,
+            "max_input_chars_per_word": 100,
         }),
     };
-    Ok(parts.into_file(vocabulary))
+    parts.into_file(vocabulary)
 }
 
 fn is_bracketed(entry: &str) -> bool {

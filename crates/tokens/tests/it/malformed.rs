@@ -39,6 +39,7 @@ fn damage_is_named() {
     assert!(message(&bpe(json!(3), json!([]))).contains("model.vocab"));
     assert!(message(&bpe(json!({ "a": -1 }), json!([]))).contains("-1"));
     assert!(message(&bpe(json!({ "a": 4_000_000_000u32 }), json!([]))).contains("4000000000"));
+    assert!(message(&bpe(json!({ "a": 9_000_000 }), json!([]))).contains("9000000"));
     assert!(message(&bpe(json!({ "a": 1, "b": 1 }), json!([]))).contains("two entries"));
     assert!(message(&bpe(ab.clone(), json!([["a", "b"]]))).contains("\"ab\""));
     assert!(message(&bpe(ab.clone(), json!(["a c"]))).contains("\"c\""));
@@ -47,6 +48,10 @@ fn damage_is_named() {
     let mut prefixed = bpe(json!({ "a": 0, "é": 1, "aé": 2 }), json!([["a", "é"]]));
     prefixed["model"]["continuing_subword_prefix"] = json!("###");
     assert!(message(&prefixed).contains("prefix"));
+    let mut long = bpe(ab.clone(), json!([]));
+    long["normalizer"] =
+        json!({ "type": "Replace", "pattern": { "Regex": "" }, "content": "a".repeat(9999) });
+    assert!(message(&long).contains("normalizer"));
     let mut added = bpe(ab, json!([]));
     added["added_tokens"] = json!([{ "id": 77, "content": "a", "special": true, "normalized": false,
         "single_word": false, "lstrip": false, "rstrip": false }]);

@@ -45,6 +45,27 @@ fn a_long_text_loses_its_end_and_keeps_what_stands_around_it() {
 }
 
 #[test]
+fn what_goes_on_keeps_its_space() {
+    let llama = tokenizer("llama2");
+    let ids = llama.encode_prompt("the fox é🎈 jumps").unwrap().ids;
+    assert_eq!(ids[0], 1);
+    for cut in 1..ids.len() {
+        let (before, after) = ids.split_at(cut);
+        let mut stream = llama.decode_stream_after(before);
+        let mut text = llama.decode(&before[1..]);
+        text.extend(after.iter().filter_map(|&id| stream.push(id)));
+        text.extend(stream.finish());
+        // A character in parts has no text to go on from.
+        if !llama.decode(before).ends_with('\u{fffd}') {
+            assert_eq!(text, "the fox é🎈 jumps", "{cut}");
+        }
+    }
+    let small = SMALL.encode(" the").unwrap().ids;
+    let mut stream = SMALL.decode_stream_after(&small);
+    assert_eq!(stream.push(small[0]).as_deref(), Some(" the"));
+}
+
+#[test]
 fn unknown_characters_of_both_texts_are_named_once() {
     let bert = tokenizer("bert");
     let pair = bert.encode_pair("한 the", "한 é 국").unwrap();
