@@ -75,8 +75,9 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
                     };
                 }
             }
-            a = a.add(word_stride);
-            b = b.add(RIGHT);
+            // Behind the last word they may leave the operands by more than one element; nothing is read there.
+            a = a.wrapping_add(word_stride);
+            b = b.wrapping_add(RIGHT);
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
