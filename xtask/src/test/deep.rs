@@ -27,7 +27,8 @@ const UNDER_MIRI: &str = "rows:: activation:: softmax:: pool:: product::rounded_
 pub(super) fn miri(root: &Path, _: &Arguments) -> Result<Outcome> {
     if !succeeds(&mut command(root, "cargo", "+nightly miri --version")) {
         return Ok(Outcome::Skipped(
-            "no Miri: `rustup toolchain install nightly --component miri` installs it; `addresses` runs without".into(),
+            "no Miri: `rustup toolchain install nightly --component miri,rust-src` installs it"
+                .into(),
         ));
     }
     let test = "+nightly miri test -p glassformer-kernels --test it --";

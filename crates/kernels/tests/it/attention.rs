@@ -9,7 +9,7 @@ use glassformer_kernels::memory::{Block, words};
 use glassformer_kernels::product::{Precision, Rows, pack};
 use proptest::prelude::*;
 
-use crate::support::{assert_close, below, cases, normals, slope, to_f64};
+use crate::support::{assert_close, below, cases, normals, slope, to_f64, under_miri};
 
 /// Sizes, and arrays q [ΣT,H·E], k and v [ΣS,K·E] behind each other.
 #[derive(Clone, Debug)]
@@ -184,13 +184,17 @@ impl Case {
 
 /// Sequences of up to `most` queries and up to `more` keys before them.
 fn case(most: usize, more: usize) -> impl Strategy<Value = Case> {
-    let lengths = prop::collection::vec((1..most, 0..=more), 1..4);
+    let (most, more) = (
+        under_miri(most.min(11), most),
+        under_miri(more.min(3), more),
+    );
+    let lengths = prop::collection::vec((1..most, 0..=more), 1..under_miri(3, 4));
     let sizes = (
         lengths,
         any::<bool>(),
+        1..under_miri(2, 3),
         1usize..3,
-        1usize..3,
-        prop_oneof![1usize..20, Just(64)],
+        prop_oneof![1..under_miri(8, 20), Just(under_miri(9, 64))],
     );
     let sees = prop_oneof![
         Just(Sees::Past),
@@ -304,7 +308,7 @@ proptest! {
         let loss = |qkv: &[f64]| -> f64 {
             case.naive(qkv, &mask).0.iter().zip(&dz).map(|(z, &dz)| z * f64::from(dz)).sum()
         };
-        for i in 0..9 {
+        for i in 0..under_miri(3, 9) as u64 {
             // Three places in each of q, k, v.
             let part = i as usize % 3;
             let (len, first) = ([width, kv, kv][part], [0, width, width + kv][part]);

@@ -10,9 +10,10 @@ use std::time::Duration;
 use glassformer_kernels::Pool;
 use glassformer_kernels::pool::Parts;
 
-/// Under an interpreter everything takes a thousand times longer.
+use crate::support::under_miri;
+
 const fn fewer(n: usize) -> usize {
-    if cfg!(miri) { n / 100 + 1 } else { n }
+    under_miri(n / 100 + 1, n)
 }
 
 fn pools() -> impl Iterator<Item = Pool> {

@@ -10,7 +10,7 @@ use glassformer_kernels::product::{BLOCK_ROWS, Left, Precision, Right, Rows, pac
 use proptest::prelude::*;
 
 use crate::activation::naive;
-use crate::support::{assert_close, cases, normals};
+use crate::support::{assert_close, cases, normals, under_miri};
 
 /// Rounded to bf16 and back, by the definition: the nearest of the numbers with 8 bits, even on ties.
 fn rounded(precision: Precision, x: f32) -> f32 {
@@ -100,10 +100,18 @@ fn precisions() -> impl Strategy<Value = Precision> {
 
 fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
     prop_oneof![
-        (1usize..30, 1usize..40, 1usize..120),
+        (1..under_miri(20, 30), 1..under_miri(6, 40), 1usize..120),
         // Beyond one block of work in each direction.
-        (1usize..300, 1usize..20, 1usize..430),
-        (1usize..10, 100usize..700, 1usize..60),
+        (
+            1..under_miri(20, 300),
+            1..under_miri(6, 20),
+            1..under_miri(120, 430),
+        ),
+        (
+            1usize..10,
+            under_miri(10, 100)..under_miri(20, 700),
+            1usize..60,
+        ),
     ]
 }
 

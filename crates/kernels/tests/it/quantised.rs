@@ -9,7 +9,7 @@ use glassformer_kernels::quantised::packed::{PANEL, Packed};
 use glassformer_kernels::random;
 use proptest::prelude::*;
 
-use crate::support::{below, cases, normals, to_f64};
+use crate::support::{below, cases, normals, to_f64, under_miri};
 
 macro_rules! golden {
     ($($kind:ident)*) => {
@@ -139,8 +139,8 @@ proptest! {
     #[test]
     fn products_are_those_of_the_weights(
         kind in prop::sample::select(&Kind::ALL[..]),
-        (m, n) in (1usize..24, 1usize..70),
-        blocks in 1usize..4,
+        (m, n) in (1..under_miri(3, 24), 1..under_miri(20, 70)),
+        blocks in 1..under_miri(2, 4),
         seed: u64,
     ) {
         let k = kind.weights() * blocks;

@@ -17,6 +17,11 @@ pub(crate) fn cases(cases: u32) -> Config {
     }
 }
 
+/// `n`, or less under Miri, for which everything takes a thousand times longer.
+pub(crate) const fn under_miri(less: usize, n: usize) -> usize {
+    if cfg!(miri) { less } else { n }
+}
+
 /// `n` normally distributed numbers that depend on the seed and on their purpose.
 pub(crate) fn normals(seed: u64, purpose: u64, n: usize) -> Vec<f32> {
     let key = random::derive(seed, purpose);
