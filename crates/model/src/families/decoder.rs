@@ -177,9 +177,10 @@ impl Network for Decoder {
         });
         let window = windows.next().map(|width| {
             let (count, all) = (1 + windows.count(), plan.sees.len());
-            let which = match count == all {
-                true => String::new(),
-                false => format!(", in {count} of {all} blocks"),
+            let which = if count == all {
+                String::new()
+            } else {
+                format!(", in {count} of {all} blocks")
             };
             ("window", format!("{width} positions{which}"))
         });

@@ -98,7 +98,9 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
 /// The frequencies of `config`, divided by `factors` too.
 fn with_factors(config: &DecoderConfig, mut factors: Vec<f32>) -> Result<RopeScaling, String> {
     if let (_, Stretch::Linear(all)) = config.stretch()? {
-        factors.iter_mut().for_each(|factor| *factor *= all);
+        for factor in &mut *factors {
+            *factor *= all;
+        }
     }
     Ok(RopeScaling::each(factors, config.max_position_embeddings))
 }
