@@ -33,7 +33,7 @@ HALVES = {
     Type.Q5_K: [0, 2],
     Type.Q6_K: [208],
 }
-WRITTEN = [Type.Q8_0, Type.Q4_0]
+WRITTEN = [Type.Q8_0, Type.Q4_0, Type.Q5_0]
 
 
 def golden(kind: Type, seed: int, count: int = BLOCKS) -> bytes:

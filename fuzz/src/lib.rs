@@ -1,5 +1,6 @@
 //! What the targets do with what comes in.
 
+pub mod config;
 pub mod tokens;
 
 use glassformer_kernels::Pool;

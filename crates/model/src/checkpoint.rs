@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use glassformer_weights::{DataType, TensorSource, WeightsError};
+use glassformer_tensor::Pool;
+use glassformer_weights::{DataType, TensorSource, WeightsError, is_finite};
 
 /// Where the parameters of a model are kept while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +22,63 @@ pub enum Order {
     /// Rows of each head of this width stand as pairs (0, E/2), (1, E/2 + 1), …: how llama.cpp writes the queries and
     /// keys of Llama, which it turns pair by pair.
     Paired(usize),
+    /// Rows and columns exchanged.
+    Transposed,
+    /// The first rows are left out: those of RoBERTa's positions that belong to none.
+    From(usize),
+    /// It is not there, and all its numbers are 0: a bias in a model that is made without.
+    Absent,
 }
 
 impl Order {
     /// The row of the file that is row `r` here.
-    fn row(self, r: usize) -> usize {
+    pub(crate) fn row(self, r: usize) -> usize {
         match self {
-            Self::Same => r,
             Self::Paired(width) => {
                 let (head, within, half) = (r / width, r % width, width / 2);
                 head * width + 2 * (within % half) + within / half
+            }
+            Self::From(first) => r - first,
+            Self::Same | Self::Transposed | Self::Absent => r,
+        }
+    }
+
+    /// The shape in the file of what has `shape` here.
+    pub(crate) fn shape(self, shape: &[usize]) -> Vec<usize> {
+        match (self, shape) {
+            (Self::Transposed, &[rows, cols]) => vec![cols, rows],
+            (Self::From(first), &[rows, cols]) => vec![rows - first, cols],
+            _ => shape.to_vec(),
+        }
+    }
+
+    /// `values` of `shape` here, in the order of the file.
+    pub(crate) fn arrange(self, shape: &[usize], values: &[f32]) -> Vec<f32> {
+        let width = values.len() / shape[0].max(1);
+        let mut arranged = vec![0.0; self.shape(shape).iter().product()];
+        match self {
+            Self::Transposed => transpose(values, width, &mut arranged),
+            Self::From(first) => arranged.copy_from_slice(&values[first * width..]),
+            Self::Same | Self::Paired(_) | Self::Absent => {
+                for (r, row) in values.chunks_exact(width.max(1)).enumerate() {
+                    arranged[self.row(r) * width..][..width].copy_from_slice(row);
+                }
+            }
+        }
+        arranged
+    }
+}
+
+/// `values [rows,width]` with rows and columns exchanged, `out [width,rows]`; in tiles, so that both are met in cache lines.
+fn transpose(values: &[f32], width: usize, out: &mut [f32]) {
+    const TILE: usize = 32;
+    let rows = values.len() / width.max(1);
+    for first_row in (0..rows).step_by(TILE) {
+        for first in (0..width).step_by(TILE) {
+            for r in first_row..rows.min(first_row + TILE) {
+                for c in first..width.min(first + TILE) {
+                    out[c * rows + r] = values[r * width + c];
+                }
             }
         }
     }
@@ -48,9 +96,14 @@ pub struct Place {
 impl Place {
     /// A tensor in the order that it has here.
     pub fn named(name: impl Into<String>) -> Self {
+        Self::ordered(name, Order::Same)
+    }
+
+    /// A tensor in another order.
+    pub fn ordered(name: impl Into<String>, order: Order) -> Self {
         Self {
             name: name.into(),
-            order: Order::Same,
+            order,
         }
     }
 }
@@ -66,6 +119,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Where the parameter is. Errors: it is not there, or has another shape than `shape` here.
+    pub(crate) fn place(&self, name: &str, shape: &[usize]) -> Result<Place, WeightsError> {
+        let place = (self.find)(name);
+        if place.order != Order::Absent {
+            self.source.expect(&place.name, &place.order.shape(shape))?;
+        }
+        Ok(place)
+    }
+
     /// The tensor `place` into `out`, row-major in the order that it has here. Errors: as [`TensorSource::read_f32`].
     pub(crate) fn read(
         &self,
@@ -73,14 +135,24 @@ impl Checkpoint {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<(), WeightsError> {
-        if place.order == Order::Same {
-            return self.source.read_f32(&place.name, shape, out);
+        match place.order {
+            Order::Absent => {
+                out.fill(0.0);
+                return Ok(());
+            }
+            Order::Same => return self.source.read_f32(&place.name, shape, out),
+            Order::Paired(_) | Order::Transposed | Order::From(_) => {}
         }
-        let mut rows = vec![0.0; out.len()];
-        self.source.read_f32(&place.name, shape, &mut rows)?;
+        let held = place.order.shape(shape);
+        let mut values = vec![0.0; held.iter().product()];
+        self.source.read_f32(&place.name, &held, &mut values)?;
         let width = out.len() / shape[0].max(1);
+        if place.order == Order::Transposed {
+            transpose(&values, shape[0], out);
+            return Ok(());
+        }
         for (r, row) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            row.copy_from_slice(&rows[place.order.row(r) * width..][..width]);
+            row.copy_from_slice(&values[place.order.row(r) * width..][..width]);
         }
         Ok(())
     }
@@ -125,6 +197,17 @@ impl StoredMatrix {
             name: matrix.place.name.clone(),
             found: data_type.to_string(),
         })
+    }
+
+    /// Its name in the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    /// Whether it holds no NaN and no infinity, as [`DataType::is_finite`] sees it.
+    pub(crate) fn is_finite(&self, pool: &Pool) -> bool {
+        let bytes = self.source.bytes(&self.place.name).expect("checked");
+        is_finite(self.data_type, bytes, pool)
     }
 
     /// The bytes of row `r`.

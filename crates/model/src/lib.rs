@@ -17,6 +17,7 @@
 
 pub mod block;
 pub mod embed;
+pub mod export;
 pub mod families;
 pub mod loss;
 pub mod unembed;

@@ -6,8 +6,9 @@ use glassformer_weights::WeightsError;
 
 use crate::block::Linear;
 use crate::block::mlp::Activation;
+use crate::export::GgufForm;
 use crate::unembed::Unembed;
-use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
+use crate::{PackedWeights, Parameters, Pass, Place, Run, Value, WeightName, WeightView};
 
 /// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,14 @@ pub trait Network: Send + Sync {
 
     /// `config.json` in the family's own field names.
     fn config_json(&self) -> String;
+
+    /// The tensor that the family's checkpoints on Hugging Face hold for the parameter `name`.
+    fn hugging_face(&self, name: &str) -> Place {
+        Place::named(name)
+    }
+
+    /// How llama.cpp's files hold such a network. Errors: they cannot, in words that follow "the model".
+    fn gguf(&self) -> Result<GgufForm, String>;
 }
 
 /// A network and the parameters bound to it.
@@ -105,6 +114,13 @@ impl Model {
         let packed = PackedWeights::new(pool, &self.parameters, precision, &self.network.linears());
         self.precision = precision;
         self.packed = Some(packed);
+    }
+
+    /// The name in its file of a parameter with a NaN or an infinity, if one was met so far: when the model was loaded,
+    /// and when it was [packed](Model::pack). Such a model answers with nonsense.
+    pub fn not_finite(&self) -> Option<&str> {
+        let packed = self.packed.as_ref().and_then(PackedWeights::not_finite);
+        self.parameters.not_finite().or(packed)
     }
 
     /// The last stage.

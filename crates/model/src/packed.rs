@@ -18,6 +18,7 @@ use crate::{ParamId, Parameters};
 pub struct PackedWeights {
     precision: Precision,
     weights: HashMap<ParamId, Vec<Part>>,
+    not_finite: Option<String>,
 }
 
 /// Some outputs of a layer.
@@ -58,10 +59,17 @@ impl PackedWeights {
             };
             (linear.weight, parts)
         };
+        let weights = layers.iter().map(pack).collect();
         Self {
             precision,
-            weights: layers.iter().map(pack).collect(),
+            weights,
+            not_finite: first_not_finite(pool, parameters),
         }
+    }
+
+    /// The name in its file of a matrix with a NaN or an infinity, if one of those that stay there has it.
+    pub fn not_finite(&self) -> Option<&str> {
+        self.not_finite.as_deref()
     }
 
     /// What floats were rounded to.
@@ -104,6 +112,13 @@ impl Weight {
             Self::Quantised(packed) => packed.size(),
         }
     }
+}
+
+/// The first matrix in its file that is not all numbers. All were just read, so that looking costs little.
+fn first_not_finite(pool: &Pool, parameters: &Parameters) -> Option<String> {
+    let mut matrices = parameters.stored_matrices();
+    let bad = matrices.find(|matrix| !matrix.is_finite(pool))?;
+    Some(bad.name().to_owned())
 }
 
 /// Matrices of a file that stand side by side in a layer; neighbours of one kind become one part. Stored [in, out] there is

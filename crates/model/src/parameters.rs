@@ -10,9 +10,9 @@ use std::sync::Arc;
 use glassformer_kernels::memory::Block;
 use glassformer_kernels::{random, rows};
 use glassformer_tensor::Pool;
-use glassformer_weights::{NamedTensor, WeightsError};
+use glassformer_weights::{DataType, NamedTensor, WeightsError};
 
-use crate::checkpoint::{Checkpoint, Keep, StoredMatrix};
+use crate::checkpoint::{Checkpoint, Keep, Order, Place, StoredMatrix};
 
 /// Where a parameter lies in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +119,8 @@ pub struct Parameters {
     data: Block,
     /// Those that stay in their file.
     stored: Option<Stored>,
+    /// See [`Parameters::not_finite`].
+    not_finite: Option<String>,
 }
 
 /// The parameters of a model of which only vectors are in memory.
@@ -154,6 +156,7 @@ impl Parameters {
             layout: Arc::new(layout),
             data,
             stored: None,
+            not_finite: None,
         }
     }
 
@@ -167,19 +170,23 @@ impl Parameters {
 
     fn load_all(layout: Layout, checkpoint: &Checkpoint) -> Result<Self, WeightsError> {
         // First all are looked for: a config that asks for more than the file has must not take memory for it.
-        for spec in layout.specs() {
-            let place = (checkpoint.find)(&spec.name);
-            checkpoint.source.expect(&place.name, &spec.shape)?;
-        }
+        let places: Vec<Place> = layout
+            .specs()
+            .iter()
+            .map(|spec| checkpoint.place(&spec.name, &spec.shape))
+            .collect::<Result<_, _>>()?;
         let mut data = Block::zeros(layout.len());
-        for spec in layout.specs() {
+        let mut not_finite = None;
+        for (spec, place) in layout.specs().iter().zip(&places) {
             let slot = &mut data[spec.id.offset..][..spec.id.len];
-            checkpoint.read(&(checkpoint.find)(&spec.name), &spec.shape, slot)?;
+            checkpoint.read(place, &spec.shape, slot)?;
+            note_if_not_finite(&mut not_finite, place, slot);
         }
         Ok(Self {
             layout: Arc::new(layout),
             data,
             stored: None,
+            not_finite,
         })
     }
 
@@ -188,8 +195,7 @@ impl Parameters {
         let mut vectors = Vec::new();
         let mut len = 0;
         for spec in layout.specs() {
-            let place = (checkpoint.find)(&spec.name);
-            checkpoint.source.expect(&place.name, &spec.shape)?;
+            let place = checkpoint.place(&spec.name, &spec.shape)?;
             if let &[rows, cols] = spec.shape.as_slice() {
                 let matrix = StoredMatrix::new(checkpoint, place, [rows, cols])?;
                 stored.matrices.insert(spec.id.offset, matrix);
@@ -200,15 +206,24 @@ impl Parameters {
             }
         }
         let mut data = Block::zeros(len);
+        let mut not_finite = None;
         for (spec, place) in vectors {
             let slot = &mut data[stored.places[&spec.id.offset]..][..spec.id.len];
             checkpoint.read(&place, &spec.shape, slot)?;
+            note_if_not_finite(&mut not_finite, &place, slot);
         }
         Ok(Self {
             layout: Arc::new(layout),
             data,
             stored: Some(stored),
+            not_finite,
         })
+    }
+
+    /// The name in its file of the first parameter with a NaN or an infinity, of those that were read when the model was
+    /// loaded. Matrices that stay in their file are looked at when they are [laid out](crate::PackedWeights).
+    pub fn not_finite(&self) -> Option<&str> {
+        self.not_finite.as_deref()
     }
 
     /// The list of parameters.
@@ -261,6 +276,43 @@ impl Parameters {
             .map(|(_, matrix)| matrix)
             .collect();
         (!parts.is_empty()).then_some(parts)
+    }
+
+    /// All matrices that stay in their file.
+    pub(crate) fn stored_matrices(&self) -> impl Iterator<Item = &StoredMatrix> {
+        self.stored
+            .iter()
+            .flat_map(|stored| stored.matrices.values())
+    }
+
+    /// How the numbers of the parameter `id` are kept: as in its file, where it stays there.
+    pub fn data_type(&self, id: ParamId) -> DataType {
+        let stored = self.stored.as_ref();
+        let matrix = stored.and_then(|stored| stored.matrices.get(&id.offset));
+        matrix.map_or(DataType::F32, |matrix| matrix.data_type)
+    }
+
+    /// The bytes of a matrix in the order of a file that holds it as `data_type`, where they stand so in its own file already.
+    pub(crate) fn encoded(
+        &self,
+        spec: &ParamSpec,
+        order: Order,
+        data_type: DataType,
+    ) -> Option<Vec<u8>> {
+        let matrix = self.stored.as_ref()?.matrices.get(&spec.id.offset)?;
+        let length = data_type.byte_len(matrix.cols)?;
+        if matrix.data_type != data_type || order == Order::Transposed {
+            return None;
+        }
+        let first = match order {
+            Order::From(first) => first,
+            _ => 0,
+        };
+        let mut bytes = vec![0; (matrix.rows - first) * length];
+        for r in first..matrix.rows {
+            bytes[order.row(r) * length..][..length].copy_from_slice(matrix.row(r));
+        }
+        Some(bytes)
     }
 
     /// How many matrices `id` is made of that stay in their file.
@@ -337,6 +389,15 @@ impl Parameters {
             .iter()
             .map(|spec| (spec.name.as_str(), spec.shape.as_slice()))
             .collect()
+    }
+}
+
+/// Puts down the tensor's name if it is the first whose values are not all numbers.
+fn note_if_not_finite(first: &mut Option<String>, place: &Place, values: &[f32]) {
+    // Without a way out at the first that is not, so that the loop vectorises.
+    let finite = values.iter().fold(true, |all, x| all & x.is_finite());
+    if first.is_none() && !finite {
+        *first = Some(place.name.clone());
     }
 }
 

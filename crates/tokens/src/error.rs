@@ -28,6 +28,12 @@ pub enum TokenizeError {
         /// What is wrong there.
         why: String,
     },
+    /// A tokenizer of llama2.c cannot be used.
+    #[error("unusable tokenizer.bin: {0}; fetch the file again")]
+    Llama2c(String),
+    /// A GGUF file cannot say how this tokenizer cuts texts.
+    #[error("llama.cpp has no tokenizer like this one: {0}; the model can be written as a folder")]
+    NoGguf(String),
     /// The file beside `tokenizer.json` is damaged.
     #[error("unusable tokenizer_config.json: {0}; fetch the file again")]
     Config(String),

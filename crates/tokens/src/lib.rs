@@ -22,6 +22,7 @@ mod file;
 mod gguf;
 mod growth;
 mod library;
+mod llama2c;
 mod merges;
 mod prompt;
 mod roles;

@@ -187,6 +187,10 @@ impl Tokenizer {
         self.inner.characters.get(&character).copied()
     }
 
+    pub(crate) fn added(&self) -> &[Added] {
+        &self.inner.added
+    }
+
     pub(crate) fn unknown_id(&self) -> Option<u32> {
         self.inner.unknown
     }

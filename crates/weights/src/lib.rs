@@ -20,7 +20,7 @@ mod source;
 
 pub use data_type::DataType;
 pub use error::WeightsError;
-pub use finite::first_not_finite;
+pub use finite::{first_not_finite, is_finite};
 pub use gguf::GgufFile;
 pub use llama2c::Llama2cFile;
 pub use mapped::MappedFile;

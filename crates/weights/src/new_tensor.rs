@@ -135,7 +135,7 @@ impl<'a> NewTensor<'a> {
                 bytes.len()
             ))),
             Values::F32(_) if !data_type.is_writable() => Err(error(format!(
-                "values cannot be written as {data_type}, only as F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K"
+                "values cannot be written as {data_type}, only as F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K and Q6_K"
             ))),
             Values::F32(values) if values.len() == elements => {
                 encode(out, data_type, &values, pool).map_err(io_error)

@@ -16,7 +16,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`blocks`], [`encode`] | GGUF's bytes: layouts, dequantisation; quantisation to Q8_0, Q4_0, Q4_K and Q6_K |
+//! | [`blocks`], [`encode`] | GGUF's bytes: layouts, dequantisation; quantisation to Q8_0, Q4_0, Q5_0, Q4_K and Q6_K |
 //! | [`activations`] | x as 8-bit codes with scales and sums |
 //! | [`packed`] | weights in the order in which the products read them, still 2 to 8 bits each |
 //! | [`matmul`] | the product: order of tiles, choice of path |

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::support::{below, cases, normals};
 
-const WRITTEN: [Kind; 4] = [Kind::Q8_0, Kind::Q4_0, Kind::Q4_K, Kind::Q6_K];
+const WRITTEN: [Kind; 5] = [Kind::Q8_0, Kind::Q4_0, Kind::Q5_0, Kind::Q4_K, Kind::Q6_K];
 
 fn there_and_back(kind: Kind, x: &[f32]) -> Vec<f32> {
     let mut bytes = vec![0xa5; x.len() / kind.weights() * kind.bytes()];

@@ -187,7 +187,7 @@ fn eight_bits_of_activations_are_enough() {
     let (m, n, k) = (7, 33, 768);
     for (i, kind) in Kind::ALL.into_iter().enumerate() {
         let mut bytes = random_blocks(kind, i as u64, n * k / kind.weights());
-        if [Kind::Q8_0, Kind::Q4_0].contains(&kind) {
+        if [Kind::Q8_0, Kind::Q4_0, Kind::Q5_0].contains(&kind) {
             quantise(kind, &normals(i as u64, 2, n * k), &mut bytes);
         }
         let x = normals(i as u64, 1, m * k);

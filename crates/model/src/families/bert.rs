@@ -15,6 +15,7 @@ use crate::block::attention::{Attention, Heads, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{Block, Dropout, Linear, PostNormBlock, Storage, forward_all};
 use crate::embed::{LearnedPositions, TypedEmbed};
+use crate::export::GgufForm;
 use crate::unembed::{Transform, Unembed};
 use crate::{
     Checkpoint, Dimensions, Init, Keep, Layout, Model, Network, ParamId, Parameters, Pass, Place,
@@ -115,10 +116,7 @@ impl Bert {
         let name = |part: &str| format!("{prefix}{part}");
         let mut table = |part: &str, rows| layout.add(name(part), &[rows, d], Init::Normal(STD));
         let tokens = table(names::EMBED, config.vocab_size);
-        let positions = table(
-            "embeddings.position_embeddings.weight",
-            config.max_position_embeddings,
-        );
+        let positions = table(names::POSITIONS, config.max_position_embeddings);
         let types =
             (config.type_vocab_size > 0).then(|| table(names::TYPES, config.type_vocab_size));
         let embed = TypedEmbed {
@@ -304,5 +302,11 @@ impl Network for Bert {
 
     fn config_json(&self) -> String {
         serde_json::to_string_pretty(&self.config).expect("a config is plain data")
+    }
+
+    fn gguf(&self) -> Result<GgufForm, String> {
+        let mut form = names::form(&self.config, self.unembed.is_some())?;
+        form.metadata = self.config.to_gguf();
+        Ok(form)
     }
 }

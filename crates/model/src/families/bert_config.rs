@@ -1,7 +1,7 @@
 //! The config fields of BERT and its kin, from `config.json` or from a GGUF file's metadata.
 
 use glassformer_weights::WeightsError;
-use glassformer_weights::gguf::Metadata;
+use glassformer_weights::gguf::{Metadata, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::Dimensions;
@@ -179,5 +179,36 @@ impl EncoderConfig {
             layer_norm_eps: metadata.f32("bert.attention.layer_norm_epsilon")?,
             ..Self::default()
         })
+    }
+
+    /// The keys that llama.cpp's converter writes.
+    pub(super) fn to_gguf(&self) -> Vec<(String, Value)> {
+        let size = |n: usize| Value::U32(n as u32);
+        let Dimensions {
+            n_layers,
+            n_heads,
+            d_model,
+            d_ff,
+            n_ctx,
+            ..
+        } = self.dimensions();
+        let mut metadata = Vec::from([
+            ("bert.block_count", size(n_layers)),
+            ("bert.context_length", size(n_ctx)),
+            ("bert.embedding_length", size(d_model)),
+            ("bert.feed_forward_length", size(d_ff)),
+            ("bert.attention.head_count", size(n_heads)),
+            (
+                "bert.attention.layer_norm_epsilon",
+                Value::F32(self.layer_norm_eps),
+            ),
+            ("bert.attention.causal", Value::Bool(false)),
+        ]);
+        if self.type_vocab_size > 0 {
+            let types = size(self.type_vocab_size);
+            metadata.push(("tokenizer.ggml.token_type_count", types));
+        }
+        let owned = metadata.into_iter();
+        owned.map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }

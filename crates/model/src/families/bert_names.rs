@@ -2,8 +2,15 @@
 
 use glassformer_weights::TensorSource;
 
+use super::bert_config::EncoderConfig;
+use crate::block::mlp::Activation;
+use crate::export::GgufForm;
+use crate::{Order, Place};
+
 /// W_E, without prefix.
 pub(super) const EMBED: &str = "embeddings.word_embeddings.weight";
+/// W_pos, without prefix.
+pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
 /// W_type, without prefix.
 pub(super) const TYPES: &str = "embeddings.token_type_embeddings.weight";
 
@@ -62,7 +69,7 @@ pub(super) fn gguf(name: &str) -> String {
         return match name {
             EMBED => "token_embd.weight".to_owned(),
             TYPES => "token_types.weight".to_owned(),
-            "embeddings.position_embeddings.weight" => "position_embd.weight".to_owned(),
+            POSITIONS => "position_embd.weight".to_owned(),
             _ => name.replace("embeddings.LayerNorm", "token_embd_norm"),
         };
     };
@@ -78,4 +85,40 @@ pub(super) fn gguf(name: &str) -> String {
         other => other,
     };
     format!("blk.{layer}.{part}.{kind}")
+}
+
+/// How llama.cpp's files hold an encoder, but for the metadata. Errors: they cannot, in words that follow "the model".
+pub(super) fn form(config: &EncoderConfig, head: bool) -> Result<GgufForm, String> {
+    if config.activation()? != Activation::Gelu {
+        return Err(format!(
+            "has hidden_act {:?}; llama.cpp knows bert with gelu alone",
+            config.hidden_act
+        ));
+    }
+    let (prefix, names) = of_family(config.is_roberta());
+    let first = config.first_position();
+    let find = move |name: &str| {
+        let is_head = [names.dense, names.norm].iter().any(|layer| {
+            name.strip_prefix(layer)
+                .is_some_and(|rest| rest.starts_with('.'))
+        });
+        if is_head || name == names.bias || name == names.decoder {
+            return None;
+        }
+        let name = name.strip_prefix(prefix).unwrap_or(name);
+        let order = if name == POSITIONS && first > 0 {
+            Order::From(first)
+        } else {
+            Order::Same
+        };
+        Some(Place::ordered(gguf(name), order))
+    };
+    let remark = "the head that fills gaps is left out: llama.cpp's bert ends at vectors";
+    Ok(GgufForm {
+        architecture: "bert",
+        metadata: Vec::new(),
+        find: Box::new(find),
+        vectors: Vec::new(),
+        remarks: head.then(|| remark.to_owned()).into_iter().collect(),
+    })
 }

@@ -5,8 +5,9 @@ use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Sees};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
 use crate::block::{Block, Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all};
 use crate::embed::TokenEmbed;
-use crate::families::names;
+use crate::export::GgufForm;
 use crate::families::parts::{STD, block_weight, linear};
+use crate::families::{decoder_gguf, names};
 use crate::unembed::Unembed;
 use crate::{Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView};
 
@@ -242,5 +243,11 @@ impl Network for Decoder {
 
     fn config_json(&self) -> String {
         self.plan.config.clone()
+    }
+
+    fn gguf(&self) -> Result<GgufForm, String> {
+        let config = serde_json::from_str(&self.plan.config).expect("it was written here");
+        let windowed = |sees: &Sees| matches!(sees, Sees::Window(_));
+        decoder_gguf::form(&config, self.plan.sees.iter().any(windowed))
     }
 }

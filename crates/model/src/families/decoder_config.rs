@@ -136,7 +136,7 @@ pub(super) enum Blocks {
 const SLIDING: &str = "sliding_attention";
 
 impl DecoderConfig {
-    fn kv_heads(&self) -> usize {
+    pub(super) fn kv_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 

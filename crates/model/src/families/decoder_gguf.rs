@@ -1,8 +1,8 @@
-//! A decoder in a GGUF file: its config from the metadata, where the metadata says it, and from the tensors.
+//! A decoder in a GGUF file: its config from the metadata, where the metadata says it, and from the tensors; and back.
 
 use std::sync::Arc;
 
-use glassformer_weights::gguf::Metadata;
+use glassformer_weights::gguf::{Metadata, Value};
 use glassformer_weights::{GgufFile, TensorSource, WeightsError};
 
 use super::decoder_config::DecoderConfig;
@@ -10,6 +10,7 @@ use super::names::{EMBED, Naming};
 use super::rope_config::RopeScaling;
 use super::{Refusal, decoder};
 use crate::block::attention::Stretch;
+use crate::export::GgufForm;
 use crate::{Keep, Model};
 
 /// llama.cpp's names of the architectures; Mistral is a Llama to it.
@@ -62,7 +63,14 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
         "llama" if sliding_window.is_some() => "mistral",
         other => other,
     };
+    let class = match model_type {
+        "llama" => "LlamaForCausalLM",
+        "mistral" => "MistralForCausalLM",
+        "qwen2" => "Qwen2ForCausalLM",
+        _ => "Qwen3ForCausalLM",
+    };
     let config = DecoderConfig {
+        architectures: vec![class.to_owned()],
         model_type: model_type.to_owned(),
         hidden_size: size("embedding_length")?,
         intermediate_size: size("feed_forward_length")?,
@@ -103,4 +111,104 @@ fn with_factors(config: &DecoderConfig, mut factors: Vec<f32>) -> Result<RopeSca
         }
     }
     Ok(RopeScaling::each(factors, config.max_position_embeddings))
+}
+
+/// How llama.cpp holds a decoder with this config. Errors: it cannot, in words that follow "the model".
+pub(super) fn form(config: &DecoderConfig, has_window: bool) -> Result<GgufForm, String> {
+    let architecture = match config.model_type.as_str() {
+        "llama" | "mistral" => "llama",
+        "qwen2" => "qwen2",
+        _ => "qwen3",
+    };
+    let is_llama = architecture == "llama";
+    if !matches!(config.hidden_act.as_str(), "silu" | "swish") {
+        return Err(format!(
+            "has hidden_act {:?}; llama.cpp knows {architecture} with silu alone",
+            config.hidden_act
+        ));
+    }
+    if architecture == "qwen3" && config.attention_bias == Some(true) {
+        return Err("has attention_bias = true; llama.cpp knows qwen3 without".to_owned());
+    }
+    if has_window && !is_llama {
+        return Err(format!(
+            "looks back through a window; llama.cpp knows {architecture} without"
+        ));
+    }
+    let vectors: Vec<_> = factors(config)?
+        .map(|factors| (FACTORS.to_owned(), factors))
+        .into_iter()
+        .collect();
+    if !vectors.is_empty() && !is_llama {
+        return Err(format!(
+            "has frequencies stretched each in its own way; llama.cpp knows {architecture} without"
+        ));
+    }
+    let naming = Naming::Gguf {
+        paired: is_llama.then(|| config.d_head()),
+    };
+    let remarks = has_window.then(|| {
+        let width = config.sliding_window.unwrap_or_default();
+        format!("llama.cpp pays no heed to the window of {width} positions: longer texts come out otherwise there")
+    });
+    Ok(GgufForm {
+        architecture,
+        metadata: metadata(config, architecture)?,
+        find: Box::new(move |name| Some(naming.place(name))),
+        vectors,
+        remarks: remarks.into_iter().collect(),
+    })
+}
+
+/// Llama 3's factors, or those of a file that had some.
+fn factors(config: &DecoderConfig) -> Result<Option<Vec<f32>>, String> {
+    let (base, stretch) = config.stretch()?;
+    let pairs = config.d_head() / 2;
+    Ok(match &stretch {
+        Stretch::None | Stretch::Linear(_) => None,
+        Stretch::Each(factors) => Some(factors.to_vec()),
+        Stretch::ByWavelength { .. } => {
+            let plain = |i: usize| 1.0 / base.powf(i as f32 / pairs as f32);
+            let factor = |i| plain(i) / stretch.apply(i, plain(i));
+            Some((0..pairs).map(factor).collect())
+        }
+    })
+}
+
+/// The keys that llama.cpp's converter writes.
+fn metadata(config: &DecoderConfig, architecture: &str) -> Result<Vec<(String, Value)>, String> {
+    let mut metadata = Vec::new();
+    let mut put = |name: &str, value| metadata.push((format!("{architecture}.{name}"), value));
+    let size = |n: usize| Value::U32(n as u32);
+    let (e, d) = (config.d_head(), config.hidden_size);
+    put("block_count", size(config.num_hidden_layers));
+    put("context_length", size(config.max_position_embeddings));
+    put("embedding_length", size(d));
+    put("feed_forward_length", size(config.intermediate_size));
+    put("attention.head_count", size(config.num_attention_heads));
+    put("attention.head_count_kv", size(config.kv_heads()));
+    put(
+        "attention.layer_norm_rms_epsilon",
+        Value::F32(config.rms_norm_eps),
+    );
+    put("vocab_size", size(config.vocab_size));
+    let (base, stretch) = config.stretch()?;
+    put("rope.freq_base", Value::F32(base));
+    if architecture == "llama" {
+        put("rope.dimension_count", size(e));
+    }
+    if e * config.num_attention_heads != d {
+        put("attention.key_length", size(e));
+        put("attention.value_length", size(e));
+    }
+    if let Stretch::Linear(factor) = stretch {
+        put("rope.scaling.type", Value::String("linear".to_owned()));
+        put("rope.scaling.factor", Value::F32(factor));
+    }
+    if config.model_type == "mistral"
+        && let Some(width) = config.sliding_window
+    {
+        put("attention.sliding_window", size(width));
+    }
+    Ok(metadata)
 }

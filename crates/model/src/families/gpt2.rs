@@ -1,22 +1,21 @@
 //! GPT-2 (Radford et al. 2019): learned positions, pre-norm LayerNorm with bias, causal multi-head attention,
 //! GELU MLP, tied unembedding. Checkpoints as Hugging Face lays them out; its `Conv1D` stores W as [in, out].
 
-use std::sync::Arc;
-
-use crate::block::attention::Sees;
 use glassformer_tensor::Pool;
-use glassformer_weights::TensorSource;
 use serde::{Deserialize, Serialize};
 
-use crate::block::attention::{Attention, Heads};
+use crate::block::attention::{Attention, Heads, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
+use crate::export::GgufForm;
+use crate::families::Refusal;
+use crate::families::gpt2_files as files;
 use crate::families::parts::{STD, block_weight, check_sizes, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
-    Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
-    Place, Value, WeightName, WeightView,
+    Checkpoint, Dimensions, Init, Layout, Model, Network, Parameters, Pass, Place, Value,
+    WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -72,6 +71,25 @@ fn architectures() -> Vec<String> {
     vec!["GPT2LMHeadModel".to_owned()]
 }
 
+impl Default for Config {
+    /// What files leave out; sizes are 0.
+    fn default() -> Self {
+        Self {
+            model_type: model_type(),
+            vocab_size: 0,
+            n_positions: 0,
+            n_embd: 0,
+            n_layer: 0,
+            n_head: 0,
+            n_inner: None,
+            activation_function: gelu_new(),
+            layer_norm_epsilon: epsilon(),
+            tie_word_embeddings: yes(),
+            architectures: architectures(),
+        }
+    }
+}
+
 impl Config {
     /// What cannot be computed, in words that follow "config.json". Checked before anything is allocated.
     pub fn check(&self) -> Result<(), String> {
@@ -89,11 +107,6 @@ impl Config {
                 self.n_embd, self.n_head
             ));
         }
-        if !self.tie_word_embeddings {
-            return Err(
-                "has tie_word_embeddings = false; only tied GPT-2 models can be loaded".to_owned(),
-            );
-        }
         if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon < 1.0) {
             return Err(format!(
                 "has layer_norm_epsilon = {}; it must lie between 0 and 1",
@@ -103,11 +116,11 @@ impl Config {
         self.activation().map(|_| ())
     }
 
-    fn d_ff(&self) -> usize {
+    pub(super) fn d_ff(&self) -> usize {
         self.n_inner.unwrap_or(4 * self.n_embd)
     }
 
-    fn activation(&self) -> Result<Activation, String> {
+    pub(super) fn activation(&self) -> Result<Activation, String> {
         match self.activation_function.as_str() {
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
             "gelu" => Ok(Activation::Gelu),
@@ -131,7 +144,6 @@ impl Config {
             ..
         } = *dimensions;
         Self {
-            model_type: model_type(),
             vocab_size: vocab,
             n_positions: n_ctx,
             n_embd: d_model,
@@ -144,9 +156,7 @@ impl Config {
                 Activation::Silu => "silu".to_owned(),
                 Activation::Relu => "relu".to_owned(),
             },
-            layer_norm_epsilon: epsilon(),
-            tie_word_embeddings: true,
-            architectures: architectures(),
+            ..Self::default()
         }
     }
 }
@@ -154,6 +164,8 @@ impl Config {
 /// The composition.
 struct Gpt2 {
     config: Config,
+    /// Of the matrices in blocks.
+    storage: Storage,
     dimensions: Dimensions,
     embed: LearnedPositions,
     blocks: Vec<PreNormBlock>,
@@ -162,48 +174,39 @@ struct Gpt2 {
 
 /// A fresh model; `config` must have passed [`Config::check`].
 pub fn new(config: &Config, seed: u64, pool: &Pool) -> Model {
-    let (network, layout) = Gpt2::build(config);
+    let (network, layout) = Gpt2::build(config, Storage::InOut);
     Model::new(Box::new(network), Parameters::new(layout, seed, pool))
 }
 
-/// A model from a checkpoint; `config` must have passed [`Config::check`].
-pub fn load(
+/// The parameters of a checkpoint, bound to the network that keeps matrices as `storage`.
+pub(super) fn bind(
     config: &Config,
-    source: Arc<dyn TensorSource>,
-    keep: Keep,
-) -> Result<Model, ModelError> {
-    let (network, layout) = Gpt2::build(config);
-    // Some checkpoints of the bare model lack the prefix.
-    let prefixed = source.info("transformer.wte.weight").is_some();
-    let find = move |name: &str| {
-        if prefixed {
-            Place::named(name)
-        } else {
-            Place::named(name.trim_start_matches("transformer."))
-        }
-    };
-    let checkpoint = Checkpoint {
-        source,
-        find: Box::new(find),
-        keep,
-    };
-    let parameters = Parameters::load(layout, &checkpoint)?;
+    storage: Storage,
+    checkpoint: &Checkpoint,
+) -> Result<Model, Refusal> {
+    let (network, layout) = Gpt2::build(config, storage);
+    let parameters = Parameters::load(layout, checkpoint)?;
     Ok(Model::new(Box::new(network), parameters))
 }
 
 impl Gpt2 {
-    fn build(config: &Config) -> (Self, Layout) {
+    fn build(config: &Config, storage: Storage) -> (Self, Layout) {
         let mut layout = Layout::default();
         let (d, v, c) = (config.n_embd, config.vocab_size, config.n_positions);
-        let tokens = layout.add("transformer.wte.weight", &[v, d], Init::Normal(STD));
-        let positions = layout.add("transformer.wpe.weight", &[c, d], Init::Normal(STD));
+        let tokens = layout.add(files::EMBED, &[v, d], Init::Normal(STD));
+        let positions = layout.add(files::POSITIONS, &[c, d], Init::Normal(STD));
         let blocks = (0..config.n_layer)
-            .map(|layer| block(&mut layout, config, layer))
+            .map(|layer| block(&mut layout, config, storage, layer))
             .collect();
         let eps = config.layer_norm_epsilon;
         let ln_final = layer_norm(&mut layout, "transformer.ln_f", d, eps);
+        let weight = if config.tie_word_embeddings {
+            tokens
+        } else {
+            layout.add(files::UNEMBED, &[v, d], Init::Normal(STD))
+        };
         let linear = Linear {
-            weight: tokens,
+            weight,
             bias: None,
             d_in: d,
             d_out: v,
@@ -233,23 +236,27 @@ impl Gpt2 {
                 linear,
             },
             config: config.clone(),
+            storage,
         };
         (network, layout)
     }
 }
 
-fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
+fn block(layout: &mut Layout, config: &Config, storage: Storage, layer: usize) -> PreNormBlock {
     let name = |part: &str| format!("transformer.h.{layer}.{part}");
     let (d, f) = (config.n_embd, config.d_ff());
     // What is added to the residual stream begins smaller, so that its variance does not grow with depth (§2.3).
     let residual_std = STD / (2.0 * config.n_layer as f32).sqrt();
     let eps = config.layer_norm_epsilon;
     let ln1 = layer_norm(layout, &name("ln_1"), d, eps);
-    let qkv = linear(layout, &name("attn.c_attn"), d, 3 * d, STD);
-    let out = linear(layout, &name("attn.c_proj"), d, d, residual_std);
+    let linear = |layout: &mut Layout, part: &str, [d_in, d_out]: [usize; 2], std: f32| {
+        linear(layout, &name(part), [d_in, d_out], storage, std)
+    };
+    let qkv = linear(layout, "attn.c_attn", [d, 3 * d], STD);
+    let out = linear(layout, "attn.c_proj", [d, d], residual_std);
     let ln2 = layer_norm(layout, &name("ln_2"), d, eps);
-    let up = linear(layout, &name("mlp.c_fc"), d, f, STD);
-    let down = linear(layout, &name("mlp.c_proj"), f, d, residual_std);
+    let up = linear(layout, "mlp.c_fc", [d, f], STD);
+    let down = linear(layout, "mlp.c_proj", [f, d], residual_std);
     let heads = Heads {
         heads: config.n_head,
         kv_heads: config.n_head,
@@ -275,13 +282,23 @@ fn block(layout: &mut Layout, config: &Config, layer: usize) -> PreNormBlock {
     }
 }
 
-fn linear(layout: &mut Layout, name: &str, d_in: usize, d_out: usize, std: f32) -> Linear {
+fn linear(
+    layout: &mut Layout,
+    name: &str,
+    [d_in, d_out]: [usize; 2],
+    storage: Storage,
+    std: f32,
+) -> Linear {
+    let shape = match storage {
+        Storage::InOut => [d_in, d_out],
+        Storage::OutIn => [d_out, d_in],
+    };
     Linear {
-        weight: layout.add(format!("{name}.weight"), &[d_in, d_out], Init::Normal(std)),
+        weight: layout.add(format!("{name}.weight"), &shape, Init::Normal(std)),
         bias: Some(layout.add(format!("{name}.bias"), &[d_out], Init::Zeros)),
         d_in,
         d_out,
-        storage: Storage::InOut,
+        storage,
     }
 }
 
@@ -295,11 +312,16 @@ impl Network for Gpt2 {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
+        let unembedding = if self.config.tie_word_embeddings {
+            "tied to the embedding"
+        } else {
+            "a matrix of its own"
+        };
         vec![
             ("activation", self.activation().name().to_owned()),
             ("norm", "LayerNorm with bias, before each part".to_owned()),
             ("positions", "learned".to_owned()),
-            ("unembedding", "tied to the embedding".to_owned()),
+            ("unembedding", unembedding.to_owned()),
             ("norm_eps", self.config.layer_norm_epsilon.to_string()),
         ]
     }
@@ -338,7 +360,7 @@ impl Network for Gpt2 {
         Some(match name {
             WeightName::Embed => table(self.embed.tokens, vocab),
             WeightName::PosEmbed => table(self.embed.positions, n_ctx),
-            WeightName::Unembed => table(self.embed.tokens, vocab).t(),
+            WeightName::Unembed => table(self.unembed.linear.weight, vocab).t(),
             WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain(), d),
             WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias()?, d),
             WeightName::Block { layer, weight } => {
@@ -351,5 +373,13 @@ impl Network for Gpt2 {
 
     fn config_json(&self) -> String {
         serde_json::to_string_pretty(&self.config).expect("a config is plain data")
+    }
+
+    fn hugging_face(&self, name: &str) -> Place {
+        Place::ordered(name, files::order(name, self.storage, Storage::InOut))
+    }
+
+    fn gguf(&self) -> Result<GgufForm, String> {
+        files::form(&self.config, self.storage)
     }
 }

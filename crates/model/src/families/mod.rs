@@ -7,7 +7,9 @@ mod decoder;
 mod decoder_config;
 mod decoder_gguf;
 pub mod gpt2;
+mod gpt2_files;
 mod llama;
+mod llama2c;
 mod names;
 mod parts;
 mod qwen;
@@ -18,7 +20,7 @@ mod tests;
 use std::sync::Arc;
 
 use glassformer_tensor::Pool;
-use glassformer_weights::{GgufFile, TensorFile, TensorSource, WeightsError};
+use glassformer_weights::{GgufFile, Llama2cFile, TensorFile, TensorSource, WeightsError};
 use serde::Deserialize;
 
 use crate::{Checkpoint, Keep, Model, ModelError, Parameters};
@@ -71,7 +73,7 @@ pub fn open(
             let config: gpt2::Config =
                 serde_json::from_str(config).map_err(|e| unreadable("GPT-2", e))?;
             config.check().map_err(error)?;
-            gpt2::load(&config, source, keep)
+            gpt2_files::open(&config, source, keep).map_err(|e| e.or(&error))
         }
         Some(name) if is_decoder(name) => {
             let mut config: DecoderConfig =
@@ -105,10 +107,42 @@ pub fn open_gguf(file: &GgufFile, keep: Keep) -> Result<Model, ModelError> {
     if architecture == "bert" {
         return bert::open_gguf(file, keep).map_err(|e| e.or(&error));
     }
+    if architecture == gpt2_files::ARCHITECTURE {
+        return gpt2_files::open_gguf(file, keep).map_err(|e| e.or(&error));
+    }
     if !decoder_gguf::ARCHITECTURES.contains(&architecture) {
         return Err(error(unknown(architecture)));
     }
     decoder_gguf::open(file, architecture, keep).map_err(|e| e.or(&error))
+}
+
+/// A model trained by llama2.c, from its own format.
+pub fn open_llama2c(file: &Llama2cFile, keep: Keep) -> Result<Model, ModelError> {
+    let origin = file.origin().display().to_string();
+    let error = |reason: String| ModelError::Metadata {
+        origin: origin.clone(),
+        reason,
+    };
+    llama2c::open(file, keep).map_err(|e| e.or(&error))
+}
+
+/// A model trained by nanoGPT, from its tensors, of which `heads` cannot be told.
+pub fn open_nanogpt(
+    source: Arc<dyn TensorSource>,
+    heads: usize,
+    keep: Keep,
+) -> Result<Model, ModelError> {
+    let origin = source.origin().display().to_string();
+    let error = |reason: String| ModelError::Metadata {
+        origin: origin.clone(),
+        reason,
+    };
+    gpt2_files::open_nanogpt(source, heads, keep).map_err(|e| e.or(&error))
+}
+
+/// Whether the tensors have nanoGPT's names and order.
+pub fn is_nanogpt(source: &dyn TensorSource) -> bool {
+    gpt2_files::is_nanogpt(source)
 }
 
 /// A fresh decoder of the Llama kind, to be trained.

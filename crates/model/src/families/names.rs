@@ -1,4 +1,4 @@
-//! Names of a decoder's tensors: Hugging Face's for Llama and its kin, and llama.cpp's for the same.
+//! Names of a decoder's tensors: Hugging Face's for Llama and its kin, llama.cpp's for the same, and llama2.c's.
 
 use glassformer_weights::TensorSource;
 
@@ -18,6 +18,8 @@ pub(super) enum Naming {
     HuggingFace { prefixed: bool },
     /// As llama.cpp's files; queries and keys of heads of this width stand in pairs where it is given.
     Gguf { paired: Option<usize> },
+    /// As llama2.c's; queries and keys stand in pairs.
+    Llama2c { paired: usize },
 }
 
 impl Naming {
@@ -34,15 +36,8 @@ impl Naming {
         match self {
             Self::HuggingFace { prefixed: true } => Place::named(name),
             Self::HuggingFace { prefixed: false } => Place::named(without_prefix(name)),
-            Self::Gguf { paired } => Place {
-                name: gguf(name),
-                order: match paired {
-                    Some(width) if name.contains(".q_proj.") || name.contains(".k_proj.") => {
-                        Order::Paired(width)
-                    }
-                    _ => Order::Same,
-                },
-            },
+            Self::Gguf { paired } => Place::ordered(gguf(name), order(name, paired)),
+            Self::Llama2c { paired } => Place::ordered(llama2c(name), order(name, Some(paired))),
         }
     }
 
@@ -52,17 +47,28 @@ impl Naming {
     }
 }
 
+/// Queries and keys stand in pairs of heads of this width, if one is given.
+fn order(name: &str, paired: Option<usize>) -> Order {
+    let is_turned = name.contains(".q_proj.") || name.contains(".k_proj.");
+    paired
+        .filter(|_| is_turned)
+        .map_or(Order::Same, Order::Paired)
+}
+
 fn without_prefix(name: &str) -> &str {
     name.strip_prefix("model.").unwrap_or(name)
 }
 
+/// Number of the block, part and kind (weight or bias) of a parameter in a block.
+fn in_block(name: &str) -> Option<(&str, &str, &str)> {
+    let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    Some((layer, part, kind))
+}
+
 /// llama.cpp's name.
 fn gguf(name: &str) -> String {
-    let in_block = name
-        .strip_prefix("model.layers.")
-        .and_then(|rest| rest.split_once('.'))
-        .and_then(|(layer, part)| Some((layer, part.rsplit_once('.')?)));
-    let Some((layer, (part, kind))) = in_block else {
+    let Some((layer, part, kind)) = in_block(name) else {
         return match name {
             EMBED => "token_embd.weight".to_owned(),
             UNEMBED => "output.weight".to_owned(),
@@ -84,4 +90,29 @@ fn gguf(name: &str) -> String {
         other => other,
     };
     format!("blk.{layer}.{part}.{kind}")
+}
+
+/// llama2.c's name.
+fn llama2c(name: &str) -> String {
+    let Some((layer, part, _)) = in_block(name) else {
+        let name = match name {
+            EMBED => "token_embedding_table",
+            UNEMBED => "wcls",
+            _ => "rms_final_weight",
+        };
+        return name.to_owned();
+    };
+    let part = match part {
+        "input_layernorm" => "rms_att_weight",
+        "self_attn.q_proj" => "wq",
+        "self_attn.k_proj" => "wk",
+        "self_attn.v_proj" => "wv",
+        "self_attn.o_proj" => "wo",
+        "post_attention_layernorm" => "rms_ffn_weight",
+        "mlp.gate_proj" => "w1",
+        "mlp.up_proj" => "w3",
+        "mlp.down_proj" => "w2",
+        other => other,
+    };
+    format!("layers.{layer}.{part}")
 }

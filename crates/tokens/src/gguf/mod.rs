@@ -6,6 +6,7 @@
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#tokenizer>.
 
 mod byte_level;
+mod export;
 mod pre_tokenizer;
 mod sentencepiece;
 mod vocabulary;
@@ -20,6 +21,7 @@ use crate::error::TokenizeError;
 use crate::file::{File, Vocabulary};
 use crate::tokenizer::Tokenizer;
 pub use vocabulary::GgufVocabulary;
+pub(crate) use vocabulary::{BYTE, CONTROL, NORMAL, UNKNOWN};
 
 /// The models that can be read, as `tokenizer.ggml.model` names them.
 const MODELS: &str = "gpt2 (byte-level BPE), llama (SentencePiece), bert (WordPiece)";

@@ -150,6 +150,23 @@ impl PreTokenizer {
         KNOWN.iter().find(|known| known.names.contains(&name))
     }
 
+    /// The name of the one that cuts as these parts of a `tokenizer.json` say, if there is one.
+    pub(super) fn of(
+        pre_tokenizer: &Value,
+        normalizer: &Value,
+        takes_whole_words: bool,
+        is_roberta: bool,
+    ) -> Option<&'static str> {
+        let (cuts, composes) = (steps(pre_tokenizer), steps(normalizer));
+        let is_it = |known: &&Self| {
+            known.takes_whole_words == takes_whole_words
+                && known.is_roberta == is_roberta
+                && steps(&known.normalizer()) == composes
+                && steps(&known.to_json()) == cuts
+        };
+        Some(KNOWN.iter().find(is_it)?.names[0])
+    }
+
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().flat_map(|known| known.names).copied()
     }
@@ -178,5 +195,25 @@ impl PreTokenizer {
             }
         };
         json!({ "type": "Sequence", "pretokenizers": steps })
+    }
+}
+
+/// What a part of a `tokenizer.json` does, step by step: sequences taken apart, and nothing of what changes no token.
+fn steps(part: &Value) -> Vec<String> {
+    let inner = ["pretokenizers", "normalizers"]
+        .iter()
+        .find_map(|name| part.get(*name)?.as_array());
+    if let Some(inner) = inner {
+        return inner.iter().flat_map(steps).collect();
+    }
+    match part["type"].as_str() {
+        None => Vec::new(),
+        // Written since version 0.12 alone; before it the pattern was always used.
+        Some("ByteLevel") => {
+            let spaced = part["add_prefix_space"] == true;
+            let pattern = part["use_regex"] != false;
+            vec![format!("bytes, {spaced}, {pattern}")]
+        }
+        Some(_) => vec![part.to_string()],
     }
 }

@@ -8,10 +8,12 @@ use super::unusable;
 use crate::error::TokenizeError;
 
 /// Kinds of tokens, as `tokenizer.ggml.token_type` numbers them.
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const USER_DEFINED: i32 = 4;
-const BYTE: i32 = 6;
+pub(crate) const NORMAL: i32 = 1;
+pub(crate) const UNKNOWN: i32 = 2;
+pub(crate) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
+pub(super) const UNUSED: i32 = 5;
+pub(crate) const BYTE: i32 = 6;
 
 /// The tokenizer's part of a GGUF file's metadata, each field under the key that its comment names (`tokenizer.ggml.` before
 /// it). What the file does not say stays empty.
@@ -104,7 +106,7 @@ impl GgufVocabulary {
     }
 
     fn type_of(&self, id: u32) -> i32 {
-        self.token_types.get(id as usize).copied().unwrap_or(1)
+        self.token_types.get(id as usize).copied().unwrap_or(NORMAL)
     }
 
     /// Ids of the entries that are found in text before anything else is, and whether they are special: these stand for no

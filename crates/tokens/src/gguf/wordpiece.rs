@@ -63,6 +63,15 @@ fn spell(entry: &str) -> String {
     }
 }
 
+/// From the original way of writing an entry to GGUF's.
+pub(super) fn write(entry: &str) -> String {
+    match entry.strip_prefix("##") {
+        Some(rest) if !rest.is_empty() => rest.to_owned(),
+        _ if entry.is_empty() || is_bracketed(entry) => entry.to_owned(),
+        _ => format!("▁{entry}"),
+    }
+}
+
 /// A file that does not say whether its model reads lower case only: its vocabulary shows it.
 fn is_lower(vocabulary: &GgufVocabulary) -> bool {
     let words = vocabulary

@@ -1,12 +1,13 @@
-//! f32 to Q8_0, Q4_0, Q4_K and Q6_K, one block after the other.
+//! f32 to Q8_0, Q4_0, Q5_0, Q4_K and Q6_K, one block after the other.
 //!
 //! | kind | how |
 //! |---|---|
 //! | Q8_0 | d = max\|x\| / 127, q = round(x/d) |
 //! | Q4_0 | d = (the x of largest \|x\|) / −8, u = min(15, ⌊x/d + 8.5⌋) |
+//! | Q5_0 | d = (the x of largest \|x\|) / −16, u = min(31, ⌊x/d + 16.5⌋) |
 //! | Q4_K, Q6_K | each sub-block's scale (and minimum) by trial and least squares (`fit.rs`) |
 //!
-//! Q8_0 and Q4_0 give the bytes of ggml's reference: codes are made with d in f32, and d is rounded to f16 only when
+//! Q8_0, Q4_0 and Q5_0 give the bytes of ggml's reference: codes are made with d in f32, and d is rounded to f16 only when
 //! it is written. In the K formats codes are made last, with the numbers that a reader will see.
 
 use super::BLOCK;
@@ -18,7 +19,10 @@ mod nested;
 
 /// Whether [`quantise`] makes blocks of this kind.
 pub const fn is_offered(kind: Kind) -> bool {
-    matches!(kind, Kind::Q8_0 | Kind::Q4_0 | Kind::Q4_K | Kind::Q6_K)
+    matches!(
+        kind,
+        Kind::Q8_0 | Kind::Q4_0 | Kind::Q5_0 | Kind::Q4_K | Kind::Q6_K
+    )
 }
 
 /// Whole blocks of `x` into `bytes`. A block of x with a NaN or an infinity becomes NaN as a whole: no code could show it.
@@ -36,9 +40,12 @@ pub fn quantise(kind: Kind, x: &[f32], bytes: &mut [u8]) {
     match kind {
         Kind::Q8_0 => each_block(kind, x, bytes, q8_0),
         Kind::Q4_0 => each_block(kind, x, bytes, q4_0),
+        Kind::Q5_0 => each_block(kind, x, bytes, q5_0),
         Kind::Q4_K => nested::q4_k(x, bytes),
         Kind::Q6_K => nested::q6_k(x, bytes),
-        _ => panic!("quantisation to {kind:?} is not offered, only to Q8_0, Q4_0, Q4_K and Q6_K"),
+        _ => panic!(
+            "quantisation to {kind:?} is not offered, only to Q8_0, Q4_0, Q5_0, Q4_K and Q6_K"
+        ),
     }
     let blocks = bytes.chunks_exact_mut(kind.bytes());
     for (x, block) in x.chunks_exact(weights).zip(blocks) {
@@ -84,6 +91,20 @@ fn q4_0(x: &[f32], block: &mut [u8]) {
     for (i, byte) in block[2..].iter_mut().enumerate() {
         *byte = code(x[i]) | code(x[i + BLOCK / 2]) << 4;
     }
+}
+
+fn q5_0(x: &[f32], block: &mut [u8]) {
+    let d = extreme(x) / -16.0;
+    let inverse = inverse(d);
+    block[..2].copy_from_slice(&half::from_f32(d).to_le_bytes());
+    let code = |x: f32| ((x * inverse + 16.5) as u8).min(31);
+    let mut high = 0;
+    for i in 0..BLOCK / 2 {
+        let (first, second) = (code(x[i]), code(x[i + BLOCK / 2]));
+        block[6 + i] = (first & 15) | (second & 15) << 4;
+        high |= u32::from(first >> 4) << i | u32::from(second >> 4) << (i + BLOCK / 2);
+    }
+    block[2..6].copy_from_slice(&high.to_le_bytes());
 }
 
 /// The x of largest |x|; of several, the first.

@@ -116,7 +116,7 @@ impl Stretch {
     }
 
     /// The stretched frequency of pair i.
-    fn apply(&self, i: usize, frequency: f32) -> f32 {
+    pub(crate) fn apply(&self, i: usize, frequency: f32) -> f32 {
         match *self {
             Self::None => frequency,
             Self::Linear(factor) => frequency / factor,
