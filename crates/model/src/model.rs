@@ -1,5 +1,6 @@
 //! A network together with its parameters.
 
+use glassformer_kernels::attention::Number;
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
@@ -7,7 +8,7 @@ use glassformer_weights::WeightsError;
 use crate::block::Linear;
 use crate::block::mlp::Activation;
 use crate::unembed::Unembed;
-use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
+use crate::{KvCache, PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
 
 /// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,15 @@ impl Model {
         let packed = PackedWeights::new(pool, &self.parameters, precision, &self.network.linears());
         self.precision = precision;
         self.packed = Some(packed);
+    }
+
+    /// An empty cache for one sequence: as exact as the model's products.
+    pub fn cache(&self) -> KvCache {
+        let number = match self.precision {
+            Precision::F32 => Number::F32,
+            Precision::Bf16 => Number::F16,
+        };
+        KvCache::of(&self.network.dimensions(), number)
     }
 
     /// The last stage.

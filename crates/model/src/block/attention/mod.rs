@@ -9,11 +9,12 @@ pub use head_norm::HeadNorm;
 pub use heads::{Heads, SelfAttention};
 pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, Sequences, decode, forward, open};
+use glassformer_kernels::attention::{Input, Kept, Sequences, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
+use glassformer_tensor::Tensor;
 
 use crate::block::{Linear, Norm, RoundedLinear};
-use crate::{BlockSite, Lengths, Pass, Site, Value};
+use crate::{BlockSite, KvCache, Lengths, Pass, Run, Site, Value};
 
 /// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2).
 #[derive(Clone, Debug)]
@@ -140,12 +141,17 @@ impl Attention {
         cache.hold(first + new);
         // As for all the memory that the cache has, so that each new token takes the same buffer.
         let most = self.heads.shape(self.sees, against(cache.held()));
-        let input = self.heads.cached_input(cache, layer, qkv.tensor());
+        let qkv = qkv.tensor();
+        let kept = self.heads.cached(cache, layer, qkv);
         if new <= decode::MOST_QUERIES {
             let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
-            decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
+            let q = qkv.as_rows().columns(0, self.heads.width());
+            let z = z.data_mut();
+            decode::decode(run.pool, shape, q, kept, z, scratch.data_mut());
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);
+            let all = kept.map(|kept| Floats::of(run, kept));
+            let input = self.heads.cached_input(qkv, &all);
             let out = (z.words_mut(), Precision::F32);
             forward::forward(
                 run.pool,
@@ -177,7 +183,11 @@ impl Attention {
         };
         let shape = self.heads.shape(self.sees, sequences);
         let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
-            Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
+            Some(cache) => {
+                let kept = self.heads.cached(cache, layer, qkv.tensor());
+                let all = kept.map(|kept| Floats::of(run, kept));
+                f(self.heads.cached_input(qkv.tensor(), &all));
+            }
             None => f(self.heads.input(qkv.tensor(), None)),
         };
         let mut scores = run.tensor(&[batch * heads * new, keys]);
@@ -200,22 +210,50 @@ impl Attention {
 }
 
 impl Heads {
-    /// Writes the new keys and values behind the cached ones and gives the new queries against all of them.
+    /// Writes the new keys and values behind the cached ones and gives all of them.
     ///
     /// To call it again before the cache advances writes the same numbers to the same places.
-    fn cached_input<'a>(
-        &self,
-        cache: &'a mut crate::KvCache,
-        layer: usize,
-        qkv: &'a glassformer_tensor::Tensor,
-    ) -> Input<'a> {
+    fn cached<'a>(&self, cache: &'a mut KvCache, layer: usize, qkv: &Tensor) -> [Kept<'a>; 2] {
         let (q, kv) = (self.width(), self.kv_width());
         let rows = qkv.data().chunks_exact(q + 2 * kv);
-        let (keys, values) = cache.write(layer, rows.map(|row| (&row[q..q + kv], &row[q + kv..])));
+        cache.write(layer, rows.map(|row| [&row[q..q + kv], &row[q + kv..]]))
+    }
+
+    /// The new queries against all keys and values.
+    fn cached_input<'a>(&self, qkv: &'a Tensor, all: &'a [Floats<'_>; 2]) -> Input<'a> {
+        let [k, v] = all.each_ref().map(|x| Rows::f32(x.data(), self.kv_width()));
         Input {
-            k: Rows::f32(keys, kv),
-            v: Rows::f32(values, kv),
+            k,
+            v,
             ..self.input(qkv, None)
+        }
+    }
+}
+
+/// Keys or values of a cache in `f32`.
+enum Floats<'a> {
+    /// Where they lie.
+    There(&'a [f32]),
+    /// Widened.
+    Copied(Tensor),
+}
+
+impl<'a> Floats<'a> {
+    fn of(run: Run<'_>, kept: Kept<'a>) -> Self {
+        kept.floats().map_or_else(
+            || {
+                let mut copy = run.tensor(&[kept.rows(), kept.cols()]);
+                kept.read(copy.data_mut());
+                Self::Copied(copy)
+            },
+            Self::There,
+        )
+    }
+
+    fn data(&self) -> &[f32] {
+        match self {
+            Self::There(data) => data,
+            Self::Copied(tensor) => tensor.data(),
         }
     }
 }
