@@ -248,6 +248,31 @@ impl Parameters {
         Cow::Owned(values)
     }
 
+    /// `len` numbers of a parameter, from its number `start` on, wherever it is: only the rows they lie in are read.
+    pub fn run_of(&self, id: ParamId, start: usize, len: usize) -> Cow<'_, [f32]> {
+        let Some(parts) = self.stored(id) else {
+            return Cow::Borrowed(&self.get(id)[start..start + len]);
+        };
+        let mut out = Vec::with_capacity(len);
+        let mut first = 0;
+        for matrix in parts {
+            let end = first + matrix.rows * matrix.cols;
+            let wanted = start.max(first)..(start + len).min(end);
+            if !wanted.is_empty() {
+                let mut row = vec![0.0; matrix.cols];
+                let within = wanted.start - first..wanted.end - first;
+                for r in within.start / matrix.cols..within.end.div_ceil(matrix.cols) {
+                    matrix.read_row(r, &mut row);
+                    let from = within.start.saturating_sub(r * matrix.cols);
+                    let to = (within.end - r * matrix.cols).min(matrix.cols);
+                    out.extend_from_slice(&row[from..to]);
+                }
+            }
+            first = end;
+        }
+        Cow::Owned(out)
+    }
+
     /// Whether all parameters are in memory, as training needs them.
     pub fn are_in_memory(&self) -> bool {
         self.stored.is_none()

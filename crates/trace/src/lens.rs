@@ -2,16 +2,18 @@
 //! were the last. One sees the guess take form.
 
 use glassformer_kernels::softmax::softmax;
-use glassformer_model::{BlockSite, Mode, Model, Pass, Site};
+use glassformer_model::{BlockSite, Mode, Model, Network, Pass, Site};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
+use crate::cell::behind;
 use crate::{Recording, TraceError};
 
-/// The residual streams that are read, in order: before the first block and after each.
-pub fn sites(n_layers: usize) -> Vec<Site> {
+/// The residual streams that are read, in order: before the first block and behind each.
+pub fn sites(network: &dyn Network) -> Vec<Site> {
     let first = Site::block(0, BlockSite::ResidPre);
+    let n_layers = network.dimensions().n_layers;
     std::iter::once(first)
-        .chain((0..n_layers).map(|l| Site::block(l, BlockSite::ResidPost)))
+        .chain((0..n_layers).map(|layer| behind(network, layer)))
         .collect()
 }
 
@@ -31,7 +33,7 @@ pub fn read(
     }
     let buffers = Buffers::new();
     let mut out = Vec::new();
-    for site in sites(model.dimensions().n_layers) {
+    for site in sites(&*model.network) {
         let residual = recording.get(site)?;
         let x = Tensor::from_slice(&buffers, &residual.shape, &residual.data);
         let mut pass = Pass::new(

@@ -24,7 +24,7 @@ pub use pre_norm::PreNormBlock;
 pub use rms_norm::RmsNorm;
 pub use rounded_linear::RoundedLinear;
 
-use crate::{Pass, Value};
+use crate::{BlockSite, Pass, Site, Value};
 
 /// What the body of a network is a stack of.
 pub trait Block: Clone + Send + 'static {
@@ -33,6 +33,17 @@ pub trait Block: Clone + Send + 'static {
 
     /// All its linear layers.
     fn linears(&self) -> [Linear; 4];
+
+    /// The sites that it shows, in the order in which they are computed.
+    fn sites(&self) -> Vec<BlockSite>;
+}
+
+/// The sites of all blocks, in the order in which they are computed.
+pub fn sites<B: Block>(blocks: &[B]) -> impl Iterator<Item = Site> {
+    blocks.iter().enumerate().flat_map(|(layer, block)| {
+        let sites = block.sites().into_iter();
+        sites.map(move |site| Site::block(layer, site))
+    })
 }
 
 /// The residual stream `[B·T,D]` through block after block; each is a segment of the tape.

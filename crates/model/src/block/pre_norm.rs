@@ -35,4 +35,16 @@ impl Block for PreNormBlock {
         let [up, down] = self.mlp.linears();
         [self.attention.qkv, self.attention.out, up, down]
     }
+
+    fn sites(&self) -> Vec<BlockSite> {
+        use BlockSite::{AttnOut, Ln1, Ln2, MlpOut, ResidMid, ResidPost, ResidPre};
+        let mlp = self.mlp.sites().iter().copied();
+        [ResidPre, Ln1]
+            .into_iter()
+            .chain(self.attention.sites())
+            .chain([AttnOut, ResidMid, Ln2])
+            .chain(mlp)
+            .chain([MlpOut, ResidPost])
+            .collect()
+    }
 }

@@ -27,8 +27,8 @@ pub(crate) async fn tensors(
     Query(which): Query<Which>,
 ) -> Result<impl IntoResponse, ApiError> {
     let trace = state.shared().store.get(&id)?;
-    let n_layers = state.shared().model().dimensions().n_layers;
-    let selection = Selection::for_model(&which.sites, n_layers)?;
+    let network = &*state.shared().model().network;
+    let selection = Selection::for_network(&which.sites, network)?;
     let rows = which
         .rows
         .as_deref()
@@ -68,7 +68,7 @@ pub(crate) async fn lens(
                         .collect()
                 })
                 .collect();
-            let sites: Vec<String> = lenses::sites(shared.model().dimensions().n_layers)
+            let sites: Vec<String> = lenses::sites(&*shared.model().network)
                 .iter()
                 .map(ToString::to_string)
                 .collect();
@@ -149,6 +149,9 @@ fn source(source: &Source) -> Value {
         Source::Weight { weight, index, .. } => {
             json!({"weight": weight.to_string(), "index": index, "value": value})
         }
+        Source::Angle {
+            function, index, ..
+        } => json!({"angle": function, "index": index, "value": value}),
     }
 }
 

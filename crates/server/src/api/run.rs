@@ -128,7 +128,7 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
     let mut edits = Vec::new();
     for text in &request.ablate {
         let edit = Edit::parse(text, Change::Scale(0.0))?;
-        edit.check(dimensions.n_layers, dimensions.n_heads, prompt.ids.len())?;
+        edit.check(&*model.network, prompt.ids.len())?;
         edits.push(edit);
     }
     let recording = record(
