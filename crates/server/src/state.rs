@@ -20,6 +20,8 @@ pub struct Explained {
     pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// How its file stores the weights, which are computed with in f32, where that is another type.
+    pub stored: Option<String>,
 }
 
 /// What the server works with.

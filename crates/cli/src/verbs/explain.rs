@@ -33,9 +33,10 @@ impl Explain {
         let loaded = self.model.load()?.continuing()?;
         let served = Served {
             explained: Explained {
-                name: loaded.name,
+                name: short(&loaded.name),
                 model: loaded.model,
                 tokenizer: loaded.tokenizer,
+                stored: loaded.about.stored.map(|(kinds, _)| kinds),
             },
             pool: Pool::new(self.threads),
             initial_text: self.text,
@@ -61,4 +62,11 @@ impl Explain {
                 .context("the server stopped")
         })
     }
+}
+
+/// A file's or folder's own name: where it lies is nobody's business on a page.
+fn short(name: &str) -> String {
+    let path = std::path::Path::new(name);
+    let own = path.file_name().map(|name| name.to_string_lossy());
+    own.map_or_else(|| name.to_owned(), std::borrow::Cow::into_owned)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use glassformer_model::Network;
 use glassformer_tensor::Pool;
-use glassformer_trace::{Change, Edit, Recorded, Recording, Selection, record};
+use glassformer_trace::{Change, Cut, Edit, Recorded, Recording, Selection, record};
 use glassformer_weights::{TensorFile, atomic};
 use serde_json::json;
 
@@ -161,7 +161,7 @@ impl Trace {
             ("text".to_owned(), loaded.tokenizer.decode(ids)),
             ("ablate".to_owned(), self.ablate.join(",")),
         ]);
-        let bytes = recording.to_safetensors(selection, None, &metadata)?;
+        let bytes = recording.to_safetensors(selection, &Cut::default(), &metadata)?;
         atomic::write_file(&self.out, &bytes)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
         let sites: Vec<_> = recording

@@ -4,13 +4,12 @@ use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
 use glassformer_tokens::Tokenizer;
-use glassformer_trace::{Change, Edit, Selection, record};
+use glassformer_trace::{Change, Edit, Replay};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::state::State;
-use crate::store::Trace;
 
 #[derive(Deserialize)]
 pub(crate) struct TraceRequest {
@@ -28,6 +27,9 @@ struct Merge {
     merged: u32,
 }
 
+/// The longest text that is read: patterns grow with its square.
+const MOST_TOKENS: usize = 1024;
+
 /// A text as the model reads it.
 pub(crate) struct Prompt {
     /// At most a context of them.
@@ -40,7 +42,7 @@ pub(crate) struct Prompt {
 }
 
 impl Prompt {
-    /// Tokenizes; keeps the last `n_ctx` tokens (the page says so).
+    /// Tokenizes; keeps the last tokens, a context of them and at most [`MOST_TOKENS`] (the page says so).
     pub(crate) fn read(tokenizer: &Tokenizer, text: &str, n_ctx: usize) -> Result<Self, ApiError> {
         if text.is_empty() {
             return Err(ApiError::bad("the text is empty; type a word or two"));
@@ -54,7 +56,7 @@ impl Prompt {
             ));
         }
         let total = encoding.ids.len();
-        let first = total.saturating_sub(n_ctx);
+        let first = total.saturating_sub(n_ctx.min(MOST_TOKENS));
         let start = encoding.offsets[first].start;
         // A cut inside a character would show half of it: its bytes still come, the text begins after it.
         let visible = (start..=text.len())
@@ -131,21 +133,13 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
         edit.check(&*model.network, prompt.ids.len())?;
         edits.push(edit);
     }
-    let recording = record(
-        model,
-        shared.pool(),
-        &prompt.ids,
-        &Selection::everything(),
-        &edits,
-    );
-    let sites: Vec<Value> = recording
-        .iter()
-        .map(|(site, r)| json!({"name": site.to_string(), "shape": r.shape}))
-        .collect();
     let (tokens, kept) = (prompt.tokens(tokenizer), prompt.kept());
-    let id = shared.store.keep(Trace {
-        ids: prompt.ids,
-        recording,
-    });
-    Ok(json!({"id": id, "text": prompt.text, "tokens": tokens, "kept": kept, "sites": sites}))
+    let (positions, text) = (prompt.ids.len(), prompt.text);
+    let replay = Replay::run(model, shared.pool(), prompt.ids, edits);
+    let sites = model.network.sites().into_iter();
+    let sites: Vec<Value> = sites
+        .map(|site| json!({"name": site.to_string(), "shape": site.shape(&dimensions, positions)}))
+        .collect();
+    let id = shared.store.keep(replay);
+    Ok(json!({"id": id, "text": text, "tokens": tokens, "kept": kept, "sites": sites}))
 }

@@ -40,10 +40,10 @@ fn draw(shared: &state::Shared, request: &SampleRequest) -> Result<Value, ApiErr
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let trace = shared.store.get(&request.trace)?;
-    let logits = trace.recording.get(Site::Logits)?;
+    let logits = trace.kept().get(Site::Logits)?;
     let vocab = shared.model().dimensions().vocab;
     let last = &logits.data[logits.data.len() - vocab..];
-    let distribution = request.sampling.distribution(last, &trace.ids);
+    let distribution = request.sampling.distribution(last, trace.ids());
     let u = request.sampling.draw_number(request.step);
     let chosen = distribution.draw(u.unwrap_or(0.0));
     let most = request.k.unwrap_or(200).min(vocab);

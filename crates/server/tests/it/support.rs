@@ -25,6 +25,25 @@ pub(crate) fn app() -> Router {
             name: "builtin".to_owned(),
             model: families::load(&config, &weights, "builtin").unwrap(),
             tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
+            stored: None,
+        },
+        pool: Pool::new(2),
+        initial_text: None,
+    })
+}
+
+/// A golden model that turns queries and keys, has gates and fewer heads of keys; its tokens are letters.
+pub(crate) fn turning() -> Router {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden/qwen3-tiny");
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let weights = TensorFile::open(&folder.join("model.safetensors")).unwrap();
+    let letters = "abcdefghijklmnopqrstuvwxyz .".to_owned();
+    router(Served {
+        explained: Explained {
+            name: "qwen3-tiny".to_owned(),
+            model: families::load(&config, &weights, "qwen3-tiny").unwrap(),
+            tokenizer: Tokenizer::characters(std::iter::once(letters)).unwrap(),
+            stored: Some("Q8_0".to_owned()),
         },
         pool: Pool::new(2),
         initial_text: None,

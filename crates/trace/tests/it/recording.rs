@@ -8,6 +8,16 @@ use crate::support::{
     GOLDEN, T, all, block, distance, model, plain_logits, recorded, text, values,
 };
 
+pub(crate) fn is_plane(site: Site) -> bool {
+    matches!(
+        site,
+        Site::Block {
+            site: BlockSite::Scores | BlockSite::Pattern,
+            ..
+        }
+    )
+}
+
 /// As `site.rs` documents it.
 fn shape(site: Site, dimensions: &Dimensions) -> Vec<usize> {
     use BlockSite::{
