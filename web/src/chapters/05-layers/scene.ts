@@ -50,11 +50,19 @@ export function scene(f: Frame, d: Draw): void {
   if (focus > 0) d.fade(focus, () => guesses(f, d));
 }
 
+/** Evenly spaced of `count` levels so many as fit, the first and the last among them. */
+export function levels(count: number, most: number): number[] {
+  const n = Math.max(2, Math.min(count, Math.floor(most)));
+  return Array.from({ length: n }, (_, i) => Math.round((i * (count - 1)) / (n - 1)));
+}
+
 function frames(f: Frame, d: Draw, p: Plan): void {
+  const low = (p.ys[0] as number) - (p.ys[2] as number) < 16;
   for (let l = 0; l < f.b.model.n_layers; l++) {
     const [y1, y0] = [p.ys[2 * l + 2] as number, p.ys[2 * l] as number];
-    d.rect(p.left - 2, y1 + 3, p.step * p.shown.length + 4, y0 - y1 - 6, { r: 8, fill: 'surface/0.7', stroke: 'line' });
-    d.text(p.left - 10, (y0 + y1) / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
+    const gap = Math.min(3, (y0 - y1) * 0.12);
+    d.rect(p.left - 2, y1 + gap, p.step * p.shown.length + 4, y0 - y1 - 2 * gap, { r: Math.min(8, (y0 - y1) * 0.25), fill: 'surface/0.7', stroke: 'line' });
+    if (!low || l % 5 === 0 || l === f.b.model.n_layers - 1) d.text(p.left - 10, (y0 + y1) / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
   }
   p.shown.forEach((t, i) => {
     const w = Math.min(p.step - 6, 110);
@@ -101,7 +109,9 @@ function words(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'lens');
   const lens = f.b.lens;
   if (!lens || g === 0) return;
-  lens.sites.forEach((_, s) => {
+  const shown = levels(lens.sites.length, ((p.ys[0] as number) - (p.ys[p.ys.length - 1] as number)) / 30 + 1);
+  if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
+  shown.forEach((s) => {
     const y = p.ys[Math.min(p.ys.length - 1, 2 * s)] as number;
     p.shown.forEach((t, i) => {
       const guess = lens.top[s]?.[t]?.[0];
@@ -128,15 +138,17 @@ function guesses(f: Frame, d: Draw): void {
   const count = f.narrow ? 3 : 5;
   const labelW = f.narrow ? 54 : 110;
   const top = f.narrow ? 52 : 86;
-  const rowH = Math.min(64, (f.H - top - 16) / lens.sites.length);
+  const shown = levels(lens.sites.length, (f.H - top - 16) / (f.narrow ? 24 : 30));
+  if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
+  const rowH = Math.min(64, (f.H - top - 16) / shown.length);
   const colW = (f.W - 2 * m - labelW) / count;
   const final = lens.top[lens.top.length - 1]?.[f.view.token]?.[0]?.id;
   tokenChip(d, { x: m, y: f.narrow ? 10 : 30, w: Math.min(130, f.W * 0.3), h: 32 }, tokenAt(f, f.view.token), { active: true });
   d.text(m + Math.min(130, f.W * 0.3) + 12, f.narrow ? 26 : 46, f.t('scene.lensHint'), { size: 13, fill: 'muted' });
-  lens.sites.forEach((_, s) => {
+  shown.forEach((s, i) => {
     // The last layer stands at the bottom: the guess is read downwards, as it forms.
-    const y = top + rowH * s + rowH / 2;
-    const a = stagger(prog(f, 'last'), s, lens.sites.length, 0.15, 1, 0.3);
+    const y = top + rowH * i + rowH / 2;
+    const a = stagger(prog(f, 'last'), i, shown.length, 0.15, 1, 0.3);
     d.text(m + labelW - 12, y, s === 0 ? f.t('scene.entryShort') : f.narrow ? `${f.t('scene.blockShort')}${s - 1}` : `${f.t('scene.block')} ${s - 1}`, { size: 12.5, anchor: 'end', fill: 'muted', a });
     (lens.top[s]?.[f.view.token] ?? []).slice(0, count).forEach((g, r) => guessCell(f, d, { g, x: m + labelW + colW * r, y, w: colW - 8, h: Math.min(36, rowH - 6), a, final: g.id === final, at: [s, f.view.token, r] }));
   });
