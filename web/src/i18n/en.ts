@@ -94,6 +94,7 @@ export const en: Record<string, string> = {
   'badge.pooled': 'each square: the largest of {n}×{n} weights',
   'badge.products': '{n} largest of {total} products shown',
 
+  'badge.cut': 'longer than {v}: cut',
   'badge.layers': '{n} of {total} layers shown',
   'badge.pairs': '{n} of {total} pairs shown',
   'badge.stored': 'weights stored as {type}, computed with in f32',

@@ -30,13 +30,14 @@ interface Grid {
 const NAME_H = 20;
 const LEAST_NAMED = 34;
 const MOST_GROUPS = 5;
+const GUTTER = 14;
 
 /** The division into columns that gives the largest thumbnails. */
 function plan(o: WallPlan): Grid {
   let best: Grid | null = null;
   for (let groups = 1; groups <= Math.min(MOST_GROUPS, o.layers); groups++) {
     const rows = Math.ceil(o.layers / groups);
-    const cw = (o.w / groups - o.labelW) / o.heads;
+    const cw = ((o.w - GUTTER * (groups - 1)) / groups - o.labelW) / o.heads;
     const ch = o.h / rows;
     const named = Math.min(cw - 10, ch - NAME_H);
     const names = named >= LEAST_NAMED;
@@ -49,9 +50,11 @@ function plan(o: WallPlan): Grid {
 /** Is there room for a name under each thumbnail? */
 export const roomForNames = (o: WallPlan): boolean => plan(o).names;
 
+const columnX = (o: WallPlan, p: Grid, group: number): number => o.x + (o.w + GUTTER) * (group / p.groups);
+
 function place(o: WallPlan, p: Grid, layer: number, head: number): Box {
   const [group, row] = [Math.floor(layer / p.rows), layer % p.rows];
-  const x = o.x + (o.w / p.groups) * group + o.labelW + p.cw * head + (p.cw - p.thumb) / 2;
+  const x = columnX(o, p, group) + o.labelW + p.cw * head + (p.cw - p.thumb) / 2;
   return { x, y: o.y + p.ch * row + (p.ch - p.thumb - (p.names ? 13 : 0)) / 2, w: p.thumb, h: p.thumb };
 }
 
@@ -59,7 +62,7 @@ export function headWall(d: Draw, o: WallOptions): void {
   const p = plan(o);
   for (let l = 0; l < o.layers; l++) {
     const left = place(o, p, l, 0);
-    d.text(o.x + (o.w / p.groups) * Math.floor(l / p.rows), left.y + left.h / 2, `L${l}`, { size: Math.min(12, p.ch * 0.7), font: 'mono', fill: 'muted' });
+    d.text(columnX(o, p, Math.floor(l / p.rows)), left.y + left.h / 2, `L${l}`, { size: Math.min(12, p.ch * 0.7), font: 'mono', fill: 'muted' });
     for (let h = 0; h < o.heads; h++) thumb(d, o, p, l, h);
   }
 }

@@ -1,9 +1,9 @@
-import { joined, percent } from '../../i18n/format';
+import { joined, num, percent } from '../../i18n/format';
 import { arcs, type Arc } from '../../marks/arcs';
 import { barList } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
 import { textWidth } from '../../marks/measure';
-import { ribbon } from '../../marks/river';
+import { ribbon, riverScale } from '../../marks/river';
 import { chipWidth, tokenChip, windowOf } from '../../marks/tokens';
 import type { Box } from '../../marks/types';
 import { land, lerp, part, stagger } from '../../timeline/ease';
@@ -128,11 +128,12 @@ function columns(f: Frame, d: Draw, p: Plan): void {
   const L = f.b.model.n_layers;
   const names = ['blocks.0.resid_pre', ...Array.from({ length: L }, (_, l) => [`blocks.${l}.resid_mid`, `blocks.${l}.resid_post`]).flat()];
   const lengths = p.shown.map((t) => names.map((s) => norm(row(f.b, s, [t]))));
-  const longest = Math.max(...lengths.flat(), 1e-9);
+  const { full, isCut } = riverScale(lengths);
+  if (isCut) d.badge('badge.cut', { v: num(full, 0) });
   const wide = Math.min(30, (p.river.w / (p.shown.length + 1)) * 0.62);
   const up = progressUp(f);
   p.shown.forEach((t, i) => {
-    const widths = (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest));
+    const widths = (lengths[i] as number[]).map((v) => 3 + (wide - 3) * Math.min(1, v / full));
     const enter = part(prog(f, 'columns'), 0, 0.5);
     const [chip, first] = [p.chips[i] as Box, p.ys[0] as number];
     d.fade(enter, () => d.line(p.colX(i), chip.y, p.colX(i), first, 'resid', 3));
@@ -165,7 +166,9 @@ function attention(f: Frame, d: Draw, p: Plan, up: number): void {
         if (w > 0.06) list.push({ from: p.colX(ki), to: p.colX(qi), weight: w * (q === tokensOf(f).length - 1 ? 1.5 : 0.5) });
       });
     });
-    arcs(d, list, p.ys[2 * l] as number, (p.river.h / (2 * L)) * 0.95, 'attn', 7, a);
+    // Low blocks have thin arcs, or all would be one colour.
+    const band = p.river.h / (2 * L);
+    arcs(d, list, p.ys[2 * l] as number, band * 0.95, 'attn', Math.min(7, band * 0.4), a);
   }
 }
 

@@ -21,7 +21,7 @@ function hands(f: Frame): Hand[] {
   const { token, head } = f.view;
   const frequencies = f.b.model.parts.frequencies ?? [];
   const half = frequencies.length;
-  const count = Math.min(half, f.narrow ? 4 : 8);
+  const count = Math.min(half, f.narrow ? 4 : 10);
   const from = row(f.b, given(f), [token, head]);
   const to = row(f.b, block(f, 'q'), [token, head]);
   return Array.from({ length: count }, (_, i) => {
@@ -48,10 +48,13 @@ export function turn(f: Frame, d: Draw): void {
   const top = f.narrow ? 80 : 104;
   strip(f, d, { x: m, y: top, w, h: 34, site: given(f), at: [token, head], title: f.t('scene.turnBefore'), tint: 'q', dims, full: fullScale(from) });
   const band = { y: top + 50, h: f.H - 74 - top - 76 };
-  const step = w / all.length;
-  const r = Math.min(step * 0.36, band.h * 0.34);
+  // Two rows where there is room: larger clocks.
+  const lines = !f.narrow && band.h > 240 && all.length > 5 ? 2 : 1;
+  const per = Math.ceil(all.length / lines);
+  const [step, line] = [w / per, band.h / lines];
+  const r = Math.min(step * 0.36, (line - 40) * 0.46);
   const longest = Math.max(...all.map((h) => Math.hypot(...h.before)), 1e-9);
-  all.forEach((h, i) => clock(f, d, { h, x: m + step * (i + 0.5), y: band.y + band.h * 0.5 - 8, r, longest, go: stagger(g, i, all.length, 0.2, 0.85, 0.4), token, head }));
+  all.forEach((h, i) => clock(f, d, { h, x: m + step * ((i % per) + 0.5), y: band.y + line * (Math.floor(i / per) + 0.5) - 16, r, longest, go: stagger(g, i, all.length, 0.2, 0.85, 0.4), token, head }));
   const to = row(f.b, block(f, 'q'), [token, head]);
   strip(f, d, { x: m, y: f.H - 56, w, h: 36, site: block(f, 'q'), at: [token, head], title: f.t('scene.turnAfter'), tint: 'q', dims, full: fullScale(to), reveal: (i) => stagger(g, i, dims.length, 0.72, 1, 0.4), a: part(g, 0.65, 0.78) });
 }
@@ -84,7 +87,7 @@ function clock(f: Frame, d: Draw, o: Clock): void {
   const value = done ? o.h.after[0] : o.h.before[0];
   d.disc(x1, y1, 4.5, { fill: 'q', stroke: 'stage', sw: 1.2, cell: done ? { site: block(f, 'q'), index: [o.token, o.head, o.h.pair], value, text: '' } : undefined });
   d.text(o.x, o.y + o.r + 15, `${o.h.pair} · ${o.h.pair + half}`, { size: 11, font: 'mono', anchor: 'middle', fill: 'muted' });
-  const text = num(o.h.angle, o.h.angle < 10 ? 2 : 1);
+  const text = num(o.h.angle, o.h.angle < 0.1 ? 4 : o.h.angle < 10 ? 2 : 1);
   d.text(o.x, o.y + o.r + 32, `θ = ${text}`, { size: 12.5, font: 'mono', weight: 600, anchor: 'middle', fill: 'q', a: lerp(0.2, 1, o.go), cell: { site: 'derived:angle', index: [o.token, o.head, o.h.pair], value: o.h.angle, text } });
 }
 

@@ -1,7 +1,7 @@
 import { num, percent, tokenText } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
 import { fit } from '../../marks/measure';
-import { ribbon } from '../../marks/river';
+import { ribbon, riverScale } from '../../marks/river';
 import { tokenChip, windowOf } from '../../marks/tokens';
 import { part, stagger } from '../../timeline/ease';
 import { row } from '../../trace/bundle';
@@ -77,23 +77,38 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
   const lens = part(prog(f, 'lens'), 0, 0.3);
   const lengths = p.shown.map((t) => p.stages.map((s) => norm(row(f.b, s, [t]))));
   const adds = p.shown.map((t) => p.stages.slice(1).map((_, i) => norm(row(f.b, `blocks.${Math.floor(i / 2)}.${i % 2 ? 'mlp_out' : 'attn_out'}`, [t]))));
-  const longest = Math.max(...lengths.flat(), 1e-9);
+  const { full, isCut } = riverScale(lengths);
+  if (isCut) d.badge('badge.cut', { v: num(full, 0) });
+  const share = (v: number): number => Math.min(1, v / full);
+  const band = (p.ys[0] as number) - (p.ys[1] as number);
   const wide = Math.min(38, p.step * 0.5);
   d.fade(1 - 0.84 * lens, () => {
     p.shown.forEach((t, i) => {
       const mine = t === f.view.token;
-      ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest)), g, 'resid', mine ? 0.9 : 0.5);
+      const named = p.step > 64 ? roomFor(adds[i] as number[], band) : new Set<number>();
+      ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * share(v)), g, 'resid', mine ? 0.9 : 0.5);
       (adds[i] as number[]).forEach((v, s) => {
         const a = part(g * (p.ys.length - 1), s + 0.2, s + 1);
         const y = ((p.ys[s] as number) + (p.ys[s + 1] as number)) / 2;
-        const w = Math.max(1.5, wide * (v / longest));
+        const w = Math.max(1.5, wide * share(v));
         const tint = s % 2 ? 'mlp' : 'attn';
-        const edge = p.x(i) - (3 + (wide - 3) * (((lengths[i] as number[])[s] as number) / longest)) / 2;
-        d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, ((p.ys[0] as number) - (p.ys[1] as number)) * 0.4)), { fill: `${tint}/0.8`, a });
-        if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
+        const edge = p.x(i) - (3 + (wide - 3) * share((lengths[i] as number[])[s] as number)) / 2;
+        d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, band * 0.4)), { fill: `${tint}/0.8`, a });
+        if (ch > 0 && named.has(s)) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
       });
     });
   });
+}
+
+const LABEL_H = 13;
+
+/** The additions that there is room to name: all, or the largest that do not lie on one another. */
+function roomFor(adds: readonly number[], band: number): Set<number> {
+  const apart = Math.ceil(LABEL_H / band);
+  const chosen = new Set<number>();
+  const bySize = [...adds.keys()].sort((a, b) => (adds[b] as number) - (adds[a] as number));
+  for (const s of bySize) if ([...chosen].every((other) => Math.abs(other - s) >= apart)) chosen.add(s);
+  return chosen;
 }
 
 /** A side stream of constant width that bends upwards into the edge of the river. */
