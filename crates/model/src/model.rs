@@ -4,9 +4,9 @@ use glassformer_kernels::product::Precision;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
-use crate::block::Linear;
 use crate::block::attention::Attention;
 use crate::block::mlp::Activation;
+use crate::block::{Half, Linear};
 use crate::unembed::Unembed;
 use crate::{PackedWeights, Parameters, Pass, Run, Site, Value, WeightName, WeightView};
 
@@ -57,8 +57,8 @@ pub trait Network: Send + Sync {
     /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
 
-    /// The residual stream `[B·T,D]` through one block.
-    fn block(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+    /// The residual stream `[B·T,D]` through one half of one block.
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value;
 
     /// The last stage; a bare encoder has none and ends at vectors.
     fn unembed(&self) -> Option<&Unembed>;

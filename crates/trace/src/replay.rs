@@ -1,9 +1,10 @@
-//! A run that can be asked about long after, in little memory: the residual stream is kept, and a block is run again from the
-//! stream before it when somebody looks inside.
+//! A run that can be asked about long after, in little memory: the residual stream is kept, and half a block is run again from
+//! the stream before it when somebody looks inside.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use glassformer_model::block::Half;
 use glassformer_model::{BlockSite, Hook, Mode, Model, Pass, Site, View, ViewMut};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
@@ -24,8 +25,20 @@ pub struct Replay {
     kept: Recording,
     is_whole: bool,
     heads: Heads,
-    /// The blocks that were looked into last, newest last.
-    open: Mutex<VecDeque<(usize, Arc<Recording>)>>,
+    /// The halves of blocks that were looked into last, newest last.
+    open: Mutex<VecDeque<(Place, Arc<Recording>)>>,
+}
+
+/// Which half of which block.
+type Place = (usize, Half);
+
+/// The half of a block that makes this value.
+fn half_of(site: BlockSite) -> Half {
+    use BlockSite::{Ln2, MlpOut, MlpPost, MlpPre, MlpUp, ResidPost};
+    match site {
+        Ln2 | MlpPre | MlpUp | MlpPost | MlpOut | ResidPost => Half::Mlp,
+        _ => Half::Attention,
+    }
 }
 
 impl Replay {
@@ -98,8 +111,11 @@ impl Replay {
     /// A recording that has `site` and everything that it is made from.
     pub fn around(&self, model: &Model, pool: &Pool, site: Site) -> Recording {
         match site {
-            Site::Block { layer, .. } if !self.is_whole && layer < model.dimensions().n_layers => {
-                self.kept.and(&self.opened(model, pool, layer))
+            Site::Block { layer, site }
+                if !self.is_whole && layer < model.dimensions().n_layers =>
+            {
+                let place = (layer, half_of(site));
+                self.kept.and(&self.opened(model, pool, place))
             }
             _ => self.kept.clone(),
         }
@@ -152,18 +168,18 @@ impl Replay {
         })
     }
 
-    /// Everything inside of a block: as kept open, or run again from the stream before it.
-    fn opened(&self, model: &Model, pool: &Pool, layer: usize) -> Arc<Recording> {
+    /// Everything inside of half a block: as kept open, or run again from the stream before it.
+    fn opened(&self, model: &Model, pool: &Pool, place: Place) -> Arc<Recording> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = open.iter().position(|(own, _)| *own == layer) {
+        if let Some(at) = open.iter().position(|(own, _)| *own == place) {
             let entry = open.remove(at).expect("it was just found");
             let block = Arc::clone(&entry.1);
             open.push_back(entry);
             return block;
         }
-        let block = Arc::new(self.again(model, pool, layer));
-        open.push_back((layer, Arc::clone(&block)));
-        let numbers = |open: &VecDeque<(usize, Arc<Recording>)>| -> usize {
+        let block = Arc::new(self.again(model, pool, place));
+        open.push_back((place, Arc::clone(&block)));
+        let numbers = |open: &VecDeque<(Place, Arc<Recording>)>| -> usize {
             open.iter().map(|(_, block)| block.bytes() / 4).sum()
         };
         while open.len() > 1 && numbers(&open) > OPEN {
@@ -172,9 +188,14 @@ impl Replay {
         block
     }
 
-    /// Runs a block again: the same layers on the same numbers give the same bits.
-    fn again(&self, model: &Model, pool: &Pool, layer: usize) -> Recording {
-        let entry = Site::block(layer, BlockSite::ResidPre);
+    /// Runs half a block again: the same layers on the same numbers give the same bits.
+    fn again(&self, model: &Model, pool: &Pool, (layer, half): Place) -> Recording {
+        let entry = match half {
+            Half::Attention => BlockSite::ResidPre,
+            Half::Mlp if model.network.is_post_norm() => BlockSite::Ln1,
+            Half::Mlp => BlockSite::ResidMid,
+        };
+        let entry = Site::block(layer, entry);
         let stream = self.kept.get(entry).expect("the stream is kept");
         let selection = Selection::everything();
         // What was done to the stream on its way in is done.
@@ -186,7 +207,7 @@ impl Replay {
         let run = model.run(pool, &buffers);
         let mut pass = Pass::new(run, 1, self.ids.len(), Mode::Inference).with_hook(&mut recorder);
         let x = pass.given(x);
-        model.network.block(&mut pass, x, layer);
+        model.network.half_block(&mut pass, x, layer, half);
         recorder.recording
     }
 }

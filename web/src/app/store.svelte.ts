@@ -56,12 +56,9 @@ export class Store {
 
   constructor(private readonly engine: Engine) {}
 
-  get chapter(): Chapter {
-    return this.film.at(this.place.chapter);
-  }
-  get step(): number {
-    return this.film.place(this.place).step;
-  }
+  // Derived, not got: what depends on them is made anew when they change, not with every frame.
+  chapter: Chapter = $derived(this.film.at(this.place.chapter));
+  step: number = $derived(this.film.place(this.place).step);
   /** Can the picture be drawn? */
   get ready(): boolean {
     void this.version;

@@ -87,11 +87,16 @@ function whole(f: Frame, d: Draw, o: StripOptions, values: Float32Array, full: n
   d.grid(o.x, o.y - 8, o.w, f.narrow ? 4 : 5, values.length, values, { full: Math.max(full, 1e-9), source: { site: o.site, at: o.at }, a });
 }
 
-export const norm = (v: ArrayLike<number>): number => {
-  let s = 0;
-  for (let i = 0; i < v.length; i++) s += (v[i] as number) ** 2;
-  return Math.sqrt(s);
-};
+/** Lengths already worked out, beside the vectors: pictures of deep models ask for hundreds, sixty times a second. */
+const lengths = new WeakMap<Float32Array, number>();
+
+export function norm(v: Float32Array): number {
+  const known = lengths.get(v);
+  if (known !== undefined) return known;
+  const length = Math.sqrt(v.reduce((s, x) => s + x * x, 0));
+  lengths.set(v, length);
+  return length;
+}
 
 export const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let s = 0;

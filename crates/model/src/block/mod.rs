@@ -26,10 +26,36 @@ pub use rounded_linear::RoundedLinear;
 
 use crate::{BlockSite, Pass, Site, Value};
 
+/// The parts of a block; the residual stream between them is all that the second knows of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Moves information between positions.
+    Attention,
+    /// Works on each position alone.
+    Mlp,
+}
+
 /// What the body of a network is a stack of.
 pub trait Block: Clone + Send + 'static {
+    /// The residual stream `[B·T,D]` through attention, to what the MLP gets.
+    fn attend(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
+    /// … and through the MLP.
+    fn transform(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
     /// The residual stream `[B·T,D]` through block `layer`.
-    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
+        let x = self.attend(pass, x, layer);
+        self.transform(pass, x, layer)
+    }
+
+    /// One half of it alone.
+    fn half(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        match half {
+            Half::Attention => self.attend(pass, x, layer),
+            Half::Mlp => self.transform(pass, x, layer),
+        }
+    }
 
     /// All its linear layers.
     fn linears(&self) -> [Linear; 4];

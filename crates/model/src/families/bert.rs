@@ -13,7 +13,7 @@ use super::bert_names::{self as names, HeadNames};
 use super::parts::{STD, block_weight, layer_norm, linear};
 use crate::block::attention::{Attention, Heads, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
-use crate::block::{self, Block, Dropout, Linear, PostNormBlock, Storage, forward_all};
+use crate::block::{self, Block, Dropout, Half, Linear, PostNormBlock, Storage, forward_all};
 use crate::embed::{LearnedPositions, TypedEmbed};
 use crate::unembed::{Transform, Unembed};
 use crate::{
@@ -274,8 +274,8 @@ impl Network for Bert {
         forward_all(&self.blocks, pass, x)
     }
 
-    fn block(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
-        self.blocks[layer].forward(pass, x, layer)
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {

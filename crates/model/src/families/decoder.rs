@@ -4,7 +4,7 @@
 use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Sees};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
 use crate::block::{
-    self, Block, Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all,
+    self, Block, Dropout, Half, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all,
 };
 use crate::embed::TokenEmbed;
 use crate::families::names;
@@ -225,8 +225,8 @@ impl Network for Decoder {
         forward_all(&self.blocks, pass, x)
     }
 
-    fn block(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
-        self.blocks[layer].forward(pass, x, layer)
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {

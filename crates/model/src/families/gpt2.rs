@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
-use crate::block::{self, Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
+use crate::block::{self, Block, Dropout, Half, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
 use crate::families::parts::{STD, block_weight, check_sizes, layer_norm};
 use crate::unembed::Unembed;
@@ -328,8 +328,8 @@ impl Network for Gpt2 {
         forward_all(&self.blocks, pass, x)
     }
 
-    fn block(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
-        self.blocks[layer].forward(pass, x, layer)
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {

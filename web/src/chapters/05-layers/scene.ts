@@ -83,6 +83,8 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
   const band = (p.ys[0] as number) - (p.ys[1] as number);
   const wide = Math.min(38, p.step * 0.5);
   d.fade(1 - 0.84 * lens, () => {
+    // Streams of one colour are one path: a deep model has hundreds.
+    const streams = new Map<string, string>();
     p.shown.forEach((t, i) => {
       const mine = t === f.view.token;
       const named = p.step > 64 ? roomFor(adds[i] as number[], band) : new Set<number>();
@@ -93,10 +95,15 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
         const w = Math.max(1.5, wide * share(v));
         const tint = s % 2 ? 'mlp' : 'attn';
         const edge = p.x(i) - (3 + (wide - 3) * share((lengths[i] as number[])[s] as number)) / 2;
-        d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, band * 0.4)), { fill: `${tint}/0.8`, a });
+        const key = `${tint}|${a.toFixed(2)}`;
+        streams.set(key, (streams.get(key) ?? '') + inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, band * 0.4)));
         if (ch > 0 && named.has(s)) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
       });
     });
+    for (const [key, path] of streams) {
+      const [tint, a] = key.split('|') as [string, string];
+      d.path(path, { fill: `${tint}/0.8`, a: Number(a) });
+    }
   });
 }
 
