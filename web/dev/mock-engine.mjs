@@ -43,14 +43,14 @@ export function createEngine(options = {}) {
     throw new HttpError(status, message);
   };
 
-  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
+  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
 
   function trace({ text, ablate = [] }) {
     if (typeof text !== 'string' || text.trim() === '') fail(400, 'the text is empty');
     const all = m.tokenizer.encode(text);
     const cut = Math.max(0, all.length - m.cfg.nCtx);
     const from = cut ? all[cut].start : 0;
-    const tokens = all.slice(cut).map((t) => ({ ...t, start: t.start - from, end: t.end - from }));
+    const tokens = all.slice(cut).map((t) => ({ ...t, special: false, start: t.start - from, end: t.end - from }));
     const keptText = Buffer.from(text).subarray(from).toString();
     const kept = cut ? { tokens_total: all.length, tokens_kept: tokens.length, from: 'end', text: keptText } : null;
     const ids = tokens.map((t) => t.id);

@@ -24,7 +24,7 @@ const engineOf = (mock: MockEngine): Engine => ({
   heads: async (id) => parseSafetensors(buffer(mock.heads(id))),
   cell: async (id, site, index, k) => mock.cell(id, site, index, k) as Provenance,
   sample: async (trace, s) => mock.sample({ trace, ...s }) as Sample,
-  generate: async (text, max_tokens, s) => mock.generate({ text, max_tokens, ...s }) as Generated,
+  generate: async (text, _chat, max_tokens, s) => mock.generate({ text, max_tokens, ...s }) as Generated,
   neighbours: async (id, k) => mock.neighbours(id, k) as Neighbours,
   weights: async (name, rows, cols) => {
     const t = parseSafetensors(buffer(mock.weights(name, rows.join('..'), cols.join('..')))).get('weight');
@@ -40,7 +40,7 @@ export const turning = engineOf(createEngine({ ...SIZES_OF, heads: 4, kvHeads: 2
 
 export async function bundleOf(text: string, from = engine): Promise<{ bundle: Bundle; view: View }> {
   const model = await from.model();
-  const trace = await from.trace(text);
+  const trace = await from.trace(text, false);
   const bundle = emptyBundle(model, trace);
   const view: View = { layer: 1, head: 1, token: trace.tokens.length - 1 };
   for (const chapter of chaptersOf(factsOf(model))) {

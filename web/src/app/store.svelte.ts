@@ -30,6 +30,8 @@ export class Store {
   theme = $state<Theme>('light');
   depth = $state<Depth>('numbers');
   text = $state('');
+  /** Is the text sent as a message, in the model's chat template? */
+  chat = $state(false);
   model = $state.raw<ModelInfo | null>(null);
   bundle = $state.raw<Bundle | null>(null);
   /** Rises whenever the bundle has got more in it; the bundle itself is not watched. */
@@ -90,6 +92,7 @@ export class Store {
     const s = readHash(location.hash);
     this.saved = s;
     this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
+    this.chat = s.chat ?? false;
     if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) this.depth = s.depth as Depth;
     Object.assign(this.settings, s.settings);
     const chapter = CHAPTERS.findIndex((c) => c.id === s.chapter);
@@ -108,7 +111,7 @@ export class Store {
   }
 
   address(): string {
-    return writeHash({ text: this.text, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+    return writeHash({ text: this.text, chat: this.chat, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
@@ -122,8 +125,9 @@ export class Store {
     this.busy = true;
     await this.guard(async () => {
       const model = this.model ?? this.meet(await this.engine.model());
-      const trace = await this.engine.trace(this.text);
-      const bundle = emptyBundle(model, trace);
+      const asked = { text: this.text, chat: this.chat && model.chat };
+      const trace = await this.engine.trace(asked.text, asked.chat);
+      const bundle = emptyBundle(model, trace, asked);
       const last = trace.tokens.length - 1;
       const s: Saved = first ? this.saved : { settings: {} };
       this.view = { layer: Math.min(s.layer ?? this.view.layer, model.n_layers - 1), head: Math.min(s.head ?? this.view.head, model.n_heads - 1), token: Math.min(s.token ?? last, last) };
@@ -201,7 +205,7 @@ export class Store {
   private async retrace(): Promise<void> {
     const old = this.bundle;
     if (!old) return;
-    const trace = await this.engine.trace(old.trace.text);
+    const trace = await this.engine.trace(old.asked.text, old.asked.chat);
     old.trace = { ...old.trace, id: trace.id };
     this.version++;
   }

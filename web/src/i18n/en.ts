@@ -12,6 +12,8 @@ export const en: Record<string, string> = {
   'ui.themeLight': 'Switch to the light theme',
   'ui.text': 'Your text',
   'ui.textHint': 'Write English or Chinese',
+  'ui.chat': 'As a message',
+  'ui.chatHint': 'The text is set in the chat template that the model was trained with, and answered',
   'ui.run': 'Run',
   'ui.offer': 'Try this sentence',
   'ui.running': 'Running…',

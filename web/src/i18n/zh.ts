@@ -12,6 +12,8 @@ export const zh: Record<string, string> = {
   'ui.themeLight': '换成浅色',
   'ui.text': '你的文字',
   'ui.textHint': '中文、英文都可以',
+  'ui.chat': '当作消息',
+  'ui.chatHint': '把文字放进模型训练时用的对话模板，让它来回答',
   'ui.run': '运行',
   'ui.offer': '试试这一句',
   'ui.running': '运行中…',

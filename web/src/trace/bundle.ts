@@ -34,6 +34,8 @@ export interface LensRows {
 export interface Bundle {
   model: ModelInfo;
   trace: TraceMeta;
+  /** What was typed, and whether it was sent as a message. */
+  asked: { text: string; chat: boolean };
   sites: Map<string, SiteRows>;
   corner?: { first: number; patterns: Map<string, Tensor> };
   /** All heads in little, by name: pooled [L,H,side,side], a score [L,H] of each habit, interest. */
@@ -46,8 +48,8 @@ export interface Bundle {
   weights: Map<string, Tensor>;
 }
 
-export function emptyBundle(model: ModelInfo, trace: TraceMeta): Bundle {
-  return { model, trace, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
+export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked = { text: trace.text, chat: false }): Bundle {
+  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
 }
 
 /** Does this model have the site? */

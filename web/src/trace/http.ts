@@ -11,8 +11,8 @@ export class HttpEngine implements Engine {
   model(): Promise<ModelInfo> {
     return this.json('/api/model');
   }
-  trace(text: string): Promise<TraceMeta> {
-    return this.json('/api/trace', { text });
+  trace(text: string, chat: boolean): Promise<TraceMeta> {
+    return this.json('/api/trace', { text, chat });
   }
   async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
     const part = (rows ? `&rows=${spans(rows)}` : '') + (cols ? `&cols=${spans(cols)}` : '');
@@ -30,8 +30,8 @@ export class HttpEngine implements Engine {
   sample(trace: string, s: SampleSettings): Promise<Sample> {
     return this.json('/api/sample', { trace, ...s, min_p: 0, repetition_penalty: 1, step: 0 });
   }
-  generate(text: string, maxTokens: number, s: SampleSettings): Promise<Generated> {
-    return this.json('/api/generate', { text, max_tokens: maxTokens, ...s });
+  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings): Promise<Generated> {
+    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, ...s });
   }
   neighbours(id: number, k: number): Promise<Neighbours> {
     return this.json(`/api/neighbours?id=${id}&k=${k}`);

@@ -101,7 +101,7 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
       bundle.sample = await engine.sample(id, settings);
       break;
     case 'generate':
-      bundle.generated = await engine.generate(bundle.trace.kept?.text ?? bundle.trace.text, loopLength, settings);
+      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings);
       break;
     case 'neighbours':
       bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8));

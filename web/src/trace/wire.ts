@@ -16,6 +16,8 @@ export interface ModelInfo {
   norm_eps: number;
   /** How the model's file stores the weights, which are computed with in f32; null where it says nothing else. */
   stored: string | null;
+  /** Was it trained for conversations? */
+  chat: boolean;
   parts: Parts;
   parameters: number;
   version: string;
@@ -49,7 +51,10 @@ export interface Merge {
 export interface Token {
   id: number;
   text: string | null;
+  /** None where the token was set around the text. */
   bytes: number[];
+  /** A mark that no text can write: a turn begins, a turn ends. */
+  special: boolean;
   start: number;
   end: number;
   merges: Merge[];

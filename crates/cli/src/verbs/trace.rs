@@ -87,7 +87,7 @@ impl Trace {
             (None, text) => {
                 let encoding = loaded
                     .tokenizer
-                    .encode(text.as_deref().unwrap_or_default())?;
+                    .encode_prompt(text.as_deref().unwrap_or_default())?;
                 if !encoding.unknown.is_empty() {
                     let some: String = encoding.unknown.iter().take(10).collect();
                     note(&format!(

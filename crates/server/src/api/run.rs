@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
-use glassformer_tokens::Tokenizer;
+use glassformer_tokens::{Message, Tokenizer};
 use glassformer_trace::{Change, Edit, Replay};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,9 +13,19 @@ use crate::state::State;
 
 #[derive(Deserialize)]
 pub(crate) struct TraceRequest {
-    text: String,
+    #[serde(flatten)]
+    asked: Asked,
     #[serde(default)]
     ablate: Vec<String>,
+}
+
+/// What a visitor typed: a text to be gone on with, or a message to be answered.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    text: String,
+    /// In the model's chat template.
+    #[serde(default)]
+    chat: bool,
 }
 
 #[derive(Serialize)]
@@ -25,6 +35,21 @@ struct Merge {
     right: Vec<u8>,
     rank: usize,
     merged: u32,
+}
+
+impl Asked {
+    /// The text as the model reads it.
+    fn wrapped(&self, shared: &crate::state::Shared) -> Result<String, ApiError> {
+        if !self.chat {
+            return Ok(self.text.clone());
+        }
+        let reason = "this model has no chat template: it was not trained for conversations";
+        let template = shared.served.explained.chat.as_ref();
+        let template = template.ok_or_else(|| ApiError::bad(reason))?;
+        template
+            .render(&[Message::new("user", &self.text)], true)
+            .map_err(|error| ApiError::bad(error.to_string()))
+    }
 }
 
 /// The longest text that is read: patterns grow with its square.
@@ -43,13 +68,18 @@ pub(crate) struct Prompt {
 
 impl Prompt {
     /// Tokenizes; keeps the last tokens, a context of them and at most [`MOST_TOKENS`] (the page says so).
-    pub(crate) fn read(tokenizer: &Tokenizer, text: &str, n_ctx: usize) -> Result<Self, ApiError> {
-        if text.is_empty() {
+    pub(crate) fn read(shared: &crate::state::Shared, asked: &Asked) -> Result<Self, ApiError> {
+        if asked.text.is_empty() {
             return Err(ApiError::bad("the text is empty; type a word or two"));
         }
-        let encoding = tokenizer
-            .encode(text)
-            .map_err(|error| ApiError::bad(error.to_string()))?;
+        let (tokenizer, n_ctx) = (shared.tokenizer(), shared.model().dimensions().n_ctx);
+        let text = asked.wrapped(shared)?;
+        let encoding = if asked.chat {
+            tokenizer.encode_with_specials(&text)
+        } else {
+            tokenizer.encode_prompt(&text)
+        };
+        let encoding = encoding.map_err(|error| ApiError::bad(error.to_string()))?;
         if encoding.ids.is_empty() {
             return Err(ApiError::bad(
                 "this model knows none of these characters; try others",
@@ -90,7 +120,9 @@ impl Prompt {
             json!({
                 "id": id,
                 "text": tokenizer.token_text(id),
-                "bytes": tokenizer.token_bytes(id),
+                // What stands in no place of the text was set around it.
+                "bytes": if range.is_empty() { &[] } else { tokenizer.token_bytes(id) },
+                "special": tokenizer.is_special(id),
                 "start": range.start,
                 "end": range.end,
                 "merges": merges,
@@ -126,7 +158,7 @@ pub(crate) async fn trace(
 fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, ApiError> {
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
     let dimensions = model.dimensions();
-    let prompt = Prompt::read(tokenizer, &request.text, dimensions.n_ctx)?;
+    let prompt = Prompt::read(shared, &request.asked)?;
     let mut edits = Vec::new();
     for text in &request.ablate {
         let edit = Edit::parse(text, Change::Scale(0.0))?;

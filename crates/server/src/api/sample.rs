@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Token;
-use super::run::{Prompt, body};
+use super::run::{Asked, Prompt, body};
 use crate::error::ApiError;
 use crate::state::{self, State};
 
@@ -76,7 +76,8 @@ fn to_json(shared: &state::Shared, candidate: &Candidate, kept: bool, cumulative
 
 #[derive(Deserialize)]
 pub(crate) struct GenerateRequest {
-    text: String,
+    #[serde(flatten)]
+    asked: Asked,
     #[serde(default = "sixteen")]
     max_tokens: usize,
     #[serde(default)]
@@ -109,7 +110,7 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
-    let prompt = Prompt::read(tokenizer, &request.text, model.dimensions().n_ctx)?;
+    let prompt = Prompt::read(shared, &request.asked)?;
     let mut generation = Generation::new(
         model,
         shared.pool(),

@@ -44,6 +44,7 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         "norm_eps": shortest(network.norm_eps()),
         "parts": parts(&**network),
         "stored": shared.served.explained.stored,
+        "chat": shared.served.explained.chat.is_some(),
         "parameters": shared.model().parameters.layout().len(),
         "version": env!("CARGO_PKG_VERSION"),
         "initial_text": shared.served.initial_text,

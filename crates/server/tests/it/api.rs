@@ -236,6 +236,20 @@ async fn a_model_that_turns_tells_so() {
 }
 
 #[tokio::test]
+async fn messages_are_set_in_the_chat_template() {
+    let body = json!({"text": "a cat", "chat": true}).to_string();
+    let (_, answer) = post(&turning(), "/api/trace", body.clone()).await;
+    assert_eq!(answer["text"], "a cat.");
+    assert_eq!(answer["tokens"].as_array().unwrap().len(), 6);
+    let (status, answer) = post(&app(), "/api/trace", body).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().contains("chat template"));
+    let body = json!({"text": "a cat", "chat": true, "max_tokens": 1}).to_string();
+    let (_, answer) = post(&turning(), "/api/generate", body).await;
+    assert_eq!(answer["prompt_tokens"], 6);
+}
+
+#[tokio::test]
 async fn heads_come_in_little() {
     let app = turning();
     let (answer, id) = trace(&app, TEXT_OF_LETTERS).await;

@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use glassformer_model::families;
 use glassformer_server::{Explained, Served, router};
 use glassformer_tensor::Pool;
-use glassformer_tokens::Tokenizer;
+use glassformer_tokens::{ChatTemplate, Tokenizer, TokenizerConfig};
 use glassformer_weights::TensorFile;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -26,6 +26,7 @@ pub(crate) fn app() -> Router {
             model: families::load(&config, &weights, "builtin").unwrap(),
             tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
             stored: None,
+            chat: None,
         },
         pool: Pool::new(2),
         initial_text: None,
@@ -44,6 +45,10 @@ pub(crate) fn turning() -> Router {
             model: families::load(&config, &weights, "qwen3-tiny").unwrap(),
             tokenizer: Tokenizer::characters(std::iter::once(letters)).unwrap(),
             stored: Some("Q8_0".to_owned()),
+            chat: Some(
+                ChatTemplate::new("{{ messages[0].content }}.", &TokenizerConfig::default())
+                    .unwrap(),
+            ),
         },
         pool: Pool::new(2),
         initial_text: None,

@@ -7,7 +7,7 @@ use glassformer_trace::heads::CORNER;
 use glassformer_trace::{Change, Cut, Edit, Replay, Selection};
 
 use crate::recording::is_plane;
-use crate::support::{T, all, model, recorded, text};
+use crate::support::{all, model, recorded, text};
 
 fn edits() -> Vec<Edit> {
     ["blocks.1.resid_pre[3]", "blocks.0.head.1", "blocks.1.mlp"]
