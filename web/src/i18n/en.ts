@@ -96,6 +96,7 @@ export const en: Record<string, string> = {
   'badge.pooled': 'each square: the largest of {n}×{n} weights',
   'badge.products': '{n} largest of {total} products shown',
 
+  'badge.special': 'green frame: marks that no text can write',
   'badge.cut': 'longer than {v}: cut',
   'badge.layers': '{n} of {total} layers shown',
   'badge.pairs': '{n} of {total} pairs shown',

@@ -96,6 +96,7 @@ export const zh: Record<string, string> = {
   'badge.pooled': '每个小格是 {n}×{n} 个权重里最大的一个',
   'badge.products': '显示 {total} 个乘积中最大的 {n} 个',
 
+  'badge.special': '绿框：文字里写不出来的特殊标记',
   'badge.cut': '长度超过 {v} 的已截断',
   'badge.layers': '显示 {total} 层中的 {n} 层',
   'badge.pairs': '显示 {total} 对中的 {n} 对',
