@@ -86,18 +86,26 @@ impl Prompt {
             ));
         }
         let total = encoding.ids.len();
-        let first = total.saturating_sub(n_ctx.min(MOST_TOKENS));
+        // What is set before a text stays when its beginning is left out.
+        let before = encoding.offsets.iter().take_while(|range| range.is_empty());
+        let (lead, most) = (before.count(), n_ctx.min(MOST_TOKENS));
+        let (lead, first) = if total > most {
+            (lead.min(most - 1), total - most + lead.min(most - 1))
+        } else {
+            (0, 0)
+        };
         let start = encoding.offsets[first].start;
         // A cut inside a character would show half of it: its bytes still come, the text begins after it.
         let visible = (start..=text.len())
             .find(|&at| text.is_char_boundary(at))
             .unwrap_or(text.len());
-        let offsets = encoding.offsets[first..]
+        let offsets = encoding.offsets[..lead]
             .iter()
+            .chain(&encoding.offsets[first..])
             .map(|range| range.start.saturating_sub(visible)..range.end.saturating_sub(visible))
             .collect();
         Ok(Self {
-            ids: encoding.ids[first..].to_vec(),
+            ids: [&encoding.ids[..lead], &encoding.ids[first..]].concat(),
             offsets,
             text: text[visible..].to_owned(),
             total,
