@@ -5,10 +5,11 @@ use glassformer_kernels::product::Precision;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
-use crate::block::Linear;
+use crate::block::attention::Attention;
 use crate::block::mlp::Activation;
+use crate::block::{Half, Linear};
 use crate::unembed::Unembed;
-use crate::{KvCache, PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
+use crate::{KvCache, PackedWeights, Parameters, Pass, Run, Site, Value, WeightName, WeightView};
 
 /// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +49,28 @@ pub trait Network: Send + Sync {
     /// ε under the root of the norms.
     fn norm_eps(&self) -> f32;
 
+    /// The sites that a pass shows, in the order in which they are computed.
+    fn sites(&self) -> Vec<Site>;
+
+    /// The attention of a block.
+    fn attention(&self, layer: usize) -> &Attention;
+
     /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
+
+    /// The residual stream `[B·T,D]` through one half of one block.
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value;
 
     /// The last stage; a bare encoder has none and ends at vectors.
     fn unembed(&self) -> Option<&Unembed>;
 
     /// Whether each position sees those behind it too: such a network reads texts and cannot continue them.
     fn is_encoder(&self) -> bool {
+        false
+    }
+
+    /// Whether norms stand behind the parts of a block, on the residual stream itself.
+    fn is_post_norm(&self) -> bool {
         false
     }
 

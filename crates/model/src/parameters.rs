@@ -2,6 +2,8 @@
 //!
 //! One arena makes the optimiser, clipping and averaging over processes single passes over memory.
 
+mod gradients;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -13,6 +15,7 @@ use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, WeightsError};
 
 use crate::checkpoint::{Checkpoint, Keep, StoredMatrix};
+pub use gradients::Gradients;
 
 /// Where a parameter lies in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -248,6 +251,31 @@ impl Parameters {
         Cow::Owned(values)
     }
 
+    /// `len` numbers of a parameter, from its number `start` on, wherever it is: only the rows they lie in are read.
+    pub fn run_of(&self, id: ParamId, start: usize, len: usize) -> Cow<'_, [f32]> {
+        let Some(parts) = self.stored(id) else {
+            return Cow::Borrowed(&self.get(id)[start..start + len]);
+        };
+        let mut out = Vec::with_capacity(len);
+        let mut first = 0;
+        for matrix in parts {
+            let end = first + matrix.rows * matrix.cols;
+            let wanted = start.max(first)..(start + len).min(end);
+            if !wanted.is_empty() {
+                let mut row = vec![0.0; matrix.cols];
+                let within = wanted.start - first..wanted.end - first;
+                for r in within.start / matrix.cols..within.end.div_ceil(matrix.cols) {
+                    matrix.read_row(r, &mut row);
+                    let from = within.start.saturating_sub(r * matrix.cols);
+                    let to = (within.end - r * matrix.cols).min(matrix.cols);
+                    out.extend_from_slice(&row[from..to]);
+                }
+            }
+            first = end;
+        }
+        Cow::Owned(out)
+    }
+
     /// Whether all parameters are in memory, as training needs them.
     pub fn are_in_memory(&self) -> bool {
         self.stored.is_none()
@@ -337,47 +365,5 @@ impl Parameters {
             .iter()
             .map(|spec| (spec.name.as_str(), spec.shape.as_slice()))
             .collect()
-    }
-}
-
-/// Gradients of all parameters, in the layout of their [`Parameters`].
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    data: Block,
-}
-
-impl Gradients {
-    /// All zero.
-    pub fn zeros(layout: &Layout) -> Self {
-        Self {
-            data: Block::zeros(layout.len()),
-        }
-    }
-
-    /// The gradient of one parameter.
-    pub fn get(&self, id: ParamId) -> &[f32] {
-        &self.data[id.offset..][..id.len]
-    }
-
-    /// The gradient of one parameter, to be added to.
-    pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
-        &mut self.data[id.offset..][..id.len]
-    }
-
-    /// The gradients of two different parameters.
-    pub fn pair_mut(&mut self, a: ParamId, b: ParamId) -> (&mut [f32], &mut [f32]) {
-        assert!(a.offset + a.len <= b.offset, "a lies before b");
-        let (left, right) = self.data.split_at_mut(b.offset);
-        (&mut left[a.offset..][..a.len], &mut right[..b.len])
-    }
-
-    /// The whole arena.
-    pub fn arena(&self) -> &[f32] {
-        &self.data
-    }
-
-    /// The whole arena.
-    pub fn arena_mut(&mut self) -> &mut [f32] {
-        &mut self.data
     }
 }

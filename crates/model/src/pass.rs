@@ -186,6 +186,11 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Makes a tensor from elsewhere a value of this pass.
+    pub fn given(&mut self, tensor: Tensor) -> Value {
+        self.constant(tensor)
+    }
+
     /// Makes a tensor a value of this pass that nothing can be differentiated through.
     pub(crate) fn constant(&mut self, tensor: Tensor) -> Value {
         self.values += 1;

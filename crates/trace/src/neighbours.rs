@@ -16,7 +16,7 @@ pub fn nearest(model: &Model, id: u32, k: usize) -> Result<Vec<(u32, f32)>, Trac
             "there is no token {id}: the vocabulary has {vocab}"
         )));
     }
-    let rows = table.part(0..vocab, 0..d_model).data;
+    let rows = table.values();
     let own = &rows[id as usize * d_model..][..d_model];
     let mut dots = vec![0.0; vocab];
     matmul(

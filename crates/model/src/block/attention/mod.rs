@@ -43,10 +43,9 @@ impl Attention {
         } = self.heads;
         let at = |site| Site::block(layer, site);
         let qkv = pass.apply(self.qkv, [x]);
-        let mut qkv = self.placed(pass, qkv, Precision::F32);
+        let mut qkv = self.placed(pass, qkv, layer, Precision::F32);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
-        pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
-        pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
+        self.tap_pair(pass, &mut qkv, layer, [BlockSite::Q, BlockSite::K]);
         pass.tap_columns(
             at(BlockSite::V),
             &mut qkv,
@@ -78,8 +77,30 @@ impl Attention {
             kept: if self.places() { Precision::F32 } else { kept },
         };
         let qkv = linear.behind(pass, norm, x);
-        let qkv = self.placed(pass, qkv, kept);
+        let qkv = self.placed(pass, qkv, layer, kept);
         self.mix(pass, &qkv, layer)
+    }
+
+    /// The sites that it shows, in the order in which they are computed.
+    pub(crate) fn sites(&self) -> Vec<BlockSite> {
+        use BlockSite::{K, KNorm, KPre, Pattern, Q, QNorm, QPre, Scores, V, Z};
+        let given = self.places().then_some([QPre, KPre]);
+        let between = (self.head_norm.is_some() && self.rope.is_some()).then_some([QNorm, KNorm]);
+        let before = given.into_iter().chain(between).flatten();
+        before.chain([Q, K, V, Scores, Pattern, Z]).collect()
+    }
+
+    /// Shows the columns of q and k.
+    fn tap_pair(&self, pass: &mut Pass<'_>, qkv: &mut Value, layer: usize, sites: [BlockSite; 2]) {
+        let Heads {
+            heads,
+            kv_heads,
+            d_head,
+        } = self.heads;
+        let (q, kv) = (self.heads.width(), self.heads.kv_width());
+        let [q_site, k_site] = sites.map(|site| Site::block(layer, site));
+        pass.tap_columns(q_site, qkv, 0..q, &[heads, d_head]);
+        pass.tap_columns(k_site, qkv, q..q + kv, &[kv_heads, d_head]);
     }
 
     /// Whether something happens to queries and keys before they meet.
@@ -88,11 +109,17 @@ impl Attention {
     }
 
     /// Queries and keys as they enter the dot product: normed and turned, where the model does so.
-    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, kept: Precision) -> Value {
+    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, layer: usize, kept: Precision) -> Value {
+        if self.places() {
+            self.tap_pair(pass, &mut qkv, layer, [BlockSite::QPre, BlockSite::KPre]);
+        }
         if let Some(norm) = self.head_norm {
             qkv = pass.apply(norm, [&qkv]);
         }
         if let Some(rope) = self.rope.clone() {
+            if self.head_norm.is_some() {
+                self.tap_pair(pass, &mut qkv, layer, [BlockSite::QNorm, BlockSite::KNorm]);
+            }
             let call = Rotate {
                 rope,
                 heads: self.heads,
