@@ -21,8 +21,10 @@ pub mod families;
 pub mod loss;
 pub mod unembed;
 
+mod adapter;
 mod cache;
 mod checkpoint;
+mod gradients;
 mod hook;
 mod layer;
 mod lengths;
@@ -34,14 +36,16 @@ mod site;
 mod tape;
 mod weight_name;
 
+pub use adapter::{Adapter, AdapterError, LoraConfig, Targets};
 pub use cache::KvCache;
 pub use checkpoint::{Checkpoint, Keep, Order, Place};
+pub use gradients::Gradients;
 pub use hook::{Hook, View, ViewMut};
 pub use layer::{Backward, Layer, Run};
 pub use lengths::Lengths;
 pub use model::{Dimensions, Model, ModelError, Network};
 pub use packed::PackedWeights;
-pub use parameters::{Gradients, Init, Layout, ParamId, ParamSpec, Parameters};
+pub use parameters::{Init, Layout, ParamId, ParamSpec, Parameters};
 pub use pass::{Mode, Pass};
 pub use site::{BlockSite, Site};
 pub use tape::{Tape, Value};

@@ -1,6 +1,7 @@
-//! All parameters of a model in one flat arena, and gradients of the same layout.
+//! All parameters of a model in one flat arena.
 //!
-//! One arena makes the optimiser, clipping and averaging over processes single passes over memory.
+//! One arena makes the optimiser, clipping and averaging over processes single passes over memory. An adapter has an
+//! arena of its own, behind the model's: places of both are told apart by number, and only one of the two is trained.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +13,7 @@ use glassformer_kernels::{random, rows};
 use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, WeightsError};
 
+use crate::adapter::Adapter;
 use crate::checkpoint::{Checkpoint, Keep, StoredMatrix};
 
 /// Where a parameter lies in the arena.
@@ -72,14 +74,26 @@ impl ParamSpec {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     specs: Vec<ParamSpec>,
+    /// The place of its first element: behind the layout that it adds to.
+    first: usize,
     len: usize,
 }
 
 impl Layout {
+    /// An empty list, for parameters in an arena of their own whose places come behind those of `other`.
+    #[must_use]
+    pub fn behind(other: &Self) -> Self {
+        Self {
+            specs: Vec::new(),
+            first: other.first + other.len,
+            len: 0,
+        }
+    }
+
     /// Adds a parameter and gives its place.
     pub fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) -> ParamId {
         let id = ParamId {
-            offset: self.len,
+            offset: self.first + self.len,
             len: shape.iter().product(),
         };
         self.len += id.len;
@@ -102,6 +116,27 @@ impl Layout {
         self.len
     }
 
+    /// Whether `id` is one of its parameters.
+    pub fn has(&self, id: ParamId) -> bool {
+        (self.first..self.first + self.len).contains(&id.offset)
+    }
+
+    /// Where one of its parameters lies in an arena of this layout.
+    ///
+    /// # Panics
+    /// When it is none of them.
+    pub fn range(&self, id: ParamId) -> Range<usize> {
+        assert!(self.has(id), "a parameter of this layout");
+        let start = id.offset - self.first;
+        start..start + id.len
+    }
+
+    /// The parameters that `id`, one of them or several joined, is made of.
+    pub(crate) fn parts(&self, id: ParamId) -> &[ParamSpec] {
+        let at = |offset| self.specs.partition_point(|spec| spec.id.offset < offset);
+        &self.specs[at(id.offset)..at(id.offset + id.len)]
+    }
+
     /// Whether there is no parameter.
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()
@@ -119,6 +154,8 @@ pub struct Parameters {
     data: Block,
     /// Those that stay in their file.
     stored: Option<Stored>,
+    /// What is trained beside them, which then stay as they are.
+    adapter: Option<Box<Adapter>>,
 }
 
 /// The parameters of a model of which only vectors are in memory.
@@ -136,7 +173,7 @@ impl Parameters {
     pub fn new(layout: Layout, seed: u64, pool: &Pool) -> Self {
         let mut data = Block::zeros(layout.len());
         for (i, spec) in layout.specs().iter().enumerate() {
-            let slot = &mut data[spec.id.offset..][..spec.id.len];
+            let slot = &mut data[layout.range(spec.id)];
             match spec.init {
                 Init::Zeros => {}
                 Init::Ones => slot.fill(1.0),
@@ -154,6 +191,17 @@ impl Parameters {
             layout: Arc::new(layout),
             data,
             stored: None,
+            adapter: None,
+        }
+    }
+
+    /// All zero.
+    pub(crate) fn zeros(layout: Layout) -> Self {
+        Self {
+            data: Block::zeros(layout.len()),
+            layout: Arc::new(layout),
+            stored: None,
+            adapter: None,
         }
     }
 
@@ -173,13 +221,14 @@ impl Parameters {
         }
         let mut data = Block::zeros(layout.len());
         for spec in layout.specs() {
-            let slot = &mut data[spec.id.offset..][..spec.id.len];
+            let slot = &mut data[layout.range(spec.id)];
             checkpoint.read(&(checkpoint.find)(&spec.name), &spec.shape, slot)?;
         }
         Ok(Self {
             layout: Arc::new(layout),
             data,
             stored: None,
+            adapter: None,
         })
     }
 
@@ -208,6 +257,7 @@ impl Parameters {
             layout: Arc::new(layout),
             data,
             stored: Some(stored),
+            adapter: None,
         })
     }
 
@@ -221,29 +271,65 @@ impl Parameters {
     /// # Panics
     /// When it is a matrix that stays in its file; [`Parameters::values`] reads those.
     pub fn get(&self, id: ParamId) -> &[f32] {
-        let start = match &self.stored {
-            None => id.offset,
-            Some(stored) => *stored
-                .places
-                .get(&id.offset)
-                .expect("a parameter that is in memory"),
-        };
-        &self.data[start..][..id.len]
+        if !self.layout.has(id) {
+            let adapter = self.adapter.as_ref();
+            return adapter.expect("the adapter's").parameters.get(id);
+        }
+        match &self.stored {
+            None => &self.data[self.layout.range(id)],
+            Some(stored) => {
+                let start = stored.places.get(&id.offset);
+                &self.data[*start.expect("a parameter that is in memory")..][..id.len]
+            }
+        }
+    }
+
+    /// As [`Parameters::get`], to be changed.
+    pub(crate) fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
+        let range = self.layout.range(id);
+        &mut self.arena_mut()[range]
+    }
+
+    /// What is trained beside them, if they have that.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
+    }
+
+    /// Puts an adapter beside them, or takes it away: the one that was there.
+    pub(crate) fn set_adapter(&mut self, adapter: Option<Adapter>) -> Option<Adapter> {
+        let before = std::mem::replace(&mut self.adapter, adapter.map(Box::new));
+        before.map(|adapter| *adapter)
+    }
+
+    /// The parameters that training changes: the adapter's if there is one, else these.
+    pub fn trained(&self) -> &Self {
+        self.adapter
+            .as_ref()
+            .map_or(self, |adapter| &adapter.parameters)
+    }
+
+    /// As [`Parameters::trained`], to be changed.
+    pub fn trained_mut(&mut self) -> &mut Self {
+        match self {
+            Self {
+                adapter: Some(adapter),
+                ..
+            } => &mut adapter.parameters,
+            base => base,
+        }
     }
 
     /// One parameter, row-major, wherever it is.
     pub fn values(&self, id: ParamId) -> Cow<'_, [f32]> {
-        let Some(parts) = self.stored(id) else {
+        if !self.is_stored(id) {
             return Cow::Borrowed(self.get(id));
-        };
+        }
         let mut values = vec![0.0; id.len];
         let mut rest = values.as_mut_slice();
-        for matrix in parts {
+        for matrix in self.stored(id) {
             let (part, next) = rest.split_at_mut(matrix.rows * matrix.cols);
             rest = next;
-            for (r, row) in part.chunks_exact_mut(matrix.cols).enumerate() {
-                matrix.read_row(r, row);
-            }
+            matrix.read_rows(0, part);
         }
         Cow::Owned(values)
     }
@@ -253,22 +339,16 @@ impl Parameters {
         self.stored.is_none()
     }
 
-    /// The matrices that `id` is made of, if they stay in their file.
-    pub(crate) fn stored(&self, id: ParamId) -> Option<Vec<&StoredMatrix>> {
-        let matrices = &self.stored.as_ref()?.matrices;
-        let parts: Vec<_> = matrices
-            .range(id.offset..id.offset + id.len)
-            .map(|(_, matrix)| matrix)
-            .collect();
-        (!parts.is_empty()).then_some(parts)
+    /// The matrices that `id` is made of, as far as they stay in their file.
+    pub(crate) fn stored(&self, id: ParamId) -> impl Iterator<Item = &StoredMatrix> {
+        let stored = self.stored.iter();
+        let matrices = stored.flat_map(move |s| s.matrices.range(id.offset..id.offset + id.len));
+        matrices.map(|(_, matrix)| matrix)
     }
 
-    /// How many matrices `id` is made of that stay in their file.
-    pub(crate) fn stored_parts(&self, id: ParamId) -> usize {
-        self.stored.as_ref().map_or(0, |stored| {
-            let range = id.offset..id.offset + id.len;
-            stored.matrices.range(range).count()
-        })
+    /// Whether `id` stays in its file.
+    pub(crate) fn is_stored(&self, id: ParamId) -> bool {
+        self.stored(id).next().is_some()
     }
 
     /// Rows `ids` of the table `id [·,width]` into `out [N,width]`.
@@ -308,7 +388,7 @@ impl Parameters {
             .map(|spec| NamedTensor {
                 name: spec.name.clone(),
                 shape: spec.shape.clone(),
-                data: &arena[spec.id.offset..][..spec.id.len],
+                data: &arena[self.layout.range(spec.id)],
             })
             .collect()
     }
@@ -326,7 +406,8 @@ impl Parameters {
             let group = &rest[..rest.iter().take_while(same).count()];
             let len: usize = group.iter().map(|spec| spec.id.len).sum();
             next += group.len();
-            Some((first.id.offset..first.id.offset + len, first.decays()))
+            let start = layout.range(first.id).start;
+            Some((start..start + len, first.decays()))
         })
     }
 
@@ -337,47 +418,5 @@ impl Parameters {
             .iter()
             .map(|spec| (spec.name.as_str(), spec.shape.as_slice()))
             .collect()
-    }
-}
-
-/// Gradients of all parameters, in the layout of their [`Parameters`].
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    data: Block,
-}
-
-impl Gradients {
-    /// All zero.
-    pub fn zeros(layout: &Layout) -> Self {
-        Self {
-            data: Block::zeros(layout.len()),
-        }
-    }
-
-    /// The gradient of one parameter.
-    pub fn get(&self, id: ParamId) -> &[f32] {
-        &self.data[id.offset..][..id.len]
-    }
-
-    /// The gradient of one parameter, to be added to.
-    pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
-        &mut self.data[id.offset..][..id.len]
-    }
-
-    /// The gradients of two different parameters.
-    pub fn pair_mut(&mut self, a: ParamId, b: ParamId) -> (&mut [f32], &mut [f32]) {
-        assert!(a.offset + a.len <= b.offset, "a lies before b");
-        let (left, right) = self.data.split_at_mut(b.offset);
-        (&mut left[a.offset..][..a.len], &mut right[..b.len])
-    }
-
-    /// The whole arena.
-    pub fn arena(&self) -> &[f32] {
-        &self.data
-    }
-
-    /// The whole arena.
-    pub fn arena_mut(&mut self) -> &mut [f32] {
-        &mut self.data
     }
 }

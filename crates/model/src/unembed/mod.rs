@@ -45,7 +45,7 @@ impl Unembed {
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
         let transformed = self.transform.map(|Transform { linear, activation }| {
-            let inner = pass.apply(linear, [x]);
+            let inner = linear.call(pass, x);
             pass.apply(activation, [&inner])
         });
         let mut normed = pass.apply(self.ln_final, [transformed.as_ref().unwrap_or(x)]);
