@@ -334,6 +334,11 @@ impl Parameters {
         Cow::Owned(values)
     }
 
+    /// Numbers in memory: all of them, or vectors alone.
+    pub fn in_memory(&self) -> usize {
+        self.data.len()
+    }
+
     /// Whether all parameters are in memory, as training needs them.
     pub fn are_in_memory(&self) -> bool {
         self.stored.is_none()

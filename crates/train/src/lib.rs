@@ -2,6 +2,7 @@
 //!
 //! Level 4. [`data`] turns text into batches, [`Trainer`] is the loop, [`checkpoint`] makes a run go on bit for bit.
 
+pub mod adapter;
 pub mod checkpoint;
 pub mod data;
 mod error;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassformer_model::{Model, families::gpt2};
+use glassformer_model::{Adapter, Model, families::gpt2};
 use glassformer_tensor::Pool;
 use glassformer_tokens::Tokenizer;
 use glassformer_weights::atomic;
@@ -24,6 +24,9 @@ pub struct Request {
     pub reading: CorpusOptions,
     /// All hyper-parameters.
     pub options: Options,
+    /// The model that an adapter is trained on, if one is.
+    #[serde(default)]
+    pub base: Option<PathBuf>,
 }
 
 /// What goes on before the first step, for people who wait.
@@ -69,12 +72,20 @@ pub fn start(
             path: folder.to_owned(),
         });
     }
+    if request.options.lora.is_some() && request.base.is_none() {
+        let reason = "an adapter is trained on a model that exists; name it with --init";
+        return Err(TrainError::Options(reason.to_owned()));
+    }
     // Before the folder is touched: a wrong path must leave nothing behind.
     let source = Source::open(&request)?;
-    let (model, tokenizer) = match init {
+    let (mut model, tokenizer) = match init {
         Some(given) => given,
         None => fresh(&source, &request.options, pool, report)?,
     };
+    if let (Some(lora), Some(base)) = (&request.options.lora, &request.base) {
+        let config = lora.config(base);
+        model.adapt(Adapter::new(&model, config, request.options.seed, pool)?);
+    }
     adopt_sizes(&mut request.options, &model);
     checkpoints
         .clear_beginning()
@@ -82,7 +93,7 @@ pub fn start(
             path: folder.to_owned(),
             source,
         })?;
-    let optimizer = Optimizer::new(model.parameters.arena().len());
+    let optimizer = Optimizer::new(model.parameters.trained().arena().len());
     let begin = Beginning {
         model,
         optimizer,
@@ -112,22 +123,35 @@ pub fn start(
     Ok(ready)
 }
 
-/// The run in `folder`, at its newest whole checkpoint.
+/// What the run in `folder` was started with.
+pub fn request(folder: &Path) -> Result<Request, TrainError> {
+    let path = folder.join(RUN);
+    let bytes = fs::read(&path).map_err(|_| TrainError::NoRun {
+        path: folder.to_owned(),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress { path, source })
+}
+
+/// The run in `folder`, at its newest whole checkpoint, on `base` if it trains an adapter ([`Request::base`]).
 ///
 /// `change` may alter the stored options: more steps, another learning rate.
 pub fn resume(
     folder: &Path,
     change: impl FnOnce(&mut Options),
+    base: Option<Model>,
     pool: &Pool,
     report: &dyn Fn(Stage),
 ) -> Result<Ready, TrainError> {
     let no_run = || TrainError::NoRun {
         path: folder.to_owned(),
     };
-    let path = folder.join(RUN);
-    let bytes = fs::read(&path).map_err(|_| no_run())?;
-    let mut request: Request =
-        serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress { path, source })?;
+    let mut request = request(folder)?;
+    if let Some(path) = request.base.as_ref().filter(|_| base.is_none()) {
+        return Err(TrainError::NoBase {
+            path: folder.to_owned(),
+            base: path.clone(),
+        });
+    }
     change(&mut request.options);
     request.options.check().map_err(TrainError::Options)?;
     let tokenizer = source::read_tokenizer(&folder.join("tokenizer.json"))?;
@@ -136,7 +160,7 @@ pub fn resume(
         optimizer,
         progress,
         damaged,
-    } = Checkpoints::of(folder).resume()?.ok_or_else(no_run)?;
+    } = Checkpoints::of(folder).resume(base)?.ok_or_else(no_run)?;
     let passed_over = |error| format!("passed over a checkpoint: {error}");
     let notes = damaged.iter().map(passed_over).collect();
     // A checkpoint's sizes are what they are; of the flags, those that can change do so for good.
@@ -201,6 +225,10 @@ fn assemble(
         mut notes,
     } = begin;
     model.precision = request.options.precision.into();
+    if model.parameters.adapter().is_some() {
+        model.pack_frozen(pool, model.precision);
+        memory::check_adapter(&request.options, &model, memory::available())?;
+    }
     let shards = source.shards(folder, &request.options, &tokenizer, pool, report)?;
     for shard in [&shards.train, &shards.val] {
         shard.check_vocab(tokenizer.vocab_size())?;

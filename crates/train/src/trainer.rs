@@ -51,7 +51,7 @@ impl Workspace {
         let tokens = trainer.train.tokens();
         Self {
             buffers: Buffers::new(),
-            gradients: Gradients::zeros(trainer.model.parameters.layout()),
+            gradients: Gradients::zeros(trainer.model.parameters.trained().layout()),
             tape: Tape::new(trainer.options.recompute),
             batch: [vec![0; tokens], vec![0; tokens]],
         }
@@ -188,7 +188,7 @@ impl Trainer {
         let rate = learning_rate(&self.options, step);
         let norm = self.optimizer.step(
             pool,
-            &mut self.model.parameters,
+            self.model.parameters.trained_mut(),
             gradients,
             &self.options,
             rate,

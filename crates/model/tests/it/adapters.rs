@@ -310,7 +310,7 @@ fn adapters_that_do_not_fit_are_refused_in_one_line() {
         ),
         (
             refusal(&golden_model("qwen2-tiny"), config("llama-lora"), &file),
-            &["expected"],
+            &["[3, 28]", "[3, 36]"],
         ),
         (
             refusal(

@@ -57,6 +57,7 @@ impl Place {
 
     pub(crate) fn request(&self, options: Options) -> Request {
         Request {
+            base: None,
             corpora: vec![self.path("corpus.txt")],
             reading: CorpusOptions::default(),
             options,
@@ -90,7 +91,7 @@ impl Place {
 }
 
 pub(crate) fn resume(folder: &Path) -> Result<Ready, TrainError> {
-    setup::resume(folder, |_| (), &Pool::single(), &|_| ())
+    setup::resume(folder, |_| (), None, &Pool::single(), &|_| ())
 }
 
 /// Runs until step `last` is done, as if Ctrl-C were pressed then.

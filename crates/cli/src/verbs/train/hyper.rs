@@ -134,9 +134,46 @@ pub(super) struct Hyper {
     /// Part of the corpus kept for validation.
     #[arg(long)]
     val_fraction: Option<f64>,
+    #[command(flatten)]
+    lora: LoraFlags,
+}
+
+/// An adapter in place of the model's own weights.
+#[derive(Args)]
+#[command(
+    next_help_heading = "LoRA: train an adapter on the model of --init, whose weights stay as they are"
+)]
+struct LoraFlags {
+    /// r: the adapter adds α/r·x·A·B to each target, with A [in,r] and B [r,out] [default: 8].
+    #[arg(long, value_name = "R")]
+    lora_rank: Option<usize>,
+    /// α [default: 16].
+    #[arg(long, value_name = "ALPHA")]
+    lora_alpha: Option<f32>,
+    /// Probability of dropping what the adapter reads [default: 0].
+    #[arg(long, value_name = "P")]
+    lora_dropout: Option<f32>,
+    /// Layers by their names in transformers, such as q_proj,v_proj or c_attn; all-linear means all but the unembedding
+    /// [default: all-linear].
+    #[arg(long, value_name = "NAMES")]
+    lora_targets: Option<String>,
 }
 
 impl Hyper {
+    /// Whether an adapter is asked for.
+    pub(super) fn has_lora(&self) -> bool {
+        let LoraFlags {
+            lora_rank,
+            lora_alpha,
+            lora_dropout,
+            lora_targets,
+        } = &self.lora;
+        lora_rank.is_some()
+            || lora_alpha.is_some()
+            || lora_dropout.is_some()
+            || lora_targets.is_some()
+    }
+
     /// Lays the given flags over `options`.
     pub(super) fn apply(&self, options: &mut Options) {
         fn set<T: Clone>(slot: &mut T, flag: Option<&T>) {
@@ -170,6 +207,13 @@ impl Hyper {
         set(&mut options.log_every, self.log_every.as_ref());
         set(&mut options.sample_tokens, self.sample_tokens.as_ref());
         set(&mut options.val_fraction, self.val_fraction.as_ref());
+        if self.has_lora() {
+            let lora = options.lora.get_or_insert_default();
+            set(&mut lora.rank, self.lora.lora_rank.as_ref());
+            set(&mut lora.alpha, self.lora.lora_alpha.as_ref());
+            set(&mut lora.dropout, self.lora.lora_dropout.as_ref());
+            set(&mut lora.targets, self.lora.lora_targets.as_ref());
+        }
         if self.d_ff.is_some() {
             options.d_ff = self.d_ff;
         }
