@@ -3,6 +3,7 @@
 //! Level 4. [`data`] turns text into batches, [`Trainer`] is the loop, [`checkpoint`] makes a run go on bit for bit.
 
 pub mod adapter;
+mod asked;
 pub mod checkpoint;
 pub mod data;
 mod error;

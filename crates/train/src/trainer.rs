@@ -10,8 +10,9 @@ use glassformer_model::{Gradients, Mode, Model, Pass, Tape, loss};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_tokens::Tokenizer;
 
+use crate::asked::Asked;
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::data::{Batches, Windows};
+use crate::data::{Batches, Windows, is_asked};
 use crate::metrics::{Metrics, MetricsLog};
 use crate::schedule::learning_rate;
 use crate::{Optimizer, Options, TrainError};
@@ -165,7 +166,7 @@ impl Trainer {
             batch: [x, y],
         } = workspace;
         let accumulate = self.options.accumulate;
-        let mut total = 0.0;
+        let (mut total, mut count) = (0.0, 0);
         for micro in 0..accumulate {
             let index = self.progress.step * accumulate as u64 + micro as u64;
             self.train.batch(index, x, y);
@@ -179,8 +180,10 @@ impl Trainer {
             let run = self.model.run(pool, buffers);
             let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
             total += gradient(&self.model, pass, [x, y], accumulate, gradients);
+            count += y.iter().filter(|&&target| is_asked(target)).count();
         }
-        let loss = total / self.tokens_per_step() as f64;
+        // Where nothing is asked there is no loss.
+        let loss = total / count.max(1) as f64;
         let step = self.progress.step + 1;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
@@ -222,12 +225,17 @@ impl Trainer {
             let rows = self.validation.batch(index, &mut x, &mut y);
             let tokens = rows * n_ctx;
             let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
+            let asked = Asked::of(buffers, &y[..tokens]);
+            if asked.targets().is_empty() {
+                continue;
+            }
             let last = network.residual(&mut pass, &x[..tokens]);
+            let last = asked.pick(&mut pass, last);
             let normed = head.normed(&mut pass, &last);
-            total += loss::sum(run, &head.linear, normed.tensor(), &y[..tokens]);
-            count += tokens;
+            total += loss::sum(run, &head.linear, normed.tensor(), asked.targets());
+            count += asked.targets().len();
         }
-        total / count as f64
+        total / count.max(1) as f64
     }
 
     /// Tokens that one step learns from.
@@ -293,7 +301,7 @@ impl Trainer {
 }
 
 /// Forward and backward over one batch `x, y [B·T]`, cut into sequences as the pass says: adds the gradient of the mean
-/// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats).
+/// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats), both over the targets that are asked for.
 pub fn gradient(
     model: &Model,
     mut pass: Pass<'_>,
@@ -302,12 +310,22 @@ pub fn gradient(
     gradients: &mut Gradients,
 ) -> f64 {
     let run = pass.run();
-    let unembed = model.head();
+    let (unembed, asked) = (model.head(), Asked::of(run.buffers, y));
+    if asked.targets().is_empty() {
+        return 0.0;
+    }
     let last = model.network.residual(&mut pass, x);
+    let last = asked.pick(&mut pass, last);
     let normed = unembed.normed(&mut pass, &last);
     let weight = 1.0 / parts as f32;
-    let (sum, d_normed) =
-        loss::sum_and_gradient(run, &unembed.linear, normed.tensor(), y, weight, gradients);
+    let (sum, d_normed) = loss::sum_and_gradient(
+        run,
+        &unembed.linear,
+        normed.tensor(),
+        asked.targets(),
+        weight,
+        gradients,
+    );
     pass.backward(&normed, d_normed, gradients);
     sum
 }

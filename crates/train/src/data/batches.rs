@@ -3,7 +3,7 @@
 use glassformer_kernels::random;
 
 use super::error::DataError;
-use super::shards::Shard;
+use super::shards::{READ_ONLY, Shard};
 
 /// Sets the places of windows apart from other random numbers of the same seed: "data" in ASCII.
 const PURPOSE: u64 = 0x6461_7461;
@@ -130,9 +130,10 @@ impl Windows {
     }
 }
 
-/// Inputs from `start` on, targets one later.
+/// Inputs from `start` on, targets one later; of these some may not be asked for ([`super::is_asked`]).
 fn window(shard: &Shard, start: usize, x: &mut [u32], y: &mut [u32]) {
     shard.copy_to(start, x);
+    x.iter_mut().for_each(|id| *id &= !READ_ONLY);
     shard.copy_to(start + 1, y);
 }
 

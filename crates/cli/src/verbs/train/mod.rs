@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use glassformer_model::{Keep, Model};
 use glassformer_tensor::Pool;
-use glassformer_train::data::{CorpusOptions, DocumentSplit};
+use glassformer_train::data::{ChatFormat, CorpusOptions, DocumentSplit};
 use glassformer_train::memory::{Needs, gigabytes};
 use glassformer_train::setup::{self, Ready, Request, Stage};
 use glassformer_train::{Options, Outcome, PRESETS};
@@ -21,7 +21,8 @@ use progress::{Bar, Preparation, duration};
 
 /// Pre-train a model on text files, or fine-tune one with --init.
 ///
-/// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text"), any of these as .gz or .zst,
+/// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text", or conversations in the field
+/// "messages" for a model with a chat template, of which the answers are learned), any of these as .gz or .zst,
 /// or a folder with nanoGPT's train.bin and val.bin. The run lives in --out: checkpoints, metrics.jsonl, tokenizer.
 /// Ctrl-C saves it; --resume goes on as if it had never stopped. The result is the same for any number of threads.
 #[derive(Args)]
@@ -136,9 +137,10 @@ impl Train {
             Split::BlankLine => DocumentSplit::BlankLine,
             Split::Line => DocumentSplit::Line,
         };
-        let reading = CorpusOptions {
+        let mut reading = CorpusOptions {
             split,
             text_field: self.text_field.clone(),
+            chat: None,
         };
         // An adapter needs no copy of its base in f32.
         let (keep, base) = match &self.init {
@@ -153,6 +155,7 @@ impl Train {
                         "{model} is an adapter itself; merge it first: glassformer convert -m {model} --out DIR"
                     );
                 }
+                reading.chat = ChatFormat::of(&loaded.about.tokenizer);
                 Some((loaded.model, loaded.tokenizer))
             }
             None => None,
