@@ -18,8 +18,9 @@
 //! |---|---|
 //! | parameters, gradients, two moments | 16·A |
 //! | kept of each block for the backward pass | N·(16·D + (4 + w)·O_qkv + w·I_out + 4·O_first + (4 + w)·I_down) |
-//! | weights of one layer for dx: decoded unless they are in memory, and as operand | (4 + w)·max I·O |
-//! | gradients within one block | 4·N·(2·D + O_first + O_qkv) |
+//! | weights of each linear layer of one block for dx: decoded unless they are in memory, and as operand | (4 + w)·I·O |
+//! | of the largest of them: what goes in as codes, rounded, its gradient; what comes out: its gradient, rounded, what is added | N·((9 + w)·I + (8 + w)·O) |
+//! | … and with dropout of the adapter | + 8·N·I |
 //! | loss: W_Uᵀ likewise, a chunk of logits, gradients of a group of them | (4 + w)·V·D + w·G·V + 4·C·V |
 //!
 //! G ≤ 1,024 rows of a group, C of a chunk (`glassformer_model::loss`). Evaluation reuses what training took.
@@ -98,8 +99,13 @@ impl Needs {
         } else {
             4
         };
-        let largest = linears.iter().take(4).map(|l| size(l.d_in) * size(l.d_out));
-        let block = (decoded + w) * largest.max().unwrap_or(0) + 4 * n * (2 * d + first + qkv);
+        let is_dropped = options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        let read = 9 + w + if is_dropped { 8 } else { 0 };
+        let weights = [0, 1, 2, 3].map(sizes).map(|[i, o]| (decoded + w) * i * o);
+        let rows = [0, 1, 2, 3]
+            .map(sizes)
+            .map(|[i, o]| n * (read * i + (8 + w) * o));
+        let block = weights.iter().sum::<u128>() + rows.into_iter().max().unwrap_or(0);
         let v = size(dimensions.vocab);
         let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
         let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));

@@ -50,8 +50,14 @@ impl Workspace {
     /// For the steps of `trainer`.
     pub fn of(trainer: &Trainer) -> Self {
         let tokens = trainer.train.tokens();
+        // Where only some targets are asked for, their number differs from step to step.
+        let buffers = if trainer.train.is_marked() {
+            Buffers::rounding_up()
+        } else {
+            Buffers::new()
+        };
         Self {
-            buffers: Buffers::new(),
+            buffers,
             gradients: Gradients::zeros(trainer.model.parameters.trained().layout()),
             tape: Tape::new(trainer.options.recompute),
             batch: [vec![0; tokens], vec![0; tokens]],
@@ -83,8 +89,10 @@ pub enum Outcome {
 /// Mean loss and norm of one optimiser step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReport {
-    /// Mean over the step's batches.
+    /// Mean over the step's batches; 0 where nothing was asked for.
     pub loss: f64,
+    /// Targets that were asked for.
+    pub asked: usize,
     /// Before clipping.
     pub grad_norm: f64,
     /// As scheduled.
@@ -116,7 +124,7 @@ impl Trainer {
             }
             let report = self.step(pool, &mut workspace)?;
             let step = self.progress.step;
-            window.add(report.loss, self.tokens_per_step());
+            window.add(&report, self.tokens_per_step());
             self.progress.seconds = window.seconds();
             observer.step(step, report.loss, window.tokens_per_s());
 
@@ -206,6 +214,7 @@ impl Trainer {
         self.progress.step = step;
         Ok(StepReport {
             loss,
+            asked: count,
             grad_norm: norm,
             learning_rate: rate,
         })
@@ -332,8 +341,9 @@ pub fn gradient(
 
 /// Means and speed since the last line of metrics.
 struct Window {
+    /// Sum over the targets that were asked for.
     loss: f64,
-    steps: u32,
+    asked: usize,
     tokens: usize,
     since: Instant,
     start: Instant,
@@ -345,7 +355,7 @@ impl Window {
         let now = Instant::now();
         Self {
             loss: 0.0,
-            steps: 0,
+            asked: 0,
             tokens: 0,
             since: now,
             start: now,
@@ -356,16 +366,16 @@ impl Window {
     fn begin(&mut self) {
         *self = Self {
             loss: 0.0,
-            steps: 0,
+            asked: 0,
             tokens: 0,
             since: Instant::now(),
             ..*self
         };
     }
 
-    fn add(&mut self, loss: f64, tokens: usize) {
-        self.loss += loss;
-        self.steps += 1;
+    fn add(&mut self, report: &StepReport, tokens: usize) {
+        self.loss += report.loss * report.asked as f64;
+        self.asked += report.asked;
         self.tokens += tokens;
     }
 
@@ -381,7 +391,7 @@ impl Window {
     fn metrics(&self, step: u64, report: &StepReport) -> Metrics {
         Metrics {
             step,
-            train_loss: self.loss / f64::from(self.steps.max(1)),
+            train_loss: self.loss / self.asked.max(1) as f64,
             val_loss: None,
             learning_rate: report.learning_rate,
             grad_norm: report.grad_norm,

@@ -45,6 +45,11 @@ impl Batches {
         self.batch_size * self.context
     }
 
+    /// Whether some targets may not be asked for.
+    pub fn is_marked(&self) -> bool {
+        self.shard.is_marked()
+    }
+
     /// Fills batch number `index`: inputs `x` and targets `y`, both \[B, T\] of ids.
     pub fn batch(&self, index: u64, x: &mut [u32], y: &mut [u32]) {
         assert_eq!(

@@ -63,6 +63,8 @@ pub struct Shard {
     ids: Ids,
     /// What it is called in messages.
     name: Arc<str>,
+    /// Whether some ids may be marked as not asked for.
+    is_marked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ impl Shard {
         Ok(Self {
             ids: Ids::Mapped(Arc::new(file), width),
             name: name.into(),
+            is_marked: false,
         })
     }
 
@@ -102,6 +105,7 @@ impl Shard {
         Self {
             ids: Ids::Memory(ids.into()),
             name: name.into(),
+            is_marked: false,
         }
     }
 
@@ -116,6 +120,11 @@ impl Shard {
             Ids::Mapped(file, width) => file.len() / width.bytes(),
             Ids::Memory(ids) => ids.len(),
         }
+    }
+
+    /// Whether some of its tokens may not be asked for, those of questions.
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     /// No tokens?
@@ -263,8 +272,14 @@ impl Shards {
             None if Width::Four.path(folder, "train").is_file() => Width::Four,
             None => Width::Two,
         };
-        let train = Shard::open(&width.path(folder, "train"), "training")?;
-        let val = Shard::open(&width.path(folder, "val"), "validation")?;
+        let is_marked = meta
+            .as_ref()
+            .is_some_and(|meta| meta.made_from.chat.is_some());
+        let open = |part, name| -> Result<Shard, DataError> {
+            let shard = Shard::open(&width.path(folder, part), name)?;
+            Ok(Shard { is_marked, ..shard })
+        };
+        let (train, val) = (open("train", "training")?, open("val", "validation")?);
         let lengths = (train.len() as u64, val.len() as u64);
         if let Some(meta) = &meta
             && lengths != (meta.train_tokens, meta.val_tokens)

@@ -144,8 +144,8 @@ pub(crate) fn assert_same(a: &Trainer, b: &Trainer) {
     };
     assert_eq!(best(a), best(b));
     assert_eq!(
-        bits(a.model.parameters.arena()),
-        bits(b.model.parameters.arena()),
+        bits(a.model.parameters.trained().arena()),
+        bits(b.model.parameters.trained().arena()),
         "parameters"
     );
     assert_eq!(bits(&a.optimizer.m), bits(&b.optimizer.m), "first moments");
