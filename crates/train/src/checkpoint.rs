@@ -210,7 +210,7 @@ pub fn write_model(
 /// What a checkpoint holds.
 enum Trained {
     Model(Box<Model>),
-    Adapter(Adapter),
+    Adapter(Box<Adapter>),
 }
 
 impl Trained {
@@ -227,7 +227,7 @@ impl Trained {
             (Self::Model(model), _) => *model,
             (Self::Adapter(adapter), base) => {
                 let mut model = base.expect("an adapter is read for its base");
-                model.adapt(adapter);
+                model.adapt(*adapter);
                 model
             }
         }
@@ -253,14 +253,13 @@ fn read(path: &Path, base: Option<&Model>) -> Result<(Trained, Optimizer, Progre
         let path = path.join(name);
         fs::read(&path).map_err(|source| TrainError::Read { path, source })
     };
-    let trained = match base.filter(|_| adapter::is_adapter(path)) {
-        Some(base) => Trained::Adapter(adapter::read(path, base)?),
-        None => {
-            let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
-            let weights = TensorFile::open(&path.join(MODEL))?;
-            let model = families::load(&config, &weights, &path.display().to_string())?;
-            Trained::Model(Box::new(model))
-        }
+    let trained = if let Some(base) = base.filter(|_| adapter::is_adapter(path)) {
+        Trained::Adapter(Box::new(adapter::read(path, base)?))
+    } else {
+        let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
+        let weights = TensorFile::open(&path.join(MODEL))?;
+        let model = families::load(&config, &weights, &path.display().to_string())?;
+        Trained::Model(Box::new(model))
     };
     let parameters = trained.parameters();
     let progress: Progress =

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod setup;
 mod source;
 mod trainer;
+mod window;
 
 pub use error::TrainError;
 pub use optimizer::Optimizer;

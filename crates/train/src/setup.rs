@@ -9,6 +9,7 @@ use glassformer_tokens::Tokenizer;
 use glassformer_weights::atomic;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::Lora;
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
 use crate::memory;
@@ -72,20 +73,13 @@ pub fn start(
             path: folder.to_owned(),
         });
     }
-    if request.options.lora.is_some() && request.base.is_none() {
-        let reason = "an adapter is trained on a model that exists; name it with --init";
-        return Err(TrainError::Options(reason.to_owned()));
-    }
     // Before the folder is touched: a wrong path must leave nothing behind.
     let source = Source::open(&request)?;
-    let (mut model, tokenizer) = match init {
-        Some(given) => given,
-        None => fresh(&source, &request.options, pool, report)?,
+    let (model, tokenizer) = match (&request.options.lora, init) {
+        (Some(lora), init) => with_adapter(lora, &request, init, pool)?,
+        (None, Some(given)) => given,
+        (None, None) => fresh(&source, &request.options, pool, report)?,
     };
-    if let (Some(lora), Some(base)) = (&request.options.lora, &request.base) {
-        let config = lora.config(base);
-        model.adapt(Adapter::new(&model, config, request.options.seed, pool)?);
-    }
     adopt_sizes(&mut request.options, &model);
     checkpoints
         .clear_beginning()
@@ -206,6 +200,22 @@ fn fresh(
     let dimensions = options.dimensions(tokenizer.vocab_size());
     memory::check(options, &dimensions, memory::available())?;
     Ok((gpt2::new(&config, options.seed, pool), tokenizer))
+}
+
+/// The model given, with a fresh adapter.
+fn with_adapter(
+    lora: &Lora,
+    request: &Request,
+    init: Option<(Model, Tokenizer)>,
+    pool: &Pool,
+) -> Result<(Model, Tokenizer), TrainError> {
+    let Some(((mut model, tokenizer), base)) = init.zip(request.base.as_deref()) else {
+        let reason = "an adapter is trained on a model that exists; name it with --init";
+        return Err(TrainError::Options(reason.to_owned()));
+    };
+    let seed = request.options.seed;
+    model.adapt(Adapter::new(&model, lora.config(base), seed, pool)?);
+    Ok((model, tokenizer))
 }
 
 /// Adds the data to what a run begins with.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use glassformer_generate::{Generation, Sampling, Work};
 use glassformer_kernels::random;
@@ -15,6 +14,7 @@ use crate::checkpoint::{Checkpoints, Progress};
 use crate::data::{Batches, Windows, is_asked};
 use crate::metrics::{Metrics, MetricsLog};
 use crate::schedule::learning_rate;
+use crate::window::Window;
 use crate::{Optimizer, Options, TrainError};
 
 /// What a run works with.
@@ -337,66 +337,4 @@ pub fn gradient(
     );
     pass.backward(&normed, d_normed, gradients);
     sum
-}
-
-/// Means and speed since the last line of metrics.
-struct Window {
-    /// Sum over the targets that were asked for.
-    loss: f64,
-    asked: usize,
-    tokens: usize,
-    since: Instant,
-    start: Instant,
-    before: f64,
-}
-
-impl Window {
-    fn new(before: f64) -> Self {
-        let now = Instant::now();
-        Self {
-            loss: 0.0,
-            asked: 0,
-            tokens: 0,
-            since: now,
-            start: now,
-            before,
-        }
-    }
-
-    fn begin(&mut self) {
-        *self = Self {
-            loss: 0.0,
-            asked: 0,
-            tokens: 0,
-            since: Instant::now(),
-            ..*self
-        };
-    }
-
-    fn add(&mut self, report: &StepReport, tokens: usize) {
-        self.loss += report.loss * report.asked as f64;
-        self.asked += report.asked;
-        self.tokens += tokens;
-    }
-
-    /// Seconds of the whole run.
-    fn seconds(&self) -> f64 {
-        self.before + self.start.elapsed().as_secs_f64()
-    }
-
-    fn tokens_per_s(&self) -> f64 {
-        self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn metrics(&self, step: u64, report: &StepReport) -> Metrics {
-        Metrics {
-            step,
-            train_loss: self.loss / self.asked.max(1) as f64,
-            val_loss: None,
-            learning_rate: report.learning_rate,
-            grad_norm: report.grad_norm,
-            tokens_per_s: self.tokens_per_s(),
-            seconds: self.seconds(),
-        }
-    }
 }

@@ -171,9 +171,12 @@ fn find(path: &Path) -> Result<Found> {
     {
         return Ok(Found::Gguf(file));
     }
-    let found = best.map(|best| match is_adapter(&best) {
-        true => Found::Adapter(best),
-        false => Found::Folder(best),
+    let found = best.map(|best| {
+        if is_adapter(&best) {
+            Found::Adapter(best)
+        } else {
+            Found::Folder(best)
+        }
     });
     found.with_context(|| {
         format!(

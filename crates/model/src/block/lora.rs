@@ -78,7 +78,7 @@ impl Adapted {
             let (u, next) = rest.split_at_mut(n * part.rank());
             rest = next;
             part.a.apply_rows(run, x, u, Onto::Nothing);
-            u.iter_mut().for_each(|u| *u *= part.scale);
+            scale(u, part.scale);
             let u = Rows::f32(u, part.rank());
             if part.b.d_out == y.width() {
                 part.b.apply_rows(run, u, y.data_mut(), Onto::Itself);
@@ -124,7 +124,7 @@ impl Adapted {
             rest = next;
             let dy = dy.as_rows().columns(part.first, part.first + part.b.d_out);
             let mut du = part.b.input_gradient(run, dy, Precision::F32);
-            du.data_mut().iter_mut().for_each(|du| *du *= part.scale);
+            scale(du.data_mut(), part.scale);
             let u = Rows::f32(u, part.rank());
             part.b.add_gradients(run, u, dy, gradients);
             part.a.add_gradients(run, read, du.as_rows(), gradients);
@@ -180,6 +180,13 @@ impl Layer<2> for Adapted {
         let ([x, _], dy) = (call.inputs, call.d_output);
         let dx = self.add_gradients(run, [x, call.saved, &dy], gradients);
         [dx, dy]
+    }
+}
+
+/// x ← factor·x.
+fn scale(x: &mut [f32], factor: f32) {
+    for x in x {
+        *x *= factor;
     }
 }
 

@@ -138,7 +138,9 @@ impl Windows {
 /// Inputs from `start` on, targets one later; of these some may not be asked for ([`super::is_asked`]).
 fn window(shard: &Shard, start: usize, x: &mut [u32], y: &mut [u32]) {
     shard.copy_to(start, x);
-    x.iter_mut().for_each(|id| *id &= !READ_ONLY);
+    for id in x.iter_mut() {
+        *id &= !READ_ONLY;
+    }
     shard.copy_to(start + 1, y);
 }
 

@@ -14,6 +14,7 @@ use glassformer_train::memory::{Needs, gigabytes};
 use glassformer_train::setup::{self, Ready, Request, Stage};
 use glassformer_train::{Options, Outcome, PRESETS};
 
+use crate::source::Loaded;
 use crate::terminal::{note, style, thousands};
 use crate::{interrupt, source};
 use hyper::Hyper;
@@ -142,23 +143,13 @@ impl Train {
             text_field: self.text_field.clone(),
             chat: None,
         };
-        // An adapter needs no copy of its base in f32.
-        let (keep, base) = match &self.init {
-            Some(model) if options.lora.is_some() => (Keep::InFile, Some(source::place(model)?)),
-            _ => (Keep::InMemory, None),
-        };
-        let init = match &self.init {
+        let (init, base) = match &self.init {
             Some(model) => {
-                let loaded = source::load(model, keep)?.continuing()?;
-                if base.is_some() && loaded.model.parameters.adapter().is_some() {
-                    bail!(
-                        "{model} is an adapter itself; merge it first: glassformer convert -m {model} --out DIR"
-                    );
-                }
+                let (loaded, base) = begin_with(model, options.lora.is_some())?;
                 reading.chat = ChatFormat::of(&loaded.about.tokenizer);
-                Some((loaded.model, loaded.tokenizer))
+                (Some((loaded.model, loaded.tokenizer)), base)
             }
-            None => None,
+            None => (None, None),
         };
         let request = Request {
             corpora: self.corpora.clone(),
@@ -192,6 +183,20 @@ impl Train {
             self.out.display()
         );
     }
+}
+
+/// The model that a run begins with; for an adapter also where it is, and no copy of it in f32.
+fn begin_with(model: &str, for_adapter: bool) -> Result<(Loaded, Option<PathBuf>)> {
+    if !for_adapter {
+        return Ok((source::load(model, Keep::InMemory)?.continuing()?, None));
+    }
+    let loaded = source::load(model, Keep::InFile)?.continuing()?;
+    if loaded.model.parameters.adapter().is_some() {
+        bail!(
+            "{model} is an adapter itself; merge it first: glassformer convert -m {model} --out DIR"
+        );
+    }
+    Ok((loaded, Some(source::place(model)?)))
 }
 
 /// What is about to be trained, on one line.
