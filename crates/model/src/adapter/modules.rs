@@ -13,6 +13,9 @@ use crate::block::{Linear, Storage};
 /// What PEFT puts before a module's name.
 const PREFIX: &str = "base_model.model.";
 
+/// What PEFT puts behind it for A and B.
+const KINDS: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
+
 /// A linear layer in transformers, some outputs of one here.
 #[derive(Clone, Debug)]
 pub(super) struct Module {
@@ -79,8 +82,7 @@ pub(super) fn tensor(module: &str, kind: &str) -> String {
 /// The module of a tensor, and what follows its name there.
 pub(super) fn of_tensor(name: &str) -> Option<(&str, &str)> {
     let bare = name.strip_prefix(PREFIX).unwrap_or(name);
-    let kinds = [".lora_A.weight", ".lora_B.weight"];
-    let kind = kinds.into_iter().find(|kind| bare.ends_with(kind))?;
+    let kind = KINDS.into_iter().find(|kind| bare.ends_with(kind))?;
     Some((&bare[..bare.len() - kind.len()], kind))
 }
 
@@ -91,6 +93,7 @@ pub(super) fn in_file(
     source: &dyn TensorSource,
 ) -> Result<BTreeMap<String, String>, AdapterError> {
     let mut found = BTreeMap::new();
+    let has = |name: &str| source.info(name).is_some();
     for tensor in source.names() {
         let error = |reason: String| AdapterError::Tensor {
             path: source.origin().to_owned(),
@@ -111,10 +114,11 @@ pub(super) fn in_file(
                 "belongs to the layer {name}, which the model has not, or which cannot have an adapter; its layers are named like {some}"
             ))
         })?;
-        found.insert(
-            module.name.clone(),
-            tensor[..tensor.len() - kind.len()].to_owned(),
-        );
+        let before = &tensor[..tensor.len() - kind.len()];
+        if let Some(kind) = KINDS.iter().find(|kind| !has(&format!("{before}{kind}"))) {
+            return Err(error(format!("stands alone: {before}{kind} is missing")));
+        }
+        found.insert(module.name.clone(), before.to_owned());
     }
     if found.is_empty() {
         return Err(AdapterError::Empty {

@@ -368,7 +368,13 @@ fn one_alone() -> TensorFile {
         DataType::F32,
         &values,
     )];
-    safetensors::write(&path, tensors, &Default::default(), &Pool::single()).unwrap();
+    safetensors::write(
+        &path,
+        tensors,
+        &std::collections::BTreeMap::default(),
+        &Pool::single(),
+    )
+    .unwrap();
     let file = TensorFile::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     file
