@@ -15,9 +15,34 @@ const LINE: usize = 16;
 /// Bytes from which a block asks the system for large pages: strided reads then miss the page table's cache less.
 const LARGE: usize = 1 << 20;
 
+/// A large page.
+const PAGE: usize = 1 << 21;
+
 enum Home {
     Lines(Box<[Line]>),
-    Pages(MmapMut),
+    Pages {
+        map: MmapMut,
+        /// Bytes before the block.
+        start: usize,
+    },
+}
+
+impl Home {
+    /// Anonymous pages for `bytes`. A block of several large pages begins with one, as only what lies whole in a large
+    /// page can have it; the bytes before it are never touched, so they take no memory.
+    fn pages(bytes: usize) -> std::io::Result<Self> {
+        let spare = if bytes >= 2 * PAGE { PAGE } else { 0 };
+        let map = MmapMut::map_anon(bytes + spare)?;
+        let start = if spare > 0 {
+            map.as_ptr().align_offset(PAGE)
+        } else {
+            0
+        };
+        #[cfg(target_os = "linux")]
+        // A system without large pages says no; the block serves as well.
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Ok(Self::Pages { map, start })
+    }
 }
 
 /// An owned run of 32-bit words, zero when new, that begins at a cache line. Read as `f32` (through `Deref`) or as
@@ -31,16 +56,9 @@ impl Block {
     /// `len` words of 0.
     pub fn zeros(len: usize) -> Self {
         let bytes = len * size_of::<f32>();
-        let pages = (bytes >= LARGE).then(|| MmapMut::map_anon(bytes));
-        let home = match pages {
-            Some(Ok(map)) => {
-                #[cfg(target_os = "linux")]
-                // A system without large pages says no; the block serves as well.
-                let _ = map.advise(memmap2::Advice::HugePage);
-                Home::Pages(map)
-            }
-            _ => Home::Lines(vec![Line([0.0; LINE]); len.div_ceil(LINE)].into_boxed_slice()),
-        };
+        let lines = || Home::Lines(vec![Line([0.0; LINE]); len.div_ceil(LINE)].into_boxed_slice());
+        let pages = (bytes >= LARGE).then(|| Home::pages(bytes).ok()).flatten();
+        let home = pages.unwrap_or_else(lines);
         Self { home, len }
     }
 
@@ -123,7 +141,7 @@ impl Deref for Block {
     fn deref(&self) -> &[f32] {
         let start: *const f32 = match &self.home {
             Home::Lines(lines) => lines.as_ptr().cast(),
-            Home::Pages(map) => map.as_ptr().cast(),
+            Home::Pages { map, start } => map[*start..].as_ptr().cast(),
         };
         // SAFETY: both hold at least `len` initialised f32 (a map begins as zeros), at an alignment of 4 or more.
         unsafe { std::slice::from_raw_parts(start, self.len) }
@@ -134,7 +152,7 @@ impl DerefMut for Block {
     fn deref_mut(&mut self) -> &mut [f32] {
         let start: *mut f32 = match &mut self.home {
             Home::Lines(lines) => lines.as_mut_ptr().cast(),
-            Home::Pages(map) => map.as_mut_ptr().cast(),
+            Home::Pages { map, start } => map[*start..].as_mut_ptr().cast(),
         };
         // SAFETY: as for `deref`; the block is borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(start, self.len) }

@@ -2,6 +2,11 @@
 //!
 //! A *word* is 32 bits: one `f32`, or two adjacent `bf16` (the first in the low half).
 
+use crate::reduce::total;
+
+/// Lanes of the widest register.
+const MOST_LANES: usize = 16;
+
 /// A register of 32-bit lanes.
 ///
 /// The methods are `unsafe` because they may only run where the processor has the instructions (the callers are
@@ -26,6 +31,19 @@ pub(crate) trait Vector: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// self + a₀·b₀ + a₁·b₁, where each lane of a and b holds two `bf16`.
     unsafe fn add_pairs(self, a: Self, b: Self) -> Self;
+    /// The sum of the lanes of each.
+    #[inline(always)]
+    unsafe fn totals(vectors: [Self; 4]) -> [f32; 4] {
+        vectors.map(|vector| {
+            let mut lanes = [0.0; MOST_LANES];
+            // SAFETY: no vector has more lanes; the rest is the caller's promise.
+            unsafe { vector.store(lanes.as_mut_ptr()) };
+            total(lanes)
+        })
+    }
+    /// Asks for the cache line at `at`, which will be read soon; it need not be readable.
+    #[inline(always)]
+    fn fetch(_at: *const u32) {}
 }
 
 /// Eight lanes as a plain array: what the compiler makes of it is its affair.
@@ -98,10 +116,12 @@ impl Vector for Portable {
 pub(crate) mod x86 {
     //! The registers of x86-64.
     use std::arch::x86_64::{
-        __m256, __m512, __m512bh, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
-        _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_epi32,
-        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_epi32,
-        _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+        __m256, __m512, __m512bh, _MM_HINT_T0, _mm_add_ps, _mm_prefetch, _mm_storeu_ps,
+        _mm256_add_ps, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
+        _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+        _mm256_hadd_ps, _mm256_loadu_ps, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_slli_epi32,
+        _mm256_storeu_ps, _mm512_and_epi32, _mm512_castps_si512, _mm512_castps512_ps256,
+        _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
         _mm512_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
         _mm512_storeu_ps,
     };
@@ -159,6 +179,27 @@ pub(crate) mod x86 {
                 Self(_mm256_fmadd_ps(a, b, sum))
             }
         }
+
+        #[inline(always)]
+        unsafe fn totals([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+            // SAFETY: the caller runs where AVX2 is; four f32 are written to four.
+            unsafe {
+                // Adjacent lanes, then adjacent pairs of the four: [a, b, c, d] of each half.
+                let pairs = [_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0)];
+                let halves = _mm256_hadd_ps(pairs[0], pairs[1]);
+                let low = _mm256_castps256_ps128(halves);
+                let sums = _mm_add_ps(low, _mm256_extractf128_ps::<1>(halves));
+                let mut out = [0.0; 4];
+                _mm_storeu_ps(out.as_mut_ptr(), sums);
+                out
+            }
+        }
+
+        #[inline(always)]
+        fn fetch(at: *const u32) {
+            // SAFETY: a hint reads nothing; every x86-64 has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+        }
     }
 
     /// 512 bits: AVX-512; pairs of `bf16` by two multiply-adds.
@@ -211,6 +252,22 @@ pub(crate) mod x86 {
                 let sum = _mm512_fmadd_ps(low(a.0), low(b.0), self.0);
                 Self(_mm512_fmadd_ps(high(a.0), high(b.0), sum))
             }
+        }
+
+        #[inline(always)]
+        unsafe fn totals(vectors: [Self; 4]) -> [f32; 4] {
+            // SAFETY: the caller runs where AVX-512 is, which has AVX2.
+            unsafe {
+                Avx2::totals(vectors.map(|Self(x)| {
+                    let low = _mm512_castps512_ps256(x);
+                    Avx2(_mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(x)))
+                }))
+            }
+        }
+
+        #[inline(always)]
+        fn fetch(at: *const u32) {
+            Avx2::fetch(at);
         }
     }
 

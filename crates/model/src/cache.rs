@@ -4,11 +4,21 @@ use glassformer_kernels::memory::Block;
 
 use crate::Dimensions;
 
-/// Per layer: keys `[n_ctx, K·E]` and values of the same shape, of which the first `len` rows are filled.
+/// Positions for which a cache first takes memory.
+const FIRST: usize = 256;
+
+/// Of each layer keys `[len, K·E]` and values of the same shape, for one sequence.
+///
+/// All lie in one block, which doubles when it is full: a short text takes little memory, and its rows lie close
+/// together in large pages.
 #[derive(Clone, Debug)]
 pub struct KvCache {
-    layers: Vec<(Block, Block)>,
+    /// `[L, keys and values, held, K·E]`, of which the first `len` rows of each are filled.
+    rows: Block,
+    layers: usize,
     width: usize,
+    /// Positions for which there is memory.
+    held: usize,
     capacity: usize,
     len: usize,
 }
@@ -16,16 +26,44 @@ pub struct KvCache {
 impl KvCache {
     /// An empty cache for one sequence of up to `n_ctx` positions.
     pub fn new(dimensions: &Dimensions) -> Self {
-        let width = dimensions.n_kv_heads * dimensions.d_head;
-        let empty = || Block::zeros(dimensions.n_ctx * width);
         Self {
-            layers: (0..dimensions.n_layers)
-                .map(|_| (empty(), empty()))
-                .collect(),
-            width,
+            rows: Block::zeros(0),
+            layers: dimensions.n_layers,
+            width: dimensions.n_kv_heads * dimensions.d_head,
+            held: 0,
             capacity: dimensions.n_ctx,
             len: 0,
         }
+    }
+
+    /// Positions for which there is memory already.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes memory for `positions`, if there is not enough, keeping what is filled.
+    pub(crate) fn hold(&mut self, positions: usize) {
+        if positions <= self.held {
+            return;
+        }
+        assert!(
+            positions <= self.capacity,
+            "the cache holds {} positions",
+            self.capacity
+        );
+        let held = positions.next_power_of_two().max(FIRST).min(self.capacity);
+        let (before, after) = (self.held * self.width, held * self.width);
+        let mut rows = Block::zeros(2 * self.layers * after);
+        let filled = self.len * self.width;
+        if filled > 0 {
+            for (to, from) in rows
+                .chunks_exact_mut(after)
+                .zip(self.rows.chunks_exact(before))
+            {
+                to[..filled].copy_from_slice(&from[..filled]);
+            }
+        }
+        (self.rows, self.held) = (rows, held);
     }
 
     /// Positions kept.
@@ -52,16 +90,17 @@ impl KvCache {
     pub(crate) fn write<'a>(
         &mut self,
         layer: usize,
-        rows: impl Iterator<Item = (&'a [f32], &'a [f32])>,
+        rows: impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])>,
     ) -> (&[f32], &[f32]) {
-        let (keys, values) = &mut self.layers[layer];
-        let mut end = self.len;
-        for (k, v) in rows {
-            keys[end * self.width..][..self.width].copy_from_slice(k);
-            values[end * self.width..][..self.width].copy_from_slice(v);
-            end += 1;
+        let end = self.len + rows.len();
+        self.hold(end);
+        let (width, len) = (self.width, self.held * self.width);
+        let (keys, values) = self.rows[2 * layer * len..][..2 * len].split_at_mut(len);
+        for (at, (k, v)) in (self.len..).zip(rows) {
+            keys[at * width..][..width].copy_from_slice(k);
+            values[at * width..][..width].copy_from_slice(v);
         }
-        (&keys[..end * self.width], &values[..end * self.width])
+        (&keys[..end * width], &values[..end * width])
     }
 
     /// Counts `positions` new rows as filled, after all layers have written theirs.

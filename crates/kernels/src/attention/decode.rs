@@ -5,30 +5,26 @@
 //! gives for each head its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by
 //! the online softmax's rule (Dao 2023, "Flash-Decoding").
 
+mod piece;
+
+use self::piece::Piece;
 use super::{Input, Shape};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::exp::exp;
 use crate::memory::floats;
-use crate::product::{Precision, Rows};
-use crate::reduce::sum_of;
+use crate::product::Precision;
 use crate::rows::in_groups;
-use crate::softmax::exponentials;
 
 /// Keys of a piece.
-pub const PIECE: usize = 64;
+pub const PIECE: usize = 32;
 /// Queries up to which this is the better way.
 pub const MOST_QUERIES: usize = 4;
 
 /// Numbers of scratch space that [`decode`] needs.
 pub fn scratch_len(shape: &Shape<'_>) -> usize {
     let [queries, keys] = shape.sequences.rows();
-    queries * keys.div_ceil(PIECE) * shape.heads * per_head(shape.d_head)
-}
-
-/// Numbers of a piece for each head: m, l and Σ exp(score − m)·v, then the scores.
-fn per_head(e: usize) -> usize {
-    e + 2 + PIECE
+    queries * keys.div_ceil(PIECE) * shape.heads * piece::len(shape.d_head)
 }
 
 /// `z [T,H·E]` in `f32` for one sequence; q, k and v in `f32`; scratch as [`scratch_len`] says.
@@ -47,7 +43,7 @@ pub fn decode(pool: &Pool, shape: Shape<'_>, input: Input<'_>, z: &mut [f32], sc
             .all(|x| x.precision == Precision::F32),
         "the cache is in f32"
     );
-    let (pieces, heads, each) = (keys.div_ceil(PIECE), shape.heads, per_head(e));
+    let (pieces, heads, each) = (keys.div_ceil(PIECE), shape.heads, piece::len(e));
     let scratch = &mut scratch[..scratch_len(&shape)];
     let first = input.head(&shape, &sequence, 0);
     pool.chunks(scratch, heads * each, |i, parts| {
@@ -56,42 +52,21 @@ pub fn decode(pool: &Pool, shape: Shape<'_>, input: Input<'_>, z: &mut [f32], sc
         let end = ((piece + 1) * PIECE).min(seen.end);
         let start = (piece * PIECE).max(seen.start).min(end);
         let [k, v] = [input.k, input.v].map(|x| x.range(start, end));
-        let q = floats(input.q.row(t));
-        attend(parts, q, k, v, [shape.group(), e], first.scale);
+        Piece {
+            q: floats(input.q.row(t)),
+            k,
+            v,
+            group: shape.group(),
+            e,
+            scale: first.scale,
+        }
+        .attend(parts);
     });
     pool.chunks(z, e, |i, z| {
         let (t, h) = (i / heads, i % heads);
         let parts = &scratch[(t * pieces * heads + h) * each..];
         merge(z, parts, pieces, heads * each);
     });
-}
-
-multiversion! {
-    /// One piece of all heads, of which `group` share each key head, into `parts [H, E+2+PIECE]`.
-    fn attend(parts: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, sizes: [usize; 2], scale: f32) {
-        let [group, e] = sizes;
-        let (each, keys) = (e + 2 + PIECE, k.rows);
-        for s in 0..keys {
-            let k = floats(k.row(s));
-            let heads = parts.chunks_exact_mut(each).zip(q.chunks_exact(e));
-            for (h, (part, q)) in heads.enumerate() {
-                part[e + 2 + s] = sum_of([q, &k[h / group * e..][..e]], |[q, k]| q * k);
-            }
-        }
-        for part in parts.chunks_exact_mut(each) {
-            let (part, scores) = part.split_at_mut(e + 2);
-            part.fill(0.0);
-            part[..2].copy_from_slice(&exponentials::<FUSED>(&mut scores[..keys], scale));
-        }
-        for s in 0..keys {
-            let v = floats(v.row(s));
-            for (h, part) in parts.chunks_exact_mut(each).enumerate() {
-                let (part, scores) = part.split_at_mut(e + 2);
-                let weight = scores[s];
-                in_groups(&mut part[2..], &v[h / group * e..][..e], |z, v| *z += weight * *v);
-            }
-        }
-    }
 }
 
 multiversion! {

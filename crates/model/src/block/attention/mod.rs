@@ -137,10 +137,11 @@ impl Attention {
         let shape = self.heads.shape(self.sees, against(first + new));
         let mut z = run.tensor(&[new, self.heads.width()]);
         let cache = pass.cache().expect("a cached pass");
-        let most = self.heads.shape(self.sees, against(first + cache.room()));
+        cache.hold(first + new);
+        // As for all the memory that the cache has, so that each new token takes the same buffer.
+        let most = self.heads.shape(self.sees, against(cache.held()));
         let input = self.heads.cached_input(cache, layer, qkv.tensor());
         if new <= decode::MOST_QUERIES {
-            // As for a full cache, so that each new token takes the same buffer.
             let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
             decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
         } else {
