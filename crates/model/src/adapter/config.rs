@@ -166,13 +166,18 @@ impl LoraConfig {
         };
         let value = json!({
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": self.base,
-            "r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout, "target_modules": targets,
+            "r": self.rank, "lora_alpha": decimal(self.alpha), "lora_dropout": decimal(self.dropout), "target_modules": targets,
             "rank_pattern": self.rank_pattern, "alpha_pattern": self.alpha_pattern, "use_rslora": self.rank_stabilised,
             "fan_in_fan_out": self.transposed, "bias": "none", "use_dora": false, "modules_to_save": null,
             "init_lora_weights": true, "inference_mode": true,
         });
         serde_json::to_string_pretty(&value).expect("plain data")
     }
+}
+
+/// A number as it is written, 0.05 and not 0.0500000007.
+fn decimal(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 /// The entry of a pattern for a module.
