@@ -178,10 +178,12 @@ impl Train {
             duration(progress.seconds),
             thousands(progress.best_step)
         );
-        eprintln!(
-            "Run it with: glassformer generate -m {} \"…\"",
-            self.out.display()
-        );
+        let out = self.out.display();
+        if ready.request.reading.chat.is_some() {
+            eprintln!("Run it with: glassformer chat -m {out}");
+        } else {
+            eprintln!("Run it with: glassformer generate -m {out} \"…\"");
+        }
     }
 }
 
