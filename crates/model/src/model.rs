@@ -9,7 +9,9 @@ use crate::block::attention::Attention;
 use crate::block::mlp::Activation;
 use crate::block::{Half, Linear};
 use crate::unembed::Unembed;
-use crate::{KvCache, PackedWeights, Parameters, Pass, Run, Site, Value, WeightName, WeightView};
+use crate::{
+    Adapter, KvCache, PackedWeights, Parameters, Pass, Run, Site, Value, WeightName, WeightView,
+};
 
 /// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +120,19 @@ impl Model {
 
     /// Lays the weights out for products in `precision`, once, for a model that is only run from now on.
     pub fn pack(&mut self, pool: &Pool, precision: Precision) {
-        let packed = PackedWeights::new(pool, &self.parameters, precision, &self.network.linears());
+        let adapter = self.parameters.adapter().into_iter();
+        let mut linears = self.network.linears();
+        linears.extend(adapter.flat_map(Adapter::linears));
+        self.pack_only(pool, precision, &linears);
+    }
+
+    /// As [`Model::pack`], of a model whose adapter alone will be trained: all that stays as it is.
+    pub fn pack_frozen(&mut self, pool: &Pool, precision: Precision) {
+        self.pack_only(pool, precision, &self.network.linears());
+    }
+
+    fn pack_only(&mut self, pool: &Pool, precision: Precision, linears: &[Linear]) {
+        let packed = PackedWeights::new(pool, &self.parameters, precision, linears);
         self.precision = precision;
         self.packed = Some(packed);
     }

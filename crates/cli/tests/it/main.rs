@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod generate;
+mod lora;
 mod support;
 mod survive;
 mod trace;

@@ -3,6 +3,7 @@
 mod dropout;
 mod layer_norm;
 mod linear;
+mod lora;
 mod norm;
 mod norm_linear;
 mod post_norm;
@@ -17,6 +18,7 @@ pub mod mlp;
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
+pub use lora::{Adapted, LowRank};
 pub use norm::Norm;
 pub use norm_linear::NormLinear;
 pub use post_norm::PostNormBlock;

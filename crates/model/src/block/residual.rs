@@ -26,9 +26,9 @@ pub(super) fn attend(
     } else {
         let z = attention.fused(pass, norm, x, layer);
         if pass.dropout() == 0.0 && !pass.watched(at(AttnOut)) {
-            return pass.apply(LinearOnto(attention.out), [&z, x]);
+            return LinearOnto::joining(pass, attention.out, &z, Some(x));
         }
-        pass.apply(attention.out, [&z])
+        attention.out.call(pass, &z)
     };
     join(pass, x, attn_out, at(AttnOut))
 }

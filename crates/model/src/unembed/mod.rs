@@ -52,7 +52,7 @@ impl Unembed {
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
         let transformed = self.transform.map(|Transform { linear, activation }| {
-            let mut inner = pass.apply(linear, [x]);
+            let mut inner = linear.call(pass, x);
             pass.tap(Site::UnembedPre, &mut inner, &[linear.d_out]);
             let mut outer = pass.apply(activation, [&inner]);
             pass.tap(Site::UnembedPost, &mut outer, &[linear.d_out]);

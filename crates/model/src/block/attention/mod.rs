@@ -42,7 +42,7 @@ impl Attention {
             d_head,
         } = self.heads;
         let at = |site| Site::block(layer, site);
-        let qkv = pass.apply(self.qkv, [x]);
+        let qkv = self.qkv.call(pass, x);
         let mut qkv = self.placed(pass, qkv, layer, Precision::F32);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
         self.tap_pair(pass, &mut qkv, layer, [BlockSite::Q, BlockSite::K]);
@@ -54,7 +54,7 @@ impl Attention {
         );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
-        pass.apply(self.out, [&z])
+        self.out.call(pass, &z)
     }
 
     /// `x [B·T,D]` (before the norm, if one comes first) to the weighted sums z `[B·T,H·E]`, in few layers; z may be

@@ -22,12 +22,12 @@ pub struct GatedMlp {
 impl GatedMlp {
     pub(super) fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
         let (at, f) = (|site| Site::block(layer, site), self.down.d_in);
-        let mut gate_up = pass.apply(self.gate_up, [x]);
+        let mut gate_up = self.gate_up.call(pass, x);
         pass.tap_columns(at(BlockSite::MlpPre), &mut gate_up, 0..f, &[f]);
         pass.tap_columns(at(BlockSite::MlpUp), &mut gate_up, f..2 * f, &[f]);
         let mut post = pass.apply(self.gate(Precision::F32), [&gate_up]);
         pass.tap(at(BlockSite::MlpPost), &mut post, &[f]);
-        pass.apply(self.down, [&post])
+        self.down.call(pass, &post)
     }
 
     pub(super) fn fused(
