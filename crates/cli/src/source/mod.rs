@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use glassformer_model::{Keep, Model};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
 use glassformer_train::checkpoint::Checkpoints;
+
+pub(crate) use vectors::Said;
 
 /// A model ready to run.
 pub(crate) struct Loaded {
@@ -39,6 +42,8 @@ pub(crate) struct About {
     pub(crate) license: Option<String>,
     /// How its numbers are stored, and how many bytes they take.
     pub(crate) stored: Option<(String, u64)>,
+    /// Where it lies; the built-in model lies in the program.
+    pub(crate) found: Option<Found>,
 }
 
 /// Settings that a model's makers suggest.
@@ -94,11 +99,13 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
             "{source}: this version cannot fetch models from a hub yet; download the folder and give its path"
         );
     }
-    let loaded = match find(Path::new(source))? {
-        Found::Gguf(file) => gguf::load(&file, keep)?,
-        Found::Folder(folder) => folder::load(&folder, keep)
+    let found = find(Path::new(source))?;
+    let mut loaded = match &found {
+        Found::Gguf(file) => gguf::load(file, keep)?,
+        Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
     };
+    loaded.about.found = Some(found);
     let (ids, vocab) = (
         loaded.tokenizer.vocab_size(),
         loaded.model.dimensions().vocab,
@@ -112,7 +119,8 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
 }
 
 /// Where a model is.
-enum Found {
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
     Gguf(PathBuf),
     Folder(PathBuf),
 }
