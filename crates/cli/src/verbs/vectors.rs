@@ -12,7 +12,7 @@ use glassformer_tensor::Pool;
 use glassformer_tokens::Tokenizer;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::source::{ModelFlag, Said};
+use crate::source::{Loaded, ModelFlag, Said};
 use crate::terminal::{note, thousands};
 use crate::verbs::running::RunningFlags;
 
@@ -20,7 +20,7 @@ use crate::verbs::running::RunningFlags;
 const TEXTS: usize = 1024;
 
 /// How a text becomes a vector.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct VectorFlags {
     /// How the vectors of a text's tokens become one: their mean, that of the first token ([CLS]), that of the last, the
     /// largest of each number [default: as the model's files say; else mean for an encoder, last for a decoder].
@@ -57,9 +57,15 @@ pub(crate) struct Embedded {
 }
 
 impl VectorFlags {
-    /// Opens a model; its vectors are as long as its files say.
+    /// Opens a model and lays it out.
     pub(crate) fn open(&self, model: &ModelFlag, running: &RunningFlags) -> Result<TextEmbedder> {
         let mut loaded = model.open()?;
+        let pool = running.prepare(&mut loaded);
+        self.of(loaded, pool)
+    }
+
+    /// What turns texts into vectors as the model's files say, and these flags; the vectors are as long as the files say.
+    pub(crate) fn of(&self, loaded: Loaded, pool: Pool) -> Result<TextEmbedder> {
         // Where both are told, nobody needs to read files that may say what cannot be computed.
         let said = match (self.pooling, Said::of(loaded.about.found.as_ref())) {
             (Some(_), Err(error)) => {
@@ -73,7 +79,6 @@ impl VectorFlags {
         if most == 0 {
             bail!("--max-tokens 0 leaves nothing to read");
         }
-        let pool = running.prepare(&mut loaded);
         let usual = if loaded.model.network.is_encoder() {
             Pooling::Mean
         } else {
