@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+mod hub;
 mod vectors;
 
 use std::path::{Path, PathBuf};
@@ -59,7 +60,8 @@ pub(crate) struct Suggested {
 /// The `-m` flag that most verbs have.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
-    /// `builtin`, a model's folder or .gguf file, or the --out folder of a training run.
+    /// `builtin`, a model's folder or .gguf file, the --out folder of a training run, or a model on the Hugging Face hub:
+    /// hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
     #[arg(
         short = 'm',
         long = "model",
@@ -94,18 +96,21 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
     if source == "builtin" {
         return crate::builtin::load();
     }
-    if source.starts_with("hf:") {
-        bail!(
-            "{source}: this version cannot fetch models from a hub yet; download the folder and give its path"
-        );
-    }
-    let found = find(Path::new(source))?;
+    let is_remote = source.starts_with("hf:");
+    let found = if is_remote {
+        find(&hub::fetch(source)?)?
+    } else {
+        find(Path::new(source))?
+    };
     let mut loaded = match &found {
         Found::Gguf(file) => gguf::load(file, keep)?,
         Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
     };
     loaded.about.found = Some(found);
+    if is_remote {
+        source.clone_into(&mut loaded.name);
+    }
     let (ids, vocab) = (
         loaded.tokenizer.vocab_size(),
         loaded.model.dimensions().vocab,

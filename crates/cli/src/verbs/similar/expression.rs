@@ -30,7 +30,7 @@ impl FromStr for Expression {
         let (mut is_minus, mut rest) = sign(text.trim()).unwrap_or((false, text.trim()));
         loop {
             let (term, after) = term(rest)?;
-            if term.is_empty() {
+            if term.is_empty() || sign(rest).is_some() {
                 return Err(format!("{text:?} has a sign without a term behind it"));
             }
             terms.push(Term {
