@@ -59,7 +59,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
 }
 
 /// A file of the folder, if it is there.
-fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+pub(super) fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let path = folder.join(name);
     match fs::read(&path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -3,6 +3,8 @@
 mod adapter;
 mod folder;
 mod gguf;
+mod hub;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use glassformer_model::{Keep, Model};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
 use glassformer_train::adapter::is_adapter;
 use glassformer_train::checkpoint::Checkpoints;
+
+pub(crate) use vectors::Said;
 
 /// A model ready to run.
 pub(crate) struct Loaded {
@@ -41,6 +45,8 @@ pub(crate) struct About {
     pub(crate) license: Option<String>,
     /// How its numbers are stored, and how many bytes they take.
     pub(crate) stored: Option<(String, u64)>,
+    /// Where it lies; the built-in model lies in the program.
+    pub(crate) found: Option<Found>,
 }
 
 /// Settings that a model's makers suggest.
@@ -56,7 +62,8 @@ pub(crate) struct Suggested {
 /// The flags `-m` and `--lora` that most verbs have.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
-    /// `builtin`, a model's folder or .gguf file, or the --out folder of a training run.
+    /// `builtin`, a model's folder or .gguf file, the --out folder of a training run, or a model on the Hugging Face hub:
+    /// hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
     #[arg(
         short = 'm',
         long = "model",
@@ -103,17 +110,22 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
     if source == "builtin" {
         return crate::builtin::load();
     }
-    if source.starts_with("hf:") {
-        bail!(
-            "{source}: this version cannot fetch models from a hub yet; download the folder and give its path"
-        );
-    }
-    let loaded = match find(Path::new(source))? {
-        Found::Gguf(file) => gguf::load(&file, keep)?,
-        Found::Folder(folder) => folder::load(&folder, keep)
+    let is_remote = source.starts_with("hf:");
+    let found = if is_remote {
+        find(&hub::fetch(source)?)?
+    } else {
+        find(Path::new(source))?
+    };
+    let mut loaded = match &found {
+        Found::Gguf(file) => gguf::load(file, keep)?,
+        Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
         Found::Adapter(folder) => adapter::load(&folder, keep)?,
     };
+    loaded.about.found = Some(found);
+    if is_remote {
+        source.clone_into(&mut loaded.name);
+    }
     let (ids, vocab) = (
         loaded.tokenizer.vocab_size(),
         loaded.model.dimensions().vocab,
@@ -136,7 +148,8 @@ pub(crate) fn place(source: &str) -> Result<PathBuf> {
 }
 
 /// Where a model is.
-enum Found {
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
     Gguf(PathBuf),
     Folder(PathBuf),
     /// An adapter, which names its model.
