@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod bench;
+mod embed;
 mod generate;
+mod hub;
+mod hub_server;
 mod lora;
 mod support;
 mod survive;
