@@ -69,9 +69,19 @@ pub(crate) fn thousands(n: u64) -> String {
     out
 }
 
+/// At most so many characters of a text, on one line.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let line = text.replace(char::is_control, " ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    let begin: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", begin.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{message, thousands};
+    use super::{message, shortened, thousands};
 
     #[test]
     fn a_cause_is_told_once() {
@@ -83,6 +93,12 @@ mod tests {
             message(&outer),
             "the run ended: cannot save: disk full; make room"
         );
+    }
+
+    #[test]
+    fn long_texts_end_in_dots() {
+        assert_eq!(shortened("a\nb", 3), "a b");
+        assert_eq!(shortened("猫坐在垫子上", 4), "猫坐在…");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Encoding {
     pub offsets: Vec<Range<usize>>,
     /// Characters that the vocabulary does not know, each once, in order of their code.
     pub unknown: Vec<char>,
+    /// Ids at the end of the text that were left out, where a longest length was given.
+    pub left_out: usize,
 }
 
 impl Encoding {

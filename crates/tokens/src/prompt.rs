@@ -52,6 +52,7 @@ impl Tokenizer {
                 }
             }
         }
+        whole.left_out = own.ids.len().saturating_sub(room);
         whole.unknown = own.unknown;
         Ok(whole)
     }

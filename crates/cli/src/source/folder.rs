@@ -3,12 +3,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use glassformer_model::{Keep, families};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
-use glassformer_weights::{TensorFile, TensorSource};
+use glassformer_weights::WeightsFile;
 use serde::Deserialize;
 
 use super::{About, Loaded, Suggested};
@@ -20,8 +19,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     };
     let config =
         String::from_utf8(needed("config.json")?).context("config.json is not UTF-8 text")?;
-    let weights: Arc<dyn TensorSource> =
-        Arc::new(TensorFile::open(&folder.join("model.safetensors"))?);
+    let weights = WeightsFile::open(folder)?.into_source();
     let origin = folder.display().to_string();
     let stored = super::gguf::stored(&*weights);
     let model = families::open(&config, weights, keep, &origin)?;
@@ -59,7 +57,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
 }
 
 /// A file of the folder, if it is there.
-fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+pub(super) fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let path = folder.join(name);
     match fs::read(&path) {
         Ok(bytes) => Ok(Some(bytes)),

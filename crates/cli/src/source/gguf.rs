@@ -38,6 +38,7 @@ pub(super) fn load(path: &Path, keep: Keep) -> Result<Loaded> {
             .optional("general.license", Metadata::string)?
             .map(str::to_owned),
         stored: stored(&file),
+        ..About::default()
     };
     Ok(Loaded {
         name: path.display().to_string(),

@@ -3,11 +3,14 @@
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod convert;
+pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod running;
+pub(crate) mod similar;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
 pub(crate) mod train;
+pub(crate) mod vectors;

@@ -193,7 +193,7 @@ fn models_that_are_none() {
     fs::write(copy("tokens").join("tokenizer.json"), "{\"version\":").unwrap();
     try_model("tokens");
     for (source, told) in [
-        ("hf:openai-community/gpt2", "cannot fetch"),
+        ("hf:a/b/c", "is written hf:org/name"),
         ("model.gguf", "no model model.gguf"),
     ] {
         let error = glassformer(["info", "-m", source]).fails();

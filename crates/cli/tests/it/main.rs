@@ -2,7 +2,11 @@
 
 mod bad_input;
 mod bench;
+mod embed;
 mod generate;
+mod hub;
+mod hub_server;
+mod lora;
 mod support;
 mod survive;
 mod trace;

@@ -2,13 +2,14 @@
 //!
 //! Texts are read in batches without padding ([`Lengths`]), so that no work goes into positions that are not there.
 
+mod encoded;
 mod modules;
 mod pooling;
 
-pub use modules::Modules;
+pub use encoded::{Cut, Encoded};
+pub use modules::{Modules, most_tokens};
 pub use pooling::Pooling;
 
-use glassformer_kernels::product::Precision;
 use glassformer_model::{Lengths, Mode, Model, Pass};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
@@ -66,14 +67,13 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// Vectors of length 1 from any model, whose weights are laid out for products in `precision`.
-    pub fn new(mut model: Model, pooling: Pooling, pool: &Pool, precision: Precision) -> Self {
-        model.pack(pool, precision);
+    /// Vectors as long as they come, from any model. It is faster when its weights are [packed](Model::pack).
+    pub fn new(model: Model, pooling: Pooling) -> Self {
         Self {
             model,
             buffers: Buffers::rounding_up(),
             pooling,
-            normalises: true,
+            normalises: false,
         }
     }
 
@@ -82,11 +82,13 @@ impl Embedder {
         &self.model
     }
 
-    /// One vector [D] for each of `texts`, given as ids, in their order.
+    /// One vector [D] for each of `texts`, given as ids, in their order. `progress` is told after each batch how many
+    /// texts it had.
     pub fn embed<T: AsRef<[u32]>>(
         &self,
         pool: &Pool,
         texts: &[T],
+        mut progress: impl FnMut(usize),
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.check(texts)?;
         let length = |&i: &usize| texts[i].as_ref().len();
@@ -112,6 +114,7 @@ impl Embedder {
                 }
                 vectors[i] = vector;
             }
+            progress(batch.len());
         }
         Ok(vectors)
     }

@@ -47,3 +47,18 @@ impl Modules {
         Ok(modules)
     }
 }
+
+/// The longest text that `sentence_bert_config.json` lets the model read, in tokens, if it says so.
+pub fn most_tokens(text: &str) -> Result<Option<usize>, EmbedError> {
+    #[derive(Deserialize)]
+    struct Config {
+        max_seq_length: Option<usize>,
+    }
+    let config: Result<Config, _> = serde_json::from_str(text);
+    config
+        .map(|config| config.max_seq_length)
+        .map_err(|error| EmbedError::Config {
+            file: "sentence_bert_config.json",
+            reason: format!("cannot be read: {error}"),
+        })
+}

@@ -20,11 +20,13 @@ pub enum Pooling {
     Cls,
     /// The last one, which in a decoder has seen all others.
     Last,
+    /// The largest of each column.
+    Max,
 }
 
 impl Pooling {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mean, Self::Cls, Self::Last];
+    pub const ALL: [Self; 4] = [Self::Mean, Self::Cls, Self::Last, Self::Max];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -32,23 +34,34 @@ impl Pooling {
             Self::Mean => "mean",
             Self::Cls => "cls",
             Self::Last => "last",
+            Self::Max => "max",
         }
     }
 
     /// Of rows `range` of `x [ΣT,D]`, a vector [D].
     pub fn of(self, x: &Tensor, range: Range<usize>) -> Vec<f32> {
         assert!(!range.is_empty(), "a text has positions");
+        let (width, count) = (x.width(), range.len() as f32);
+        let own = &x.data()[range.start * width..range.end * width];
         match self {
-            Self::Cls => x.row(range.start).to_vec(),
-            Self::Last => x.row(range.end - 1).to_vec(),
+            Self::Cls => own[..width].to_vec(),
+            Self::Last => own[own.len() - width..].to_vec(),
             Self::Mean => {
-                let (width, count) = (x.width(), range.len() as f32);
                 let mut mean = vec![0.0; width];
-                rows::sum_rows(&mut mean, &x.data()[range.start * width..range.end * width]);
+                rows::sum_rows(&mut mean, own);
                 for x in &mut mean {
                     *x /= count;
                 }
                 mean
+            }
+            Self::Max => {
+                let mut most = own[..width].to_vec();
+                for row in own.chunks_exact(width) {
+                    for (most, x) in most.iter_mut().zip(row) {
+                        *most = most.max(*x);
+                    }
+                }
+                most
             }
         }
     }
@@ -66,10 +79,12 @@ impl Pooling {
             ["mean" | "mean_tokens"] => Ok(Self::Mean),
             ["cls" | "cls_token"] => Ok(Self::Cls),
             ["lasttoken"] => Ok(Self::Last),
+            ["max" | "max_tokens"] => Ok(Self::Max),
             [] => Err(error("says no pooling_mode".to_owned())),
             others => Err(error(format!(
-                "asks for pooling by {}; mean, cls and last can be computed",
-                others.join(" and ")
+                "asks for pooling by {}; {} can be computed",
+                others.join(" and "),
+                names()
             ))),
         }
     }
@@ -96,8 +111,13 @@ impl FromStr for Pooling {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|way| way.name() == text);
-        found.ok_or_else(|| format!("{text:?} is no pooling; there are mean, cls and last"))
+        found.ok_or_else(|| format!("{text:?} is no pooling; there are {}", names()))
     }
+}
+
+/// Those of all, as a message lists them.
+fn names() -> String {
+    Pooling::ALL.map(Pooling::name).join(", ")
 }
 
 /// The pooling's `config.json`: a name, or in older files a truth value for each way.

@@ -16,6 +16,8 @@ pub(super) struct Count {
     read: f64,
     /// L·H·E: the width of attention in all layers.
     attention: f64,
+    /// Whether a position sees the earlier ones only, half of all pairs.
+    is_causal: bool,
 }
 
 impl Count {
@@ -24,21 +26,20 @@ impl Count {
             let view = model.network.weight(name);
             view.map_or(0.0, |view| (view.rows * view.cols) as f64)
         };
-        let tied = model
-            .head()
-            .is_tied_to(model.network.weight(WeightName::Embed));
+        let (embed, head) = (
+            model.network.weight(WeightName::Embed),
+            model.network.unembed(),
+        );
+        let tied = head.is_some_and(|head| head.is_tied_to(embed));
         let embed = if tied { 0.0 } else { size(WeightName::Embed) };
         let looked_up = size(WeightName::PosEmbed) + embed;
-        let specs = model.parameters.layout().specs();
-        let matrices: usize = specs
-            .iter()
-            .filter(|spec| spec.decays())
-            .map(|spec| spec.shape.iter().product::<usize>())
-            .sum();
+        let linears = model.network.linears();
+        let matrices: usize = linears.iter().map(|l| l.d_in * l.d_out).sum();
         let d = model.dimensions();
         Self {
-            matrices: matrices as f64 - looked_up,
-            unembed: (d.d_model * d.vocab) as f64,
+            matrices: matrices as f64,
+            unembed: head.map_or(0.0, |head| (head.linear.d_in * head.linear.d_out) as f64),
+            is_causal: !model.network.is_encoder(),
             read: model.parameters.layout().len() as f64 - looked_up,
             attention: (d.n_layers * d.n_heads * d.d_head) as f64,
         }
@@ -60,6 +61,17 @@ impl Count {
     pub(super) fn prefill(&self, tokens: usize) -> f64 {
         let t = tokens as f64;
         2.0 * ((self.matrices - self.unembed) * t + self.unembed + t * t * self.attention)
+    }
+
+    /// Operations of reading texts of these lengths, which ends before the unembedding:
+    ///
+    /// 2·(matrices − unembedding)·ΣT + 4·ΣT²·L·H·E, of the last term half in a decoder.
+    pub(super) fn embedding(&self, lengths: &[usize]) -> f64 {
+        let lengths = || lengths.iter().map(|&t| t as f64);
+        let tokens: f64 = lengths().sum();
+        let pairs: f64 = lengths().map(|t| t * t).sum();
+        let seen = if self.is_causal { 0.5 } else { 1.0 };
+        2.0 * (self.matrices - self.unembed) * tokens + 4.0 * pairs * seen * self.attention
     }
 
     /// Operations of one token, on average over `tokens` tokens that follow `depth` others:
@@ -106,6 +118,8 @@ mod tests {
         assert_eq!(count.training(12, 64), expected);
         let expected = 2.0 * (layers * 64.0 + unembed + 64.0 * 64.0 * attention);
         assert_eq!(count.prefill(64), expected);
+        let expected = 2.0 * layers * 7.0 + 2.0 * (9.0 + 16.0) * attention;
+        assert_eq!(count.embedding(&[3, 4]), expected);
         let expected = 2.0 * (layers + unembed) + 4.0 * 9.0 * attention;
         assert_eq!(count.decode(8, 1), expected);
     }

@@ -1,6 +1,7 @@
 //! `bench`: how fast the engine is on this machine, next to what the machine can do.
 
 mod count;
+mod embed;
 mod kernels;
 mod report;
 mod times;
@@ -36,6 +37,7 @@ Examples:
   glassformer bench prefill -m runs/nano               reading a prompt
   glassformer bench prefill --preset gpt2 --record     what recording the residual stream costs
   glassformer bench decode --depth 200                 one token after 200 others
+  glassformer bench embed -m all-MiniLM-L6-v2 --texts sentences.txt
   glassformer bench kernels --json                     products and attention at GPT-2's sizes
   glassformer bench peaks                              only what the processor can do")]
 pub(crate) struct Bench {
@@ -48,6 +50,7 @@ enum What {
     Train(TrainFlags),
     Prefill(PrefillFlags),
     Decode(DecodeFlags),
+    Embed(embed::EmbedFlags),
     Kernels(KernelsFlags),
     /// Measure only what the processor can do at best.
     Peaks(PeaksFlags),
@@ -231,6 +234,7 @@ impl Bench {
             What::Train(flags) => flags.run(),
             What::Prefill(flags) => flags.run(),
             What::Decode(flags) => flags.run(),
+            What::Embed(flags) => flags.run(),
             What::Kernels(flags) => flags.run(),
             What::Peaks(flags) => flags.run(),
         }

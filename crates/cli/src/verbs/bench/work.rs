@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use glassformer_generate::embed::Encoded;
 use glassformer_kernels::attention::backward::{self, Saved};
 use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
 use glassformer_kernels::peak::Peaks;
@@ -16,6 +17,8 @@ use glassformer_model::{
 use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_train::{Optimizer, Options, gradient};
+
+use crate::verbs::vectors::TextEmbedder;
 
 /// What the operands of products are rounded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +65,7 @@ impl Precision {
         }
     }
 
-    fn of_engine(self) -> product::Precision {
+    pub(super) fn of_engine(self) -> product::Precision {
         match self {
             Self::F32 => product::Precision::F32,
             Self::Bf16 => product::Precision::Bf16,
@@ -176,7 +179,7 @@ impl Reading {
         let mut ids = vec![0; dimensions.n_ctx];
         random_ids(1, dimensions.vocab, &mut ids);
         Self {
-            cache: KvCache::new(&dimensions),
+            cache: model.cache(),
             buffers: Buffers::new(),
             model,
             ids,
@@ -225,6 +228,23 @@ impl Reading {
             }
         })
     }
+}
+
+/// Texts to vectors, as `embed` does it. What could be wrong with them was seen before.
+pub(super) fn embed(model: &TextEmbedder, texts: &[String]) -> Duration {
+    let TextEmbedder {
+        tokenizer,
+        embedder,
+        pool,
+        most,
+        ..
+    } = model;
+    timed(|| {
+        let encoded = Encoded::of(pool, tokenizer, texts, *most).expect("encoded before");
+        embedder
+            .embed(pool, &encoded.ids, |_| {})
+            .expect("embedded before")
+    })
 }
 
 /// Keeps each value, as a recording does.
