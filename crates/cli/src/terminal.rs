@@ -36,6 +36,12 @@ fn message(error: &anyhow::Error) -> String {
     text
 }
 
+/// Something on standard error that the user should know before anything else.
+pub(crate) fn warning(text: &str) {
+    let line = text.replace(['\n', '\r'], " ");
+    let _ = writeln!(io::stderr(), "{} {line}", style("1;33", "warning:"));
+}
+
 /// A remark on standard error.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{} {text}", style("2", "note:"));

@@ -24,6 +24,7 @@ mod growth;
 mod library;
 mod llama2c;
 mod merges;
+mod older;
 mod prompt;
 mod roles;
 mod spec;

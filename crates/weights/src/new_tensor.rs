@@ -84,6 +84,17 @@ impl<'a> NewTensor<'a> {
         }))
     }
 
+    /// The same, with something that is done when its turn comes.
+    #[must_use]
+    pub fn before(mut self, act: impl FnOnce() + 'a) -> Self {
+        let values = self.values;
+        self.values = Box::new(move || {
+            act();
+            values()
+        });
+        self
+    }
+
     /// Number of elements, and bytes that the tensor will take. Errors: its rows are not whole blocks, or its type has
     /// no known size.
     fn size(&self) -> Result<(usize, usize), WeightsError> {

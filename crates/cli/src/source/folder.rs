@@ -4,13 +4,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use glassformer_model::{Keep, families};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
 use glassformer_weights::WeightsFile;
 use serde::Deserialize;
 
-use super::{About, Loaded, Suggested};
+use super::{About, Loaded, Stored, Suggested, nanogpt};
 
 pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     let needed = |name: &str| {
@@ -21,11 +21,21 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         String::from_utf8(needed("config.json")?).context("config.json is not UTF-8 text")?;
     let weights = WeightsFile::open(folder)?.into_source();
     let origin = folder.display().to_string();
-    let stored = super::gguf::stored(&*weights);
+    let stored = Stored::of(&*weights);
     let model = families::open(&config, weights, keep, &origin)?;
-    let tokenizer = Tokenizer::from_json(&needed("tokenizer.json")?)?;
+    let tokenizer = match optional(folder, "tokenizer.json")? {
+        Some(json) => Tokenizer::from_json(&json)?,
+        None if model.network.family() == "gpt2" => nanogpt::gpt2_files(folder)?
+            .with_context(|| format!("{} is missing", folder.join("tokenizer.json").display()))?,
+        None => bail!(
+            "{} is missing: transformers' AutoTokenizer writes it (save_pretrained)",
+            folder.join("tokenizer.json").display()
+        ),
+    };
     let mut about = About {
         stored,
+        license: license(folder)?,
+        config: Some(config.clone()),
         ..About::default()
     };
     if let Some(json) = optional(folder, "tokenizer_config.json")? {
@@ -54,6 +64,21 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         tokenizer: tokenizer.with_config(&about.tokenizer).with_stops(&stops),
         about,
     })
+}
+
+/// What `README.md`, the model's card, gives as its licence.
+fn license(folder: &Path) -> Result<Option<String>> {
+    let Some(card) = optional(folder, "README.md")? else {
+        return Ok(None);
+    };
+    let card = String::from_utf8_lossy(&card);
+    let mut lines = card.lines();
+    if lines.next() != Some("---") {
+        return Ok(None);
+    }
+    let mut head = lines.take_while(|line| *line != "---");
+    let license = head.find_map(|line| line.strip_prefix("license:"));
+    Ok(license.map(|name| name.trim().trim_matches(['"', '\'']).to_owned()))
 }
 
 /// A file of the folder, if it is there.

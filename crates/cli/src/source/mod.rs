@@ -4,17 +4,26 @@ mod adapter;
 mod folder;
 mod gguf;
 mod hub;
+mod llama2c;
+mod nanogpt;
+mod place;
+mod stored;
 mod vectors;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use glassformer_model::{Keep, Model};
-use glassformer_tokens::{Tokenizer, TokenizerConfig};
-use glassformer_train::adapter::is_adapter;
-use glassformer_train::checkpoint::Checkpoints;
+use glassformer_tokens::{GgufVocabulary, Tokenizer, TokenizerConfig};
+use glassformer_weights::GgufFile;
 
+use crate::terminal::warning;
+pub(crate) use place::Found;
+use place::{find, only_gguf};
+pub(crate) use stored::Stored;
 pub(crate) use vectors::Said;
+pub(crate) use vocabulary::write as write_vocabulary;
 
 /// A model ready to run.
 pub(crate) struct Loaded {
@@ -32,6 +41,17 @@ impl Loaded {
         self.model.check_continues(&self.name)?;
         Ok(self)
     }
+
+    /// A word about weights that are no numbers, if such were met so far: when the model was read, and when its weights
+    /// were laid out.
+    pub(crate) fn warn_of_weights(&self) {
+        if let Some(tensor) = self.model.not_finite() {
+            warning(&format!(
+                "{}: the tensor {tensor} holds NaN or infinite numbers, so what the model says is nonsense; get the file again, or use an earlier checkpoint",
+                self.name
+            ));
+        }
+    }
 }
 
 /// What a model's files say beside weights and tokens.
@@ -44,7 +64,13 @@ pub(crate) struct About {
     /// As its makers write it.
     pub(crate) license: Option<String>,
     /// How its numbers are stored, and how many bytes they take.
-    pub(crate) stored: Option<(String, u64)>,
+    pub(crate) stored: Option<Stored>,
+    /// Its `config.json`, where it has one.
+    pub(crate) config: Option<String>,
+    /// The GGUF file that it is.
+    pub(crate) gguf: Option<GgufFile>,
+    /// The vocabulary, where it came as a GGUF file has it.
+    pub(crate) vocabulary: Option<GgufVocabulary>,
     /// Where it lies; the built-in model lies in the program.
     pub(crate) found: Option<Found>,
 }
@@ -62,8 +88,8 @@ pub(crate) struct Suggested {
 /// The flags `-m` and `--lora` that most verbs have.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
-    /// `builtin`, a model's folder or .gguf file, the --out folder of a training run, or a model on the Hugging Face hub:
-    /// hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
+    /// `builtin`, a model's folder or file (.gguf, llama2.c's .bin, nanoGPT's .safetensors), the --out folder of a training
+    /// run, or a model on the Hugging Face hub: hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
     #[arg(
         short = 'm',
         long = "model",
@@ -118,9 +144,11 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
     };
     let mut loaded = match &found {
         Found::Gguf(file) => gguf::load(file, keep)?,
+        Found::Llama2c(file) => llama2c::load(file, keep)?,
+        Found::NanoGpt(file) => nanogpt::load(file, keep)?,
         Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
-        Found::Adapter(folder) => adapter::load(&folder, keep)?,
+        Found::Adapter(folder) => adapter::load(folder, keep)?,
     };
     loaded.about.found = Some(found);
     if is_remote {
@@ -135,6 +163,7 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
             "{source}: the tokenizer has {ids} tokens but the model a vocabulary of {vocab}: they are of different models"
         );
     }
+    loaded.warn_of_weights();
     Ok(loaded)
 }
 
@@ -143,69 +172,7 @@ pub(crate) fn place(source: &str) -> Result<PathBuf> {
     if source == "builtin" {
         return Ok(PathBuf::from(source));
     }
-    let (Found::Gguf(path) | Found::Folder(path) | Found::Adapter(path)) = find(Path::new(source))?;
-    std::fs::canonicalize(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Where a model is.
-#[derive(Clone, Debug)]
-pub(crate) enum Found {
-    Gguf(PathBuf),
-    Folder(PathBuf),
-    /// An adapter, which names its model.
-    Adapter(PathBuf),
-}
-
-/// The file or folder given, or the best checkpoint of a training run.
-fn find(path: &Path) -> Result<Found> {
-    let has_extension = |name: &str| path.extension().is_some_and(|extension| extension == name);
-    if !path.exists() {
-        bail!(
-            "no model {}: give `builtin`, a model's folder or .gguf file, or the --out folder of a training run",
-            path.display()
-        );
-    }
-    if path.is_file() {
-        if has_extension("safetensors") {
-            let folder = path.parent().filter(|folder| *folder != Path::new(""));
-            return Ok(Found::Folder(folder.unwrap_or(Path::new(".")).to_owned()));
-        }
-        return Ok(Found::Gguf(path.to_owned()));
-    }
-    if path.join("config.json").exists() {
-        return Ok(Found::Folder(path.to_owned()));
-    }
-    if is_adapter(path) {
-        return Ok(Found::Adapter(path.to_owned()));
-    }
-    let best = Checkpoints::of(path).best();
-    if best.is_none()
-        && let Some(file) = only_gguf(path)
-    {
-        return Ok(Found::Gguf(file));
-    }
-    let found = best.map(|best| {
-        if is_adapter(&best) {
-            Found::Adapter(best)
-        } else {
-            Found::Folder(best)
-        }
-    });
-    found.with_context(|| {
-        format!(
-            "{} holds no model: neither a config.json nor one .gguf file nor a checkpoint of a training run",
-            path.display()
-        )
-    })
-}
-
-/// The GGUF file in a folder that holds exactly one.
-fn only_gguf(folder: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?.flatten();
-    let mut files = entries.map(|entry| entry.path()).filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "gguf")
-    });
-    let first = files.next()?;
-    files.next().is_none().then_some(first)
+    let found = find(Path::new(source))?;
+    let path = found.path();
+    std::fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))
 }

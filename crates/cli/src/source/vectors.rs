@@ -26,8 +26,10 @@ impl Said {
     /// Of the files of a model; the built-in one has none. Errors: they cannot be read, or ask for what cannot be computed.
     pub(crate) fn of(found: Option<&Found>) -> Result<Self> {
         match found {
-            // An adapter's folder says nothing of vectors.
-            None | Some(Found::Adapter(_)) => Ok(Self::default()),
+            // An adapter's folder says nothing of vectors, and other programs than these make none.
+            None | Some(Found::Adapter(_) | Found::Llama2c(_) | Found::NanoGpt(_)) => {
+                Ok(Self::default())
+            }
             Some(Found::Gguf(path)) => of_gguf(path),
             Some(Found::Folder(folder)) => {
                 of_folder(folder).with_context(|| folder.display().to_string())

@@ -41,7 +41,7 @@ impl Explain {
                 model: loaded.model,
                 tokenizer: loaded.tokenizer,
                 chat: template(&loaded.about.tokenizer),
-                stored: loaded.about.stored.map(|(kinds, _)| kinds),
+                stored: loaded.about.stored.map(|stored| stored.most().to_string()),
             },
             pool: Pool::new(self.threads),
             initial_text: self.text,

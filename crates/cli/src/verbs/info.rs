@@ -3,13 +3,16 @@
 use anyhow::Result;
 use clap::Args;
 use glassformer_kernels::instruction_set;
+use glassformer_kernels::product::Precision;
 use glassformer_kernels::quantised::integer_instruction_set;
 use glassformer_model::Dimensions;
 use glassformer_train::Compute;
+use glassformer_weights::DataType;
 use serde_json::{Map, Value, json};
 
-use crate::source::{Loaded, ModelFlag};
+use crate::source::{Found, Loaded, ModelFlag, Stored};
 use crate::terminal::{thousands, write};
+use crate::verbs::running::precision;
 
 /// Show a model's architecture, size and tokenizer, and the instruction set in use.
 #[derive(Args)]
@@ -68,17 +71,7 @@ fn of_model(loaded: &Loaded) -> Vec<(&'static str, Value)> {
         vocab,
     } = loaded.model.dimensions();
     let parameters = loaded.model.parameters.layout().len();
-    let adapter = loaded.model.parameters.adapter().map(|adapter| {
-        let kinds = Vec::from_iter(adapter.kinds()).join(", ");
-        let (rank, count) = (adapter.config.rank, adapter.parameters().layout().len());
-        format!(
-            "rank {rank} on {kinds}: {} parameters more",
-            thousands(count as u64)
-        )
-    });
-    let about = &loaded.about;
-    let stored = about.stored.as_ref();
-    vec![
+    let mut facts = vec![
         ("model", json!(loaded.name)),
         ("family", json!(loaded.model.network.family())),
         ("n_layers", json!(n_layers)),
@@ -90,10 +83,57 @@ fn of_model(loaded: &Loaded) -> Vec<(&'static str, Value)> {
         ("n_ctx", json!(n_ctx)),
         ("vocab", json!(vocab)),
         ("parameters", json!(parameters)),
-        ("adapter", json!(adapter)),
-        ("memory_bytes", json!(parameters * 4)),
-        ("stored", json!(stored.map(|(kind, _)| kind))),
-        ("stored_bytes", json!(stored.map(|(_, bytes)| bytes))),
+    ];
+    facts.extend(memory(loaded, parameters));
+    facts.extend(of_files(loaded));
+    facts
+}
+
+/// What running it takes, in bytes, and by which products it runs.
+fn memory(loaded: &Loaded, parameters: usize) -> Vec<(&'static str, Value)> {
+    let sizes = loaded.model.dimensions();
+    let stored = loaded.about.stored.as_ref();
+    let most = stored.map_or(DataType::F32, Stored::most);
+    let precision = precision(most);
+    let (name, number) = match precision {
+        Precision::F32 => ("f32", 4),
+        Precision::Bf16 => ("bf16", 2),
+    };
+    let (weights, path) = match (most, stored) {
+        (DataType::Block(kind), Some(stored)) => {
+            let integers = integer_instruction_set();
+            let path = format!("blocks of {kind:?} as they are, {integers}; others {name}");
+            (stored.bytes() as usize, path)
+        }
+        _ => (
+            parameters * number,
+            format!("{name}, {}", instruction_set()),
+        ),
+    };
+    let row = 2 * sizes.n_layers * sizes.n_kv_heads * sizes.d_head;
+    let mut facts = vec![
+        ("speed_path", json!(path)),
+        ("memory_bytes", json!(weights)),
+    ];
+    if !loaded.model.network.is_encoder() {
+        // Keys and values are halves where products are.
+        facts.push(("cache_bytes", json!(row * sizes.n_ctx * number)));
+    }
+    facts
+}
+
+/// How it is stored, and what its makers say of it.
+fn of_files(loaded: &Loaded) -> Vec<(&'static str, Value)> {
+    let about = &loaded.about;
+    let stored = about.stored.as_ref();
+    let types = stored.map(|stored| {
+        let types: Vec<String> = stored.types().map(|kind| kind.to_string()).collect();
+        types.join(", ")
+    });
+    vec![
+        ("format", json!(about.found.as_ref().map(Found::format))),
+        ("stored", json!(types)),
+        ("stored_bytes", json!(stored.map(Stored::bytes))),
         ("license", json!(about.license)),
         (
             "chat_template",

@@ -4,8 +4,9 @@ use clap::Args;
 use glassformer_generate::{Sampling, SamplingError};
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::Pool;
+use glassformer_weights::DataType;
 
-use crate::source::{Loaded, Suggested};
+use crate::source::{Loaded, Stored, Suggested};
 
 /// How a model computes.
 #[derive(Args, Clone, Debug)]
@@ -30,15 +31,26 @@ impl RunningFlags {
     /// The threads, after the model's weights are laid out for them.
     pub(crate) fn prepare(&self, loaded: &mut Loaded) -> Pool {
         let pool = Pool::new(self.threads);
-        let stored = loaded.about.stored.as_ref().map(|(kind, _)| kind.as_str());
+        let stored = loaded.about.stored.as_ref();
         let precision = match self.precision {
             PrecisionName::F32 => Precision::F32,
             PrecisionName::Bf16 => Precision::Bf16,
-            PrecisionName::Auto if matches!(stored, None | Some("F32")) => Precision::F32,
-            PrecisionName::Auto => Precision::fastest(),
+            PrecisionName::Auto => precision(stored.map_or(DataType::F32, Stored::most)),
         };
+        let warned = loaded.model.not_finite().is_some();
         loaded.model.pack(&pool, precision);
+        if !warned {
+            loaded.warn_of_weights();
+        }
         pool
+    }
+}
+
+/// What floats are rounded to where nobody says: files in f32 are computed exactly, others as fast as can be here.
+pub(crate) fn precision(stored: DataType) -> Precision {
+    match stored {
+        DataType::F32 => Precision::F32,
+        _ => Precision::fastest(),
     }
 }
 

@@ -98,6 +98,16 @@ impl Pooling {
             _ => None,
         }
     }
+
+    /// The number of that key; `None` for what such files cannot ask for.
+    pub fn to_gguf(self) -> Option<u32> {
+        match self {
+            Self::Mean => Some(1),
+            Self::Cls => Some(2),
+            Self::Last => Some(3),
+            Self::Max => None,
+        }
+    }
 }
 
 impl fmt::Display for Pooling {

@@ -38,21 +38,41 @@ const Q8_0: DataType = DataType::Block(Kind::Q8_0);
 impl Mix {
     /// The type of the tensor `name` of `shape`, which is `stored` now.
     pub fn choose(self, role: Role, name: &str, shape: &[usize], stored: DataType) -> DataType {
-        let is_table = name == "position_embd.weight" || name == "token_types.weight";
-        if shape.len() < 2 || is_table {
+        if shape.len() < 2 || is_table(name) {
             return DataType::F32;
         }
         match self {
             Self::Kept => stored,
+            Self::Mostly(wanted) => fitting(aim(wanted, role, name), row(shape)),
+        }
+    }
+
+    /// Whether a matrix gets another type than it would if its rows were whole blocks.
+    pub fn falls_back(self, role: Role, name: &str, shape: &[usize]) -> bool {
+        match self {
+            Self::Kept => false,
             Self::Mostly(wanted) => {
-                let chosen = match wanted {
-                    DataType::Block(_) if is_unembedding(role, name) && wanted != Q8_0 => Q6_K,
-                    Q4_K if needs_more_bits(role, name) => Q6_K,
-                    other => other,
-                };
-                fitting(chosen, shape.last().copied().unwrap_or(1))
+                let aim = aim(wanted, role, name);
+                shape.len() == 2 && fitting(aim, row(shape)) != aim && !is_table(name)
             }
         }
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    name == "position_embd.weight" || name == "token_types.weight"
+}
+
+fn row(shape: &[usize]) -> usize {
+    shape.last().copied().unwrap_or(1)
+}
+
+/// The type of a matrix, if its rows are whole blocks of it.
+fn aim(wanted: DataType, role: Role, name: &str) -> DataType {
+    match wanted {
+        DataType::Block(_) if is_unembedding(role, name) && wanted != Q8_0 => Q6_K,
+        Q4_K if needs_more_bits(role, name) => Q6_K,
+        other => other,
     }
 }
 
