@@ -120,7 +120,7 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
         Found::Gguf(file) => gguf::load(file, keep)?,
         Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
-        Found::Adapter(folder) => adapter::load(&folder, keep)?,
+        Found::Adapter(folder) => adapter::load(folder, keep)?,
     };
     loaded.about.found = Some(found);
     if is_remote {
