@@ -185,7 +185,8 @@ impl Shared {
 }
 
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".gguf")
+    let end = name.rsplit('.').next();
+    matches!(end, Some("safetensors" | "gguf"))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

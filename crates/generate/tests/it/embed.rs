@@ -69,7 +69,7 @@ fn a_text_has_the_same_vector_alone_and_among_others() {
     let (pool, model) = (Pool::new(2), random_model(61, 5));
     let texts: Vec<Vec<u32>> = (0..97)
         .map(|i| {
-            (0..1 + (i * 31) % 61)
+            (0..=(i * 31) % 61)
                 .map(|t| ((i + t * 7) % 37) as u32)
                 .collect()
         })

@@ -41,7 +41,7 @@ fn is_of_the_network(error: &io::Error) -> bool {
         BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof
     ) || error
         .get_ref()
-        .is_some_and(|inner| inner.is::<ureq::Error>())
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<ureq::Error>)
 }
 
 /// The repository could not be asked for.
