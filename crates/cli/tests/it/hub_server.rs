@@ -185,14 +185,9 @@ impl Shared {
 }
 
 fn is_large(name: &str) -> bool {
-<<<<<<< HEAD
     [".safetensors", ".gguf"]
         .iter()
         .any(|end| name.ends_with(end))
-=======
-    let end = name.rsplit('.').next();
-    matches!(end, Some("safetensors" | "gguf"))
->>>>>>> wt-embed
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use hf_hub::Cache;
-use hf_hub::api::sync::{Api, ApiBuilder};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use address::Address;
 use plan::Plan;
@@ -94,11 +94,7 @@ impl Hub {
             });
         }
         let api = self.api()?;
-<<<<<<< HEAD
         match api.repo(repo_of(address, &address.revision)).info() {
-=======
-        match api.repo(address.repo(&address.revision)).info() {
->>>>>>> wt-embed
             Ok(info) => self.download(&api, address, &info.sha, info.siblings),
             Err(error) => {
                 let is_unreachable = error::is_unreachable(&error);
@@ -130,11 +126,7 @@ impl Hub {
             .filter(|name| address::is_path(name))
             .collect();
         // By commit: nobody mixes files of two revisions when one appears meanwhile.
-<<<<<<< HEAD
         let repo = repo_of(address, commit);
-=======
-        let repo = address.repo(commit);
->>>>>>> wt-embed
         let (remote, local) = (api.repo(repo.clone()), self.cache.repo(repo));
         let folder = local.pointer_path(commit);
         let plan = Plan::of(&names, address)?;
@@ -149,12 +141,7 @@ impl Hub {
                     ));
                     told = true;
                 }
-<<<<<<< HEAD
                 fetch_file(&remote, &local, &path, name)
-=======
-                transfer::fetch(&remote, name)
-                    .and_then(|size| transfer::check(&local, &path, size))
->>>>>>> wt-embed
                     .map_err(|error| error::of_file(self, address, name, error))?;
             }
             Ok(path)
@@ -172,11 +159,7 @@ impl Hub {
             }
         };
         self.cache
-<<<<<<< HEAD
             .repo(repo_of(address, &address.revision))
-=======
-            .repo(address.repo(&address.revision))
->>>>>>> wt-embed
             .create_ref(commit)?;
         Ok(path)
     }
@@ -192,19 +175,11 @@ impl Hub {
 
     /// The folder of the revision in the cache.
     fn snapshot(&self, address: &Address) -> Option<PathBuf> {
-<<<<<<< HEAD
         let local = self.cache.repo(repo_of(address, &address.revision));
         let refs = self
             .cache
             .path()
             .join(repo_of(address, "").folder_name())
-=======
-        let local = self.cache.repo(address.repo(&address.revision));
-        let refs = self
-            .cache
-            .path()
-            .join(address.repo("").folder_name())
->>>>>>> wt-embed
             .join("refs")
             .join(&address.revision);
         let commit = match std::fs::read_to_string(refs) {
