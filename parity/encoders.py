@@ -251,6 +251,30 @@ def learned(model: PreTrainedModel, family: Family, draws: torch.Generator) -> d
     return made
 
 
+POOLED = (5, 1, 21, 8, 13, 2)  # lengths of the texts that become vectors
+
+
+@torch.no_grad()
+def pooled(model: PreTrainedModel, family: Family) -> dict:
+    """One vector for each text, in all the ways of sentence-transformers' Pooling and Normalize, by filling and masks."""
+    draws = torch.Generator().manual_seed(2000 + family.seed)
+    x = [draw_ids(family, length, draws) for length in POOLED]
+    is_there = filled([torch.ones_like(part) for part in x], 0)
+    out = model(filled(x, family.config.pad_token_id), attention_mask=is_there, output_hidden_states=True)
+    hidden, mask = out.hidden_states[-1], is_there.unsqueeze(-1)
+    last = is_there.sum(1) - 1
+    made = {
+        "mean": (hidden * mask).sum(1) / mask.sum(1),
+        "cls": hidden[:, 0],
+        "last": hidden[torch.arange(len(x)), last],
+        "max": hidden.masked_fill(mask == 0, -math.inf).max(1).values,
+    }
+    made |= {f"{way}.normalized": torch.nn.functional.normalize(vectors) for way, vectors in made.items()}
+    made["lengths"] = torch.tensor(POOLED, dtype=torch.int32)
+    made["x"] = torch.cat(x).to(torch.int32)
+    return {name: tensor.clone().contiguous() for name, tensor in made.items()}
+
+
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +329,7 @@ def export(family: Family, folder: Path) -> None:
     check_sites(sites, model, ids, types)
     save_file({name: site.contiguous().clone() for name, site in sites.items()}, folder / "sites.safetensors")
     save_file(learned(model, family, draws), folder / "masked.safetensors")
+    save_file(pooled(model, family), folder / "pooled.safetensors")
     write_gguf(family, weights, folder / "model.gguf")
 
 

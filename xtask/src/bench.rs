@@ -13,7 +13,7 @@ mod works;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use ours::Program;
@@ -28,6 +28,7 @@ Examples:
   cargo xtask bench                                   ours alone
   cargo xtask bench --peers                           next to PyTorch, with a record in bench/record/
   cargo xtask bench --peers --only nano,attention --rounds 3
+  cargo xtask bench --peers --only embed --encoder all-MiniLM-L6-v2 --texts sentences.txt
   cargo xtask bench --peers --python ~/torch/bin/python --gguf gpt2.gguf")]
 pub(crate) struct Arguments {
     /// Measure PyTorch in turn with ours, and write a record. Makes the environment bench/.venv once.
@@ -48,6 +49,33 @@ pub(crate) struct Arguments {
     /// With `decode`: also measure llama.cpp on this file, if Python has llama_cpp.
     #[arg(long, value_name = "FILE", requires = "peers")]
     gguf: Option<PathBuf>,
+    /// For `embed`: a model's folder as sentence-transformers lays it out.
+    #[arg(long, value_name = "DIR", requires = "texts")]
+    encoder: Option<PathBuf>,
+    /// For `embed`: a file, each line of which is a text.
+    #[arg(long, value_name = "FILE", requires = "encoder")]
+    texts: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Paths given for works that need them, by the names of their flags; whole, as scripts run in another folder.
+    fn given(&self) -> Result<Vec<(&'static str, String)>> {
+        let paths = [("encoder", &self.encoder), ("texts", &self.texts)];
+        let mut given = Vec::new();
+        for (flag, path) in paths {
+            let Some(path) = path else { continue };
+            let path = path
+                .canonicalize()
+                .with_context(|| format!("--{flag} {}", path.display()))?;
+            let text = path.display().to_string();
+            ensure!(
+                !text.contains(char::is_whitespace),
+                "--{flag} {text}: a path with white space cannot be handed on"
+            );
+            given.push((flag, text));
+        }
+        Ok(given)
+    }
 }
 
 fn names() -> clap::builder::PossibleValuesParser {
@@ -70,8 +98,9 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let given = std::env::var_os("GLASSFORMER_BENCH_PYTHON").map(PathBuf::from);
-    let python = arguments.python.clone().or(given);
+    let python = std::env::var_os("GLASSFORMER_BENCH_PYTHON").map(PathBuf::from);
+    let python = arguments.python.clone().or(python);
+    let given = arguments.given()?;
     // First, as it may fail: nobody should wait for a build in order to read that.
     let torch = if arguments.peers {
         Some(Torch::find(root, python.as_deref(), threads)?)
@@ -90,6 +119,14 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         arguments.only.is_empty() || arguments.only.iter().any(|name| name == work.name)
     };
     for work in WORKS.iter().filter(chosen) {
+        let Some(work) = &work.with(&given) else {
+            println!(
+                "{}: left out; it needs --{}",
+                work.name,
+                work.needs.join(" and --")
+            );
+            continue;
+        };
         match (&work.peer, &torch) {
             (Some(peer), Some(torch)) => {
                 compare(&program, torch, work, peer, arguments.rounds, &mut results)?;
@@ -118,8 +155,8 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
 /// Ours, without a peer: every measurement is told.
 fn alone(program: &Program, work: &Work, results: &mut Results) -> Result<()> {
     println!("{}: glassformer bench {}", work.name, work.ours);
-    results.ours.extend(program.measure(work.ours)?);
-    results.command(work.ours, program);
+    results.ours.extend(program.measure(&work.ours)?);
+    results.command(&work.ours, program);
     Ok(())
 }
 

@@ -99,7 +99,7 @@ impl Torch {
     }
 
     fn arguments(&self, work: &TorchWork, mode: &Mode) -> String {
-        let (script, runs, threads) = (work.script, work.runs, self.threads);
+        let (script, runs, threads) = (&work.script, work.runs, self.threads);
         format!(
             "{script} --mode {} --threads {threads} --runs {runs}",
             mode.name

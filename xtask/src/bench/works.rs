@@ -1,19 +1,26 @@
 //! What is measured: one line per work, ours and the peer's command for the same thing, and how far ahead we want to be.
 
+use std::borrow::Cow;
+
 /// A thing to measure.
+#[derive(Clone)]
 pub(super) struct Work {
     /// For `--only` and the table.
     pub(super) name: &'static str,
-    /// Arguments of `glassformer bench`; without a peer every line it prints is told, with one the fastest.
-    pub(super) ours: &'static str,
+    /// Arguments of `glassformer bench`; without a peer every line it prints is told, with one the fastest. What stands in
+    /// `{}` is what was given for [`needs`](Self::needs).
+    pub(super) ours: Cow<'static, str>,
+    /// Flags of this command without which the work is left out.
+    pub(super) needs: &'static [&'static str],
     /// Who does the same.
     pub(super) peer: Option<TorchWork>,
 }
 
-/// The same work in PyTorch.
+/// The same work in PyTorch, or what else a script measures.
+#[derive(Clone)]
 pub(super) struct TorchWork {
-    /// The script in `bench/` and its arguments, without those of a mode and of rounds.
-    pub(super) script: &'static str,
+    /// The script in `bench/` and its arguments, without those of a mode and of rounds; `{}` as above.
+    pub(super) script: Cow<'static, str>,
     pub(super) modes: &'static [&'static str],
     /// Runs in a round, of ours as well as of the peer's.
     pub(super) runs: usize,
@@ -23,14 +30,33 @@ pub(super) struct TorchWork {
     pub(super) aim: f64,
 }
 
+impl Work {
+    /// The work with what was `given`, as (flag, value), in its place; `None` if something that it needs was not.
+    pub(super) fn with(&self, given: &[(&str, String)]) -> Option<Self> {
+        let has = |need: &&str| given.iter().any(|(flag, _)| flag == need);
+        let fill = |words: &mut Cow<'static, str>| {
+            for (flag, value) in given {
+                *words = words.replace(&format!("{{{flag}}}"), value).into();
+            }
+        };
+        let mut work = self.clone();
+        fill(&mut work.ours);
+        if let Some(peer) = &mut work.peer {
+            fill(&mut peer.script);
+        }
+        self.needs.iter().all(has).then_some(work)
+    }
+}
+
 const TRAINING: &[&str] = &["f32", "f32-compiled", "bf16", "bf16-compiled"];
 
 pub(super) const WORKS: &[Work] = &[
     Work {
         name: "nano",
-        ours: "train --preset nano",
+        ours: Cow::Borrowed("train --preset nano"),
+        needs: &[],
         peer: Some(TorchWork {
-            script: "torch_train.py --preset nano",
+            script: Cow::Borrowed("torch_train.py --preset nano"),
             modes: TRAINING,
             runs: 20,
             at_least: 2.0,
@@ -39,9 +65,10 @@ pub(super) const WORKS: &[Work] = &[
     },
     Work {
         name: "baby",
-        ours: "train --preset baby",
+        ours: Cow::Borrowed("train --preset baby"),
+        needs: &[],
         peer: Some(TorchWork {
-            script: "torch_train.py --preset baby",
+            script: Cow::Borrowed("torch_train.py --preset baby"),
             modes: TRAINING,
             runs: 4,
             at_least: 1.4,
@@ -50,9 +77,10 @@ pub(super) const WORKS: &[Work] = &[
     },
     Work {
         name: "gpt2",
-        ours: "train --preset gpt2",
+        ours: Cow::Borrowed("train --preset gpt2"),
+        needs: &[],
         peer: Some(TorchWork {
-            script: "torch_train.py --preset gpt2",
+            script: Cow::Borrowed("torch_train.py --preset gpt2"),
             modes: TRAINING,
             runs: 2,
             at_least: 1.5,
@@ -61,9 +89,10 @@ pub(super) const WORKS: &[Work] = &[
     },
     Work {
         name: "attention",
-        ours: "kernels --only attention",
+        ours: Cow::Borrowed("kernels --only attention"),
+        needs: &[],
         peer: Some(TorchWork {
-            script: "torch_attention.py",
+            script: Cow::Borrowed("torch_attention.py"),
             modes: &["f32", "bf16"],
             runs: 20,
             at_least: 1.5,
@@ -71,18 +100,49 @@ pub(super) const WORKS: &[Work] = &[
         }),
     },
     Work {
+        name: "embed",
+        ours: Cow::Borrowed("embed -m {encoder} --texts {texts}"),
+        needs: &["encoder", "texts"],
+        peer: Some(TorchWork {
+            script: Cow::Borrowed("sentence_embed.py --model {encoder} --texts {texts}"),
+            modes: &["torch-f32", "torch-bf16", "onnx", "onnx-fused"],
+            runs: 3,
+            at_least: 1.5,
+            aim: 3.0,
+        }),
+    },
+    Work {
         name: "kernels",
-        ours: "kernels --only product",
+        ours: Cow::Borrowed("kernels --only product"),
+        needs: &[],
         peer: None,
     },
     Work {
         name: "decode",
-        ours: "decode --preset gpt2",
+        ours: Cow::Borrowed("decode --preset gpt2"),
+        needs: &[],
         peer: None,
     },
     Work {
         name: "record",
-        ours: "prefill --preset gpt2 --record",
+        ours: Cow::Borrowed("prefill --preset gpt2 --record"),
+        needs: &[],
         peer: None,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::WORKS;
+
+    #[test]
+    fn a_work_is_left_out_unless_all_is_given_that_it_needs() {
+        let embed = WORKS.iter().find(|work| work.name == "embed").unwrap();
+        let given = [("encoder", "/m".to_owned()), ("texts", "/t".to_owned())];
+        assert!(embed.with(&given[..1]).is_none());
+        let work = embed.with(&given).unwrap();
+        assert_eq!(work.ours, "embed -m /m --texts /t");
+        assert!(work.peer.unwrap().script.ends_with("--model /m --texts /t"));
+        assert!(WORKS[0].with(&[]).is_some());
+    }
+}

@@ -185,7 +185,9 @@ impl Shared {
 }
 
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".gguf")
+    [".safetensors", ".gguf"]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -3,6 +3,7 @@
 
 mod allocations;
 mod cached;
+mod embed;
 mod greedy;
 mod support;
 mod text;

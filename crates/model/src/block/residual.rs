@@ -19,7 +19,7 @@ pub(super) fn attend(
     use BlockSite::{AttnOut, Ln1};
     let at = |site| Site::block(layer, site);
     let is_open =
-        pass.watched_in_block(layer, &attention.sites()) || norm.is_some() && pass.watched(at(Ln1));
+        pass.watched_in_block(layer, attention.sites()) || norm.is_some() && pass.watched(at(Ln1));
     let attn_out = if is_open {
         let normed = normed(pass, norm, x, at(Ln1));
         attention.forward(pass, normed.as_ref().unwrap_or(x), layer)
@@ -44,8 +44,8 @@ pub(super) fn transform(
     use BlockSite::{Ln2, MlpOut};
     let at = |site| Site::block(layer, site);
     let joins = pass.dropout() == 0.0 && !pass.watched(at(MlpOut));
-    let is_open =
-        pass.watched_in_block(layer, mlp.sites()) || norm.is_some() && pass.watched(at(Ln2));
+    let is_open = pass.watched_in_block(layer, mlp.sites().iter().copied())
+        || norm.is_some() && pass.watched(at(Ln2));
     let mlp_out = if is_open {
         let normed = normed(pass, norm, x, at(Ln2));
         mlp.forward(pass, normed.as_ref().unwrap_or(x), layer)

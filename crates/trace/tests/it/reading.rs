@@ -87,6 +87,32 @@ fn the_lens_gives_as_many_words_as_there_are() {
 }
 
 #[test]
+fn neighbours_of_a_sum_leave_out_what_is_named() {
+    let model = model("gpt2-tiny");
+    let table = neighbours::Table::of(&model).unwrap();
+    let [a, b] = [3, 8].map(|id| table.row(id).unwrap());
+    let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+    let all = table.nearest(&sum, &[], usize::MAX);
+    let vocab = model.dimensions().vocab;
+    assert_eq!(all.len(), vocab);
+    assert!(all.is_sorted_by(|a, b| a.1 >= b.1));
+    for &(id, cosine) in &all {
+        let row = table.row(id).unwrap();
+        let dot: f64 = row.iter().zip(&sum).map(|(a, b)| f64::from(a * b)).sum();
+        let length = |x: &[f32]| x.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+        let expected = dot / (length(&row) * length(&sum));
+        assert!((f64::from(cosine) - expected).abs() < 1e-5);
+    }
+    let mut but = all.clone();
+    but.retain(|(id, _)| ![3, 8].contains(id));
+    assert_eq!(table.nearest(&sum, &[3, 8], 10), but[..10]);
+    assert!(table.row(vocab as u32).is_err());
+    // No direction, no cosine.
+    assert_eq!(neighbours::cosines(&[1.0, 2.0], &[0.0, 0.0]), [0.0]);
+    assert!(neighbours::cosines(&[], &[0.0, 0.0]).is_empty());
+}
+
+#[test]
 fn neighbours_are_the_nearest_by_cosine() {
     for name in all() {
         let model = model(name);

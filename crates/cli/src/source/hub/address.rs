@@ -42,7 +42,7 @@ impl FromStr for Address {
             );
         }
         if let Some(file) = &file
-            && !(is_path(file) && file.ends_with(".gguf"))
+            && !(is_path(file) && is_gguf(file))
         {
             bail!(
                 "{text}: {file:?} is not the name of a .gguf file, which alone can stand behind the second colon"
@@ -73,6 +73,13 @@ impl fmt::Display for Address {
 pub(super) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && !name.starts_with(['.', '-']) && name.chars().all(plain)
+}
+
+/// Whether a file is a GGUF file by its name.
+pub(super) fn is_gguf(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "gguf")
 }
 
 /// A path that stays within its folder and needs no escapes in an address.

@@ -94,8 +94,8 @@ impl Hub {
             });
         }
         let api = self.api()?;
-        match api.repo(self.repo(address, &address.revision)).info() {
-            Ok(info) => self.download(&api, address, info.sha, info.siblings),
+        match api.repo(repo_of(address, &address.revision)).info() {
+            Ok(info) => self.download(&api, address, &info.sha, info.siblings),
             Err(error) => {
                 let is_unreachable = error::is_unreachable(&error);
                 let error = error::of_repository(self, address, error);
@@ -114,10 +114,10 @@ impl Hub {
         &self,
         api: &Api,
         address: &Address,
-        commit: String,
+        commit: &str,
         files: Vec<hf_hub::api::Siblings>,
     ) -> Result<PathBuf> {
-        if !address::is_name(&commit) {
+        if !address::is_name(commit) {
             bail!("{} gives {commit:?} as its commit", self.endpoint);
         }
         let names: BTreeSet<String> = files
@@ -126,9 +126,9 @@ impl Hub {
             .filter(|name| address::is_path(name))
             .collect();
         // By commit: nobody mixes files of two revisions when one appears meanwhile.
-        let repo = self.repo(address, &commit);
+        let repo = repo_of(address, commit);
         let (remote, local) = (api.repo(repo.clone()), self.cache.repo(repo));
-        let folder = local.pointer_path(&commit);
+        let folder = local.pointer_path(commit);
         let plan = Plan::of(&names, address)?;
         let mut told = false;
         let mut get = |name: &str| -> Result<PathBuf> {
@@ -141,7 +141,7 @@ impl Hub {
                     ));
                     told = true;
                 }
-                self.get(&remote, &local, &path, name)
+                fetch_file(&remote, &local, &path, name)
                     .map_err(|error| error::of_file(self, address, name, error))?;
             }
             Ok(path)
@@ -159,20 +159,9 @@ impl Hub {
             }
         };
         self.cache
-            .repo(self.repo(address, &address.revision))
-            .create_ref(&commit)?;
+            .repo(repo_of(address, &address.revision))
+            .create_ref(commit)?;
         Ok(path)
-    }
-
-    /// Fetches one file, as often as it takes, and checks it.
-    fn get(
-        &self,
-        remote: &ApiRepo,
-        local: &CacheRepo,
-        path: &Path,
-        name: &str,
-    ) -> Result<(), transfer::Failure> {
-        transfer::fetch(remote, name).and_then(|size| transfer::check(local, path, size))
     }
 
     /// The model, if it is whole in the cache.
@@ -186,11 +175,11 @@ impl Hub {
 
     /// The folder of the revision in the cache.
     fn snapshot(&self, address: &Address) -> Option<PathBuf> {
-        let local = self.cache.repo(self.repo(address, &address.revision));
+        let local = self.cache.repo(repo_of(address, &address.revision));
         let refs = self
             .cache
             .path()
-            .join(self.repo(address, "").folder_name())
+            .join(repo_of(address, "").folder_name())
             .join("refs")
             .join(&address.revision);
         let commit = match std::fs::read_to_string(refs) {
@@ -202,14 +191,6 @@ impl Hub {
         (address::is_name(&commit) && folder.is_dir()).then_some(folder)
     }
 
-    fn repo(&self, address: &Address, revision: &str) -> Repo {
-        Repo::with_revision(
-            address.repository.clone(),
-            RepoType::Model,
-            revision.to_owned(),
-        )
-    }
-
     fn api(&self) -> Result<Api> {
         ApiBuilder::from_cache(self.cache.clone())
             .with_endpoint(self.endpoint.clone())
@@ -218,4 +199,23 @@ impl Hub {
             .build()
             .context("cannot begin to speak to the hub")
     }
+}
+
+/// A repository at a revision.
+fn repo_of(address: &Address, revision: &str) -> Repo {
+    Repo::with_revision(
+        address.repository.clone(),
+        RepoType::Model,
+        revision.to_owned(),
+    )
+}
+
+/// Fetches one file, as often as it takes, and checks it.
+fn fetch_file(
+    remote: &ApiRepo,
+    local: &CacheRepo,
+    path: &Path,
+    name: &str,
+) -> Result<(), transfer::Failure> {
+    transfer::fetch(remote, name).and_then(|size| transfer::check(local, path, size))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use glassformer_generate::embed::Modules;
 use serde::Deserialize;
 
-use super::address::{Address, is_path};
+use super::address::{Address, is_gguf, is_path};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -43,10 +43,7 @@ impl Plan {
     /// For a repository that has the files `names`.
     pub(super) fn of(names: &BTreeSet<String>, address: &Address) -> Result<Self> {
         let has = |name: &str| names.contains(name);
-        let ggufs: Vec<&String> = names
-            .iter()
-            .filter(|name| name.ends_with(".gguf"))
-            .collect();
+        let ggufs: Vec<&String> = names.iter().filter(|name| is_gguf(name)).collect();
         if let Some(file) = &address.file {
             if !has(file) {
                 bail!("there is no file {file}; {}", some(&ggufs));

@@ -82,12 +82,12 @@ impl Attention {
     }
 
     /// The sites that it shows, in the order in which they are computed.
-    pub(crate) fn sites(&self) -> Vec<BlockSite> {
+    pub(crate) fn sites(&self) -> impl Iterator<Item = BlockSite> + use<> {
         use BlockSite::{K, KNorm, KPre, Pattern, Q, QNorm, QPre, Scores, V, Z};
         let given = self.places().then_some([QPre, KPre]);
         let between = (self.head_norm.is_some() && self.rope.is_some()).then_some([QNorm, KNorm]);
         let before = given.into_iter().chain(between).flatten();
-        before.chain([Q, K, V, Scores, Pattern, Z]).collect()
+        before.chain([Q, K, V, Scores, Pattern, Z])
     }
 
     /// Shows the columns of q and k.
