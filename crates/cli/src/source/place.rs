@@ -111,13 +111,10 @@ fn find_in_folder(folder: &Path) -> Result<Found> {
     if let Some(file) = only(folder, "safetensors") {
         return Ok(Found::NanoGpt(file));
     }
-    // Of pickles it says what to do with them.
-    WeightsFile::open(folder).map(|_| ()).with_context(|| {
-        format!(
-            "{} holds no model: neither a config.json nor one .gguf file nor a checkpoint of a training run",
-            folder.display()
-        )
-    })?;
+    // It says what to do with pickles too.
+    WeightsFile::open(folder)
+        .map(|_| ())
+        .with_context(|| format!("{} holds no model", folder.display()))?;
     bail!(
         "{}: config.json is missing; get it from where the weights are from",
         folder.display()

@@ -2,7 +2,9 @@
 
 mod adapters;
 mod cache;
+mod configs;
 mod encoders;
+mod export;
 mod fused;
 mod fused_layers;
 mod gguf;

@@ -9,4 +9,5 @@ mod prompt;
 mod round_trip;
 mod shapes;
 mod support;
+mod to_gguf;
 mod training;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::golden;
 
-const SHAPES: [&str; 9] = [
+pub(crate) const SHAPES: [&str; 9] = [
     "gpt2",
     "llama3",
     "qwen2",
@@ -21,11 +21,18 @@ const SHAPES: [&str; 9] = [
 
 /// `tests/golden/tokenizers/*.json`, written by `parity/tokens.py`.
 #[derive(Deserialize)]
-struct Shape {
-    file: Value,
+pub(crate) struct Shape {
+    pub(crate) file: Value,
     gguf: Option<Metadata>,
     cases: Vec<Case>,
     pair: Pair,
+}
+
+impl Shape {
+    /// Its texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.cases.iter().map(|case| case.text.as_str())
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,11 +93,11 @@ impl Metadata {
     }
 }
 
-fn shape(name: &str) -> Shape {
+pub(crate) fn shape(name: &str) -> Shape {
     serde_json::from_slice(&golden(&format!("tokenizers/{name}.json"))).unwrap()
 }
 
-fn from_file(shape: &Shape) -> Tokenizer {
+pub(crate) fn from_file(shape: &Shape) -> Tokenizer {
     Tokenizer::from_json(shape.file.to_string().as_bytes()).unwrap()
 }
 
@@ -99,7 +106,7 @@ pub(crate) fn vocabulary(name: &str) -> GgufVocabulary {
     shape(name).gguf.unwrap().into_vocabulary()
 }
 
-fn assert_equal(name: &str, tokenizer: &Tokenizer, shape: &Shape) {
+pub(crate) fn assert_equal(name: &str, tokenizer: &Tokenizer, shape: &Shape) {
     for case in &shape.cases {
         let what = format!("{name}: {:?}", case.text);
         let plain = tokenizer.encode(&case.text).unwrap();
