@@ -39,8 +39,9 @@ PROMPTS = [
 ]
 TYPES = ["f32", "f16", "bf16", "q8_0", "q6_k", "q4_k", "q4_0"]
 # Σ (a − b)² / Σ b² of logits. Both programs round activations to 8 bits before blocks, and llama.cpp to f16 or bf16
-# before floats of that type; it computes attention and GELU by tables of f16.
-BAR = {"f32": 1e-4, "f16": 1e-4, "bf16": 1e-3, "q8_0": 2e-3, "q6_k": 2e-3, "q4_k": 2e-3, "q4_0": 2e-3}
+# before floats of that type; it keeps keys and values as f16, and GELU as a table. Before the K formats it rounds 256
+# activations with one scale, we 32.
+BAR = {"f32": 1e-4, "f16": 1e-4, "bf16": 1e-3, "q8_0": 2e-3, "q6_k": 5e-3, "q4_k": 5e-3, "q4_0": 2e-3}
 SMALL = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
 ROPE3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
          "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
@@ -131,13 +132,16 @@ def check_decoder(check: Check, name: str, source: str, ids: list[int]) -> None:
         check.report(f"{name}: {dtype} in llama.cpp", apart(theirs, check.logits(file, ids)), BAR[dtype])
         if dtype == "f32":
             back = check.convert(file, f"{name}.back")
-            check.report(f"{name}: GGUF f32 and back", apart(check.logits(back, ids), ours), 0)
+            # Llama 3's frequencies come back as their factors, rounded once more.
+            check.report(f"{name}: GGUF f32 and back", apart(check.logits(back, ids), ours), 1e-9)
             check.report(f"{name}: and in transformers", apart(of_transformers(back, ids), ours), 1e-9)
 
 
 def check_tokenizers(check: Check, name: str, folder: str, file: str) -> None:
     """The folder's tokenizer in transformers and the file's in llama.cpp cut texts alike."""
-    theirs, model = AutoTokenizer.from_pretrained(folder), llama(file, vocab_only=True)
+    # Not AutoTokenizer, which gives the Qwen tokenizer's own cut to whatever is called a Qwen.
+    theirs = PreTrainedTokenizerFast(tokenizer_file=f"{folder}/tokenizer.json")
+    model = llama(file, vocab_only=True)
     texts = [*PROMPTS, *CORPUS[:2], "naïve  café 🎈\n\n\tx = 1234", "床前明月光"]
     wrong = sum(
         theirs.encode(text) != model.tokenize(text.encode(), add_bos=True, special=False) for text in texts

@@ -13,13 +13,18 @@ pub struct TextStream {
 impl TextStream {
     /// A stream that ends before the first occurrence of any of `stops` (empty ones are ignored).
     pub fn new(tokenizer: &Tokenizer, stops: &[String]) -> Self {
+        Self::after(tokenizer, &[], stops)
+    }
+
+    /// The same for what goes on after the ids `shown`, whose text stands already: the space between two words is not lost.
+    pub fn after(tokenizer: &Tokenizer, shown: &[u32], stops: &[String]) -> Self {
         let stops = stops
             .iter()
             .filter(|stop| !stop.is_empty())
             .cloned()
             .collect();
         Self {
-            decoder: tokenizer.decode_stream(),
+            decoder: tokenizer.decode_stream_after(shown),
             stops,
             held: String::new(),
             stopped: false,

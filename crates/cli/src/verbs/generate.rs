@@ -119,7 +119,7 @@ impl Generate {
             .map(|stop| stop.replace("\\n", "\n"))
             .collect();
         let mut generation = Generation::new(&loaded.model, pool, ids, sampling, work);
-        let mut stream = TextStream::new(&loaded.tokenizer, &stops);
+        let mut stream = TextStream::after(&loaded.tokenizer, ids, &stops);
         let mut produced = Produced {
             text: String::new(),
             ids: Vec::new(),

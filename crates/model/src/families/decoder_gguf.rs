@@ -69,7 +69,7 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
         "qwen2" => "Qwen2ForCausalLM",
         _ => "Qwen3ForCausalLM",
     };
-    let config = DecoderConfig {
+    let mut config = DecoderConfig {
         architectures: vec![class.to_owned()],
         model_type: model_type.to_owned(),
         hidden_size: size("embedding_length")?,
@@ -86,6 +86,10 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
         ..DecoderConfig::default()
     };
     let e = config.d_head();
+    if architecture == "qwen3" && e * config.num_attention_heads == config.hidden_size {
+        // Said even where it is D/H: transformers takes 128 for what is not said.
+        config.head_dim = Some(e);
+    }
     for name in ["attention.value_length", "rope.dimension_count"] {
         if let Some(other) = optional(name)?.filter(|&width| width != e) {
             return Err(Refusal::Config(format!(
