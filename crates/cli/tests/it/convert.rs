@@ -75,8 +75,8 @@ fn quantised_files_run_and_say_what_they_are() {
         let file = root.path().join(format!("{dtype}.gguf"));
         let ran = convert(text(&whole), &file, &["--dtype", dtype]);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
-        // Rows of 192 are no blocks of 256.
-        let falls_back = matches!(dtype, "q6_k" | "q4_k");
+        // Rows of 192 are no blocks of 256, as Q6_K has them, which logits get among smaller blocks too.
+        let falls_back = dtype != "q8_0";
         assert_eq!(
             ran.err.contains("no whole blocks"),
             falls_back,
@@ -237,7 +237,7 @@ fn llama2c_tells_its_story() {
             "--temperature",
             "0",
             "--max-tokens",
-            "195",
+            "220",
         ];
         let story = glassformer(flags).ok();
         assert!(
