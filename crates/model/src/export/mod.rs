@@ -14,6 +14,9 @@ use glassformer_weights::{DataType, NewTensor, Values};
 use crate::{Model, Order, ParamSpec, Place};
 pub use quantise::{Mix, Role};
 
+/// From a parameter's name to its tensor, if there is one.
+pub type Find = Box<dyn Fn(&str) -> Option<Place>>;
+
 /// What a GGUF file says of a network, and how it holds the parameters.
 pub struct GgufForm {
     /// `general.architecture`.
@@ -21,7 +24,7 @@ pub struct GgufForm {
     /// Keys with the architecture's sizes, and their values.
     pub metadata: Vec<(String, Value)>,
     /// From a parameter's name to its tensor; none for what such files have no room for.
-    pub find: Box<dyn Fn(&str) -> Option<Place>>,
+    pub find: Find,
     /// Vectors that are no parameters here.
     pub vectors: Vec<(String, Vec<f32>)>,
     /// What is lost, or read in another way by llama.cpp.

@@ -85,13 +85,21 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
         sliding_window,
         ..DecoderConfig::default()
     };
-    let e = config.d_head();
-    if architecture == "qwen3" && e * config.num_attention_heads == config.hidden_size {
+    if architecture == "qwen3" && config.d_head() * config.num_attention_heads == config.hidden_size
+    {
         // Said even where it is D/H: transformers takes 128 for what is not said.
-        config.head_dim = Some(e);
+        config.head_dim = Some(config.d_head());
     }
+    check(metadata, architecture, config.d_head())?;
+    Ok(config)
+}
+
+/// Refuses what makes another network of it; `e` is the width of a head.
+fn check(metadata: &Metadata, architecture: &str, e: usize) -> Result<(), Refusal> {
+    let key = |name: &str| format!("{architecture}.{name}");
+    let optional = |name: &str| metadata.optional(&key(name), Metadata::u64);
     for name in ["attention.value_length", "rope.dimension_count"] {
-        if let Some(other) = optional(name)?.filter(|&width| width != e) {
+        if let Some(other) = optional(name)?.filter(|&width| width != e as u64) {
             return Err(Refusal::Config(format!(
                 "has {} = {other}; only heads of one width, here {e}, that are turned as a whole can be computed",
                 key(name)
@@ -99,7 +107,7 @@ fn config(metadata: &Metadata, architecture: &str) -> Result<DecoderConfig, Refu
         }
     }
     match optional("expert_count")? {
-        None | Some(0) => Ok(config),
+        None | Some(0) => Ok(()),
         Some(experts) => Err(Refusal::Config(format!(
             "has {} = {experts}; mixtures of experts cannot be computed",
             key("expert_count")

@@ -97,7 +97,7 @@ pub(super) fn open_nanogpt(
     let find = move |name: &str| {
         let theirs = format!("{prefix}{name}");
         // Made with bias=False it has none, neither in layers nor in norms.
-        if name.ends_with(".bias") && file.info(&theirs).is_none() {
+        if name.strip_suffix(".bias").is_some() && file.info(&theirs).is_none() {
             return Place::ordered(theirs, Order::Absent);
         }
         Place::ordered(theirs, order(name, ours, Storage::OutIn))

@@ -43,7 +43,10 @@ impl Tokenizer {
             (None | Some("BPE"), Some(_)) if self.kind() == Kind::ByteLevelBpe => {
                 byte_level(&file, &mut vocabulary)
             }
-            (None | Some("BPE"), Some(_)) if bytes_last => sentencepiece(&file, &mut vocabulary),
+            (None | Some("BPE"), Some(_)) if bytes_last => {
+                sentencepiece(&file, &mut vocabulary);
+                Ok(())
+            }
             (kind, _) => Err(none(&format!(
                 "it is {}",
                 kind.unwrap_or("of no known kind")
@@ -130,7 +133,7 @@ fn byte_level(file: &File, vocabulary: &mut GgufVocabulary) -> Result<(), Tokeni
         is_roberta,
     );
     let pre = pre.ok_or_else(|| none("it cuts words in a way that has no name there"))?;
-    vocabulary.model = "gpt2".to_owned();
+    "gpt2".clone_into(&mut vocabulary.model);
     vocabulary.pre = Some(pre.to_owned());
     // Byte-level entries know no `<0x0A>`; one that is written so is a word.
     for kind in &mut vocabulary.token_types {
@@ -150,7 +153,7 @@ fn byte_level(file: &File, vocabulary: &mut GgufVocabulary) -> Result<(), Tokeni
 }
 
 /// A list of merges has for each entry the ways to make it, the entry with the highest score first: so ranks give scores.
-fn sentencepiece(file: &File, vocabulary: &mut GgufVocabulary) -> Result<(), TokenizeError> {
+fn sentencepiece(file: &File, vocabulary: &mut GgufVocabulary) {
     let mut ranks: HashMap<String, usize> = HashMap::new();
     let merges = file.merges.iter().flatten();
     let mut entries = 0;
@@ -168,13 +171,12 @@ fn sentencepiece(file: &File, vocabulary: &mut GgufVocabulary) -> Result<(), Tok
             _ => 0.0,
         })
         .collect();
-    vocabulary.model = "llama".to_owned();
+    "llama".clone_into(&mut vocabulary.model);
     vocabulary.pre = Some("default".to_owned());
     let mut steps = ["normalizer", "pre_tokenizer"]
         .iter()
         .filter_map(|name| file.parts.get(*name));
     vocabulary.add_space_prefix = Some(steps.any(sets_space));
-    Ok(())
 }
 
 /// Whether a part of a `tokenizer.json`, or a part of it, sets a space before texts.
@@ -220,7 +222,7 @@ fn word_piece(file: &File, vocabulary: &mut GgufVocabulary) -> Result<(), Tokeni
         .iter()
         .map(|entry| wordpiece::write(entry))
         .collect();
-    vocabulary.model = "bert".to_owned();
+    "bert".clone_into(&mut vocabulary.model);
     vocabulary.cls = cls.or(vocabulary.bos);
     vocabulary.bos = vocabulary.cls;
     vocabulary.separator = separator.or(vocabulary.eos);

@@ -11,7 +11,7 @@ use glassformer_weights::{DataType, atomic, safetensors};
 use serde_json::{Map, Value, json};
 
 use super::progress::Progress;
-use crate::source::{Found, Loaded};
+use crate::source::{Found, Loaded, Stored};
 
 /// Files that go along from a folder as they are: what a tokenizer needs, how its makers sample, how vectors are pooled.
 const ALONG: [&str; 14] = [
@@ -68,7 +68,7 @@ pub(super) fn write(
 
 /// The type of vectors, and of what a folder has no room for, where nothing else is asked for.
 fn kept(loaded: &Loaded) -> DataType {
-    match loaded.about.stored.as_ref().map(|stored| stored.most()) {
+    match loaded.about.stored.as_ref().map(Stored::most) {
         Some(float @ (DataType::F16 | DataType::Bf16)) if is_in_file(loaded) => float,
         _ => DataType::F32,
     }
