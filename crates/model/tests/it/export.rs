@@ -334,7 +334,7 @@ fn nanogpt(model: &Model, prefix: &str, biased: bool) -> TensorFile {
             values = turned.map(|at| values[at]).collect();
             shape = vec![cols, rows];
         }
-        if biased || !name.ends_with(".bias") {
+        if biased || name.strip_suffix(".bias").is_none() {
             tensors.push((format!("{prefix}{name}"), shape, values));
         }
     }
