@@ -330,11 +330,11 @@ def block_sites(w: dict, config: PreTrainedConfig, layer: int, x_td: torch.Tenso
     eps, rope = config.rms_norm_eps, config.rope_parameters
     s = {"resid_pre": x_td}
     s["ln1"] = rms_norm(x_td, w["input_layernorm.weight"], eps)
-    q_the = linear(w, "self_attn.q_proj", s["ln1"]).reshape(t, h, -1)
-    k_tke = linear(w, "self_attn.k_proj", s["ln1"]).reshape(t, k, -1)
+    q_the = s["q_pre"] = linear(w, "self_attn.q_proj", s["ln1"]).reshape(t, h, -1)
+    k_tke = s["k_pre"] = linear(w, "self_attn.k_proj", s["ln1"]).reshape(t, k, -1)
     if "self_attn.q_norm.weight" in w:
-        q_the = rms_norm(q_the, w["self_attn.q_norm.weight"], eps)
-        k_tke = rms_norm(k_tke, w["self_attn.k_norm.weight"], eps)
+        q_the = s["q_norm"] = rms_norm(q_the, w["self_attn.q_norm.weight"], eps)
+        k_tke = s["k_norm"] = rms_norm(k_tke, w["self_attn.k_norm.weight"], eps)
     s["q"], s["k"] = turned(q_the, rope), turned(k_tke, rope)
     s["v"] = linear(w, "self_attn.v_proj", s["ln1"]).reshape(t, k, -1)
     # Query head h reads key head h·K/H.
@@ -350,7 +350,8 @@ def block_sites(w: dict, config: PreTrainedConfig, layer: int, x_td: torch.Tenso
     s["resid_mid"] = x_td + s["attn_out"]
     s["ln2"] = rms_norm(s["resid_mid"], w["post_attention_layernorm.weight"], eps)
     s["mlp_pre"] = linear(w, "mlp.gate_proj", s["ln2"])
-    s["mlp_post"] = s["mlp_pre"] / (1.0 + torch.exp(-s["mlp_pre"])) * linear(w, "mlp.up_proj", s["ln2"])
+    s["mlp_up"] = linear(w, "mlp.up_proj", s["ln2"])
+    s["mlp_post"] = s["mlp_pre"] / (1.0 + torch.exp(-s["mlp_pre"])) * s["mlp_up"]
     s["mlp_out"] = linear(w, "mlp.down_proj", s["mlp_post"])
     s["resid_post"] = s["resid_mid"] + s["mlp_out"]
     return s
@@ -377,10 +378,15 @@ def all_sites(weights: dict, config: PreTrainedConfig, ids: torch.Tensor) -> dic
 MODULE_INPUTS = {"self_attn.o_proj": "z", "mlp.down_proj": "mlp_post"}
 MODULE_OUTPUTS = {
     "input_layernorm": "ln1",
+    "self_attn.q_proj": "q_pre",
+    "self_attn.k_proj": "k_pre",
     "self_attn.v_proj": "v",
+    "self_attn.q_norm": "q_norm",
+    "self_attn.k_norm": "k_norm",
     "self_attn.o_proj": "attn_out",
     "post_attention_layernorm": "ln2",
     "mlp.gate_proj": "mlp_pre",
+    "mlp.up_proj": "mlp_up",
     "mlp.down_proj": "mlp_out",
 }
 
@@ -403,7 +409,8 @@ def check_modules(sites: dict, model: PreTrainedModel, ids: torch.Tensor) -> Non
                     at = f"blocks.{layer}.{site}"
                     hook = lambda _, given, made, at=at, pick=pick: compare(at, pick(given, made))  # noqa: E731
                     hooks.append(module.register_forward_hook(hook))
-    assert len(hooks) == 8 * len(model.model.layers), "transformers has renamed modules"
+    per_layer = 13 if "blocks.0.q_norm" in sites else 11
+    assert len(hooks) == per_layer * len(model.model.layers), "transformers has renamed modules"
     model(ids[None])
     for hook in hooks:
         hook.remove()

@@ -169,9 +169,10 @@ def all_sites(family: Family, weights: dict, ids: torch.Tensor, types: torch.Ten
         "token_types": types.to(torch.int32),
         "embed": tables["word"][ids],
         "pos_embed": tables["position"][family.first :][: len(ids)],
+        "type_embed": tables["token_type"][types],
     }
-    x_td = sites["embed"] + sites["pos_embed"] + tables["token_type"][types]
-    x_td = norm(weights, f"{prefix}embeddings.LayerNorm", x_td, config)
+    sites["embed_sum"] = sites["embed"] + sites["pos_embed"] + sites["type_embed"]
+    x_td = norm(weights, f"{prefix}embeddings.LayerNorm", sites["embed_sum"], config)
     for layer in range(config.num_hidden_layers):
         begin = f"{prefix}encoder.layer.{layer}."
         w = {name.removeprefix(begin): value for name, value in weights.items() if name.startswith(begin)}
@@ -180,7 +181,9 @@ def all_sites(family: Family, weights: dict, ids: torch.Tensor, types: torch.Ten
         x_td = sites[f"blocks.{layer}.ln2"]
     dense, head_norm, bias = family.head
     f = "gelu" if family.name.startswith("roberta") else config.hidden_act
-    sites["ln_final"] = norm(weights, head_norm, activation(linear(weights, dense, x_td), f), config)
+    sites["unembed_pre"] = linear(weights, dense, x_td)
+    sites["unembed_post"] = activation(sites["unembed_pre"], f)
+    sites["ln_final"] = norm(weights, head_norm, sites["unembed_post"], config)
     sites["logits"] = sites["ln_final"] @ tables["word"].T + weights[bias]  # W_U is tied to W_E
     sites["probs"] = softmax(sites["logits"])
     return sites

@@ -1,8 +1,9 @@
 export interface MockEngine {
   model(): unknown;
   trace(request: { text: string; ablate?: string[] }): unknown;
-  tensors(id: string, globs: string, rows?: string | null): Buffer;
-  lens(id: string, k?: number): unknown;
+  tensors(id: string, globs: string, rows?: string | null, cols?: string | null): Buffer;
+  heads(id: string): Buffer;
+  lens(id: string, k?: number, rows?: string | null): unknown;
   sample(request: Record<string, unknown>): unknown;
   generate(request: Record<string, unknown>): unknown;
   neighbours(id: number, k?: number): unknown;
@@ -10,5 +11,5 @@ export interface MockEngine {
   cell(id: string, site: string, index: number[], k?: number): unknown;
   vocab(): unknown;
 }
-export function createEngine(options?: { layers?: number; heads?: number; dModel?: number; dFf?: number; nCtx?: number; seed?: number }): MockEngine;
+export function createEngine(options?: { layers?: number; heads?: number; dModel?: number; dFf?: number; nCtx?: number; seed?: number; llama?: boolean; kvHeads?: number }): MockEngine;
 export function safetensors(tensors: [string, { shape: number[]; data: Float32Array }][]): Buffer;

@@ -43,14 +43,14 @@ export function createEngine(options = {}) {
     throw new HttpError(status, message);
   };
 
-  const model = () => ({ name: 'mock (random weights)', family: 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.heads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
+  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
 
   function trace({ text, ablate = [] }) {
     if (typeof text !== 'string' || text.trim() === '') fail(400, 'the text is empty');
     const all = m.tokenizer.encode(text);
     const cut = Math.max(0, all.length - m.cfg.nCtx);
     const from = cut ? all[cut].start : 0;
-    const tokens = all.slice(cut).map((t) => ({ ...t, start: t.start - from, end: t.end - from }));
+    const tokens = all.slice(cut).map((t) => ({ ...t, special: false, start: t.start - from, end: t.end - from }));
     const keptText = Buffer.from(text).subarray(from).toString();
     const kept = cut ? { tokens_total: all.length, tokens_kept: tokens.length, from: 'end', text: keptText } : null;
     const ids = tokens.map((t) => t.id);
@@ -61,18 +61,24 @@ export function createEngine(options = {}) {
     return { id, text: keptText, tokens, kept, sites: [...sites].map(([name, s]) => ({ name, shape: s.shape })) };
   }
 
-  function tensors(id, globs, rows) {
+  function tensors(id, globs, rows, cols) {
     const { sites } = run(id);
     const tests = globs.split(',').map(glob);
     const found = [...sites].filter(([n]) => tests.some((g) => g.test(n)));
-    return safetensors(rows ? found.map(([n, s]) => [n, cut(n, s, ...rows.split('..').map(Number))]) : found);
+    return safetensors(found.map(([n, s]) => [n, cut(n, s, list(rows), list(cols))]));
   }
 
-  function lens(id, k = 5) {
+  function heads(id) {
     const { sites, ids } = run(id);
+    return safetensors(headsOf(m.cfg, sites, ids));
+  }
+
+  function lens(id, k = 5, rows = null) {
+    const { sites, ids } = run(id);
+    const wanted = list(rows) ?? ids.map((_, t) => t);
     const names = ['blocks.0.resid_pre', ...Array.from({ length: m.cfg.layers }, (_, l) => `blocks.${l}.resid_post`)];
-    const top = names.map((n) => ids.map((_, t) => topOf(m, sites.get(n).data.subarray(t * m.cfg.dModel, (t + 1) * m.cfg.dModel), k, show)));
-    return { sites: names, top };
+    const top = names.map((n) => wanted.map((t) => topOf(m, sites.get(n).data.subarray(t * m.cfg.dModel, (t + 1) * m.cfg.dModel), k, show)));
+    return { sites: names, rows: list(rows), top };
   }
 
   function sample(req) {
@@ -117,20 +123,79 @@ export function createEngine(options = {}) {
   }
 
   return {
-    m, model, trace, tensors, lens, sample, generate, neighbours, weights,
+    m, model, trace, tensors, heads, lens, sample, generate, neighbours, weights,
     cell: (id, site, index, k) => cell(m, run(id).sites, run(id).ids, site, index, k) ?? fail(400, `no cell ${site}[${index}]`),
     vocab: () => ({ tokens: Array.from({ length: m.cfg.vocab }, (_, i) => show(i)) }),
   };
 }
 
-function cut(name, site, from, to) {
-  const axis = /(scores|pattern)$/.test(name) ? 1 : 0;
-  const outer = axis === 1 ? site.shape[0] : 1;
+const parts = (cfg) => ({ norm: cfg.llama ? 'rms' : 'layer', positions: cfg.llama ? 'rotary' : 'learned', frequencies: cfg.frequencies, head_norm: false, gated: cfg.llama, qkv_bias: !cfg.llama, out_bias: !cfg.llama, mlp_bias: !cfg.llama, windows: Array(cfg.layers).fill(null) });
+
+/** `0..3,7` as numbers. */
+function list(text) {
+  if (text === null || text === undefined) return null;
+  return text.split(',').flatMap((part) => {
+    const [from, to] = part.split('..').map(Number);
+    return to === undefined ? [from] : Array.from({ length: to - from }, (_, i) => from + i);
+  });
+}
+
+function cut(name, site, rows, cols) {
+  const plane = /(scores|pattern)$/.test(name);
+  if (!rows) return site;
+  const axis = plane ? 1 : 0;
+  const outer = plane ? site.shape[0] : 1;
   const n = site.shape[axis];
   const inner = site.data.length / (outer * n);
-  const data = new Float32Array(outer * (to - from) * inner);
-  for (let o = 0; o < outer; o++) data.set(site.data.subarray((o * n + from) * inner, (o * n + to) * inner), o * (to - from) * inner);
-  return { shape: site.shape.map((s, i) => (i === axis ? to - from : s)), data };
+  const keys = plane && cols ? cols : Array.from({ length: inner }, (_, i) => i);
+  const data = new Float32Array(outer * rows.length * keys.length);
+  let at = 0;
+  for (let o = 0; o < outer; o++) for (const r of rows) for (const k of keys) data[at++] = site.data[(o * n + r) * inner + k];
+  return { shape: site.shape.map((s, i) => (i === axis ? rows.length : plane && i === 2 ? keys.length : s)), data };
+}
+
+const HABITS = {
+  previous: (ids, at) => mean(ids, (q) => (q >= 1 ? at(q, q - 1) : null)),
+  first: (ids, at) => mean(ids, (q) => (q >= 2 ? at(q, 0) : null)),
+  self: (ids, at) => mean(ids, (q) => (q >= 1 ? at(q, q) : null)),
+  same: (ids, at) => mean(ids, (q) => echoes(ids, q, (k) => at(q, k))),
+  induction: (ids, at) => mean(ids, (q) => echoes(ids, q, (k) => at(q, k + 1))),
+  interest: (ids, at) => {
+    const T = ids.length;
+    const row = ids.map((_, k) => at(T - 1, k));
+    return (1 - row[0] - (T > 1 ? row[T - 1] : 0)) * (1 - Math.abs(Math.max(...row) - 0.45));
+  },
+};
+
+function mean(ids, f) {
+  const all = ids.map((_, q) => f(q)).filter((v) => v !== null);
+  return all.reduce((a, b) => a + b, 0) / Math.max(1, all.length);
+}
+
+function echoes(ids, q, at) {
+  const earlier = ids.slice(0, q).flatMap((id, k) => (id === ids[q] ? [k] : []));
+  return earlier.length ? earlier.reduce((s, k) => s + at(k), 0) : null;
+}
+
+/** All heads in little. */
+function headsOf({ layers: L, heads: H }, sites, ids) {
+  const T = ids.length;
+  const square = Math.max(1, Math.ceil(T / (L * H <= 64 ? 32 : 16)));
+  const side = Math.ceil(T / square);
+  const pooled = new Float32Array(L * H * side * side);
+  const scores = Object.fromEntries(Object.keys(HABITS).map((name) => [name, new Float32Array(L * H)]));
+  for (let l = 0; l < L; l++)
+    for (let h = 0; h < H; h++) {
+      const { data } = sites.get(`blocks.${l}.pattern`);
+      const at = (q, k) => data[(h * T + q) * T + k];
+      for (let q = 0; q < T; q++)
+        for (let k = 0; k <= q; k++) {
+          const i = ((l * H + h) * side + Math.floor(q / square)) * side + Math.floor(k / square);
+          pooled[i] = Math.max(pooled[i], at(q, k));
+        }
+      for (const [name, habit] of Object.entries(HABITS)) scores[name][l * H + h] = habit(ids, at);
+    }
+  return [['square', { shape: [1], data: Float32Array.of(square) }], ['pooled', { shape: [L, H, side, side], data: pooled }], ...Object.entries(scores).map(([name, data]) => [name, { shape: [L, H], data }])];
 }
 
 function topOf(m, x, k, show) {

@@ -9,7 +9,7 @@ import { createEngine } from './mock-engine.mjs';
 
 const port = Number(process.env.PORT ?? 8190);
 const dist = process.argv.includes('--dist') ? fileURLToPath(new URL('../dist/', import.meta.url)) : null;
-const engine = createEngine();
+const engine = createEngine(process.argv.includes('--llama') ? { llama: true, kvHeads: 2 } : {});
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.woff': 'font/woff', '.ttf': 'font/ttf', '.svg': 'image/svg+xml' };
 const CSP = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'";
 
@@ -17,7 +17,7 @@ function route(method, url, body) {
   const q = url.searchParams;
   const path = url.pathname;
   const k = q.has('k') ? Number(q.get('k')) : undefined;
-  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|cell)$/);
+  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|heads|cell)$/);
   if (path === '/api/model') return engine.model();
   if (path === '/api/vocab') return engine.vocab();
   if (path === '/api/neighbours') return engine.neighbours(Number(q.get('id')), k);
@@ -25,8 +25,9 @@ function route(method, url, body) {
   if (method === 'POST' && path === '/api/trace') return engine.trace(body);
   if (method === 'POST' && path === '/api/sample') return engine.sample(body);
   if (method === 'POST' && path === '/api/generate') return engine.generate(body);
-  if (on?.[2] === 'tensors') return engine.tensors(on[1], q.get('sites') ?? '*', q.get('rows'));
-  if (on?.[2] === 'lens') return engine.lens(on[1], k);
+  if (on?.[2] === 'tensors') return engine.tensors(on[1], q.get('sites') ?? '*', q.get('rows'), q.get('cols'));
+  if (on?.[2] === 'heads') return engine.heads(on[1]);
+  if (on?.[2] === 'lens') return engine.lens(on[1], k, q.get('rows'));
   if (on?.[2] === 'cell') return engine.cell(on[1], q.get('site'), q.get('index').split(',').map(Number), k);
   throw Object.assign(new Error(`no such route: ${path}`), { status: 404 });
 }

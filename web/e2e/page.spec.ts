@@ -125,7 +125,7 @@ test('every number on the stage is the number of the trace', async ({ page }) =>
           if (value === -Infinity) expect(c.text, place).toBe('−∞');
           else {
             expect(Math.abs(c.value - value), place).toBeLessThanOrEqual(1e-6 * Math.max(1, Math.abs(value)));
-            expect(['', num(value), num(value, 1), signed(value), percent(value), String(value)], place).toContain(c.text);
+            expect(['', num(value), num(value, 1), num(value, 0), signed(value), percent(value), String(value)], place).toContain(c.text);
           }
           compared++;
         }

@@ -1,51 +1,67 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CHAPTERS } from '../src/chapters';
+import { chaptersOf, CHAPTERS } from '../src/chapters';
+import { factsOf } from '../src/chapters/family';
 import { CATALOGUES } from '../src/i18n';
 import { num, percent, signed } from '../src/i18n/format';
 import { cellAt, cellsOf, isTraceSite } from '../src/marks/hit';
 import { toSvg } from '../src/marks/svg';
-import { flatIndex, type Bundle } from '../src/trace/bundle';
+import type { Bundle } from '../src/trace/bundle';
 import type { View } from '../src/chapters/types';
-import { bundleOf, draw, engine, SIZES } from './fixture';
+import { bundleOf, draw, engine, SIZES, turning } from './fixture';
 
 let en: { bundle: Bundle; view: View };
 let zh: { bundle: Bundle; view: View };
 let one: { bundle: Bundle; view: View };
 let long: { bundle: Bundle; view: View };
+/** The same text through a model that turns queries, shares keys and has gates. */
+let kin: { bundle: Bundle; view: View };
+let kinLong: { bundle: Bundle; view: View };
+const KIN = chaptersOf(factsOf(await turning.model()));
+const LONG = 'Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3);
 beforeAll(async () => {
+  kin = await bundleOf('Once upon a time, there', turning);
+  kinLong = await bundleOf(LONG, turning);
   en = await bundleOf('Once upon a time, there');
   zh = await bundleOf('从前有一张床');
   one = await bundleOf('a');
-  long = await bundleOf('Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3));
+  long = await bundleOf(LONG);
 });
 
-const everyStep = CHAPTERS.flatMap((c, i) => c.steps.map((s, j) => [`${c.id}.${s.id}`, i, j] as const));
+const everyStep = [...CHAPTERS.flatMap((c, i) => c.steps.map((s, j) => [`${c.id}.${s.id}`, i, j, false] as const)), ...KIN.flatMap((c, i) => c.steps.map((s, j) => [`llama.${c.id}.${s.id}`, i, j, true] as const))];
+
+/** Is a step of the second family drawn in a way of its own? */
+function isOwn(chapter: number, step: number): boolean {
+  const s = KIN[chapter]!.steps[step]!;
+  return s.text !== s.id || ['turn', 'share', 'gate', 'dot', 'heads', 'wall', 'down'].includes(s.id);
+}
 
 /** What a number on the stage may look like. */
 const writings = (v: number): string[] => [num(v), num(v, 0), num(v, 1), num(v, 3), num(v, 4), signed(v), percent(v), String(v), v === 0 ? '0' : '', ''];
 
-describe.each(everyStep)('%s', (name, chapter, step) => {
+describe.each(everyStep)('%s', (name, chapter, step, ofKin) => {
+  const runs = (): { bundle: Bundle; view: View }[] => (ofKin ? [kin, kinLong] : [en, zh, one, long]);
+  const first = (): { bundle: Bundle; view: View } => (ofKin ? kin : en);
   it('is drawn alike every time, from the trace and the moment alone', () => {
-    for (const p of [0, 0.37, 1]) expect(draw(en.bundle, en.view, chapter, step, p).list).toEqual(draw(en.bundle, en.view, chapter, step, p).list);
+    for (const p of [0, 0.37, 1]) expect(draw(first().bundle, first().view, chapter, step, p).list).toEqual(draw(first().bundle, first().view, chapter, step, p).list);
   });
-  it('matches its picture', async () => {
-    const svg = toSvg(draw(en.bundle, en.view, chapter, step, 1).list, SIZES.wide.W, SIZES.wide.H, 'light');
+  it.runIf(!ofKin || isOwn(chapter, step))('matches its picture', async () => {
+    const svg = toSvg(draw(first().bundle, first().view, chapter, step, 1).list, SIZES.wide.W, SIZES.wide.H, 'light');
     await expect(svg).toMatchFileSnapshot(`./pictures/${name}.svg`);
   });
   it('shows only numbers of the trace', () => {
-    for (const run of [en, zh, one, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {
+    for (const run of runs()) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {
       for (const c of cellsOf(draw(run.bundle, run.view, chapter, step, p, size).list)) {
         expect(Number.isNaN(c.value) && c.site !== 'pick:head', `${c.site}[${c.index.join()}]`).toBe(false);
         expect(writings(c.value), `${c.site}[${c.index.join()}] = ${c.value}`).toContain(c.text);
         if (!isTraceSite(c.site)) continue;
         const site = run.bundle.sites.get(c.site);
-        const value = c.site === 'tokens' ? run.bundle.trace.tokens[c.index[0] ?? 0]?.id : c.site === 'probs' && !site ? c.value : site?.data[flatIndex(site.shape, c.index)];
+        const value = c.site === 'tokens' ? run.bundle.trace.tokens[c.index[0] ?? 0]?.id : c.site === 'probs' && !site ? c.value : site?.value(c.index);
         expect(Math.fround(c.value), `${c.site}[${c.index.join()}]`).toBe(value === undefined ? NaN : Math.fround(value));
       }
     }
   });
   it('has no broken geometry and stays within the stage', () => {
-    for (const run of [en, zh, one, long]) for (const size of ['wide', 'narrow'] as const) for (const p of [0, 0.3, 0.6, 1]) {
+    for (const run of runs()) for (const size of ['wide', 'narrow'] as const) for (const p of [0, 0.3, 0.6, 1]) {
       const { list } = draw(run.bundle, run.view, chapter, step, p, size);
       const { W, H } = SIZES[size];
       expect(list.length).toBeGreaterThan(0);
@@ -61,10 +77,10 @@ describe.each(everyStep)('%s', (name, chapter, step) => {
     }
   });
   it('mentions only what it knows', () => {
-    const c = CHAPTERS[chapter]!;
+    const c = (ofKin ? KIN : CHAPTERS)[chapter]!;
     for (const lang of ['en', 'zh'] as const) {
-      const vars = c.vars({ b: en.bundle, view: en.view, settings: { temperature: 1, top_k: 1, top_p: 1, seed: 1 }, step, steps: c.steps, p: 1, ...SIZES.wide, narrow: false, numbers: true, lang, t: (k) => k });
-      for (const part of ['title', 'story', 'numbers']) for (const [, key] of (CATALOGUES[lang][`ch.${c.id}.${c.steps[step]!.id}.${part}`] ?? '').matchAll(/\{(\w+)\}/g)) {
+      const vars = c.vars({ b: first().bundle, view: first().view, settings: { temperature: 1, top_k: 1, top_p: 1, seed: 1 }, step, steps: c.steps, p: 1, ...SIZES.wide, narrow: false, numbers: true, lang, t: (k) => k });
+      for (const part of ['title', 'story', 'numbers']) for (const [, key] of (CATALOGUES[lang][`ch.${c.id}.${c.steps[step]!.text}.${part}`] ?? '').matchAll(/\{(\w+)\}/g)) {
         expect(vars, `${lang} ${name}.${part}`).toHaveProperty(key!);
         expect(vars[key!], key).not.toMatch(/NaN|undefined|\ufffd|…/);
       }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { CHAPTERS } from '../src/chapters';
-import { atFilmTime, atStepEnd, endOf, filmTime, momentOf, nextStep, placeOf, prevStep, readingTime, startOf, total } from '../src/app/player';
+import { Film, readingTime } from '../src/app/player';
 import { readHash, writeHash } from '../src/app/hash';
 import { part, stagger } from '../src/timeline/ease';
 import { advance, chapterLength, placeAt, stepLength, stepStart } from '../src/timeline/timeline';
 
+const film = new Film(CHAPTERS);
 const STEPS = [{ id: 'a', seconds: 1 }, { id: 'b', seconds: 2 }];
 
 describe('time', () => {
@@ -38,31 +39,31 @@ describe('the film', () => {
     const count = CHAPTERS.reduce((n, c) => n + c.steps.length, 0);
     let place = { chapter: 0, t: 0 };
     const seen = new Set<string>();
-    const note = (): void => void seen.add(`${place.chapter}.${placeOf(place).step}`);
+    const note = (): void => void seen.add(`${place.chapter}.${film.place(place).step}`);
     note();
     for (let i = 1; i < count; i++) {
-      place = nextStep(place);
+      place = film.next(place);
       note();
-      expect(placeOf(place).p).toBe(0);
+      expect(film.place(place).p).toBe(0);
     }
     expect(seen.size).toBe(count);
     for (let i = 1; i < count; i++) {
-      place = prevStep(place);
-      expect(atStepEnd(place)).toBe(true);
+      place = film.prev(place);
+      expect(film.atStepEnd(place)).toBe(true);
     }
     expect(place.chapter).toBe(0);
-    expect(placeOf(place).step).toBe(0);
+    expect(film.place(place).step).toBe(0);
   });
   it('finds every moment again from the scrubber', () => {
-    for (let time = 0; time < total; time += 1.37) expect(filmTime(atFilmTime(time))).toBeCloseTo(time, 9);
-    expect(atFilmTime(-5)).toEqual({ chapter: 0, t: 0 });
-    expect(filmTime(atFilmTime(1e9))).toBeCloseTo(total, 9);
+    for (let time = 0; time < film.total; time += 1.37) expect(film.time(film.atTime(time))).toBeCloseTo(time, 9);
+    expect(film.atTime(-5)).toEqual({ chapter: 0, t: 0 });
+    expect(film.time(film.atTime(1e9))).toBeCloseTo(film.total, 9);
   });
   it('seeks to a step by its progress', () => {
-    expect(placeOf(momentOf(3, 4, 0.5)).step).toBe(4);
-    expect(placeOf(momentOf(3, 4, 0.5)).p).toBeCloseTo(0.5, 2);
-    expect(placeOf(endOf(2, 1))).toEqual({ step: 1, p: 1 });
-    expect(placeOf(startOf(2, 1))).toEqual({ step: 1, p: 0 });
+    expect(film.place(film.momentOf(3, 4, 0.5)).step).toBe(4);
+    expect(film.place(film.momentOf(3, 4, 0.5)).p).toBeCloseTo(0.5, 2);
+    expect(film.place(film.endOf(2, 1))).toEqual({ step: 1, p: 1 });
+    expect(film.place(film.startOf(2, 1))).toEqual({ step: 1, p: 0 });
   });
   it('gives time to read', () => expect(readingTime('x'.repeat(200), 'en')).toBeGreaterThan(6));
 });
@@ -80,7 +81,7 @@ describe('easing', () => {
 
 describe('the address', () => {
   it('restores what it was made from', () => {
-    const saved = { text: '从前有一只小 & a "dog"', chapter: 'attention', t: 12.34, layer: 2, head: 3, token: 4, lang: 'zh' as const, depth: 'formula', settings: { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 7 } };
+    const saved = { text: '从前有一只小 & a "dog"', chat: true, chapter: 'attention', t: 12.34, layer: 2, head: 3, token: 4, lang: 'zh' as const, depth: 'formula', settings: { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 7 } };
     expect(readHash(writeHash(saved))).toEqual(saved);
   });
   it('survives nonsense', () => {

@@ -9,9 +9,10 @@ use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
 
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     "parity/export.py",
     "parity/encoders.py",
+    "parity/adapters.py",
     "parity/quantised.py",
     "parity/gguf_files.py",
 ];

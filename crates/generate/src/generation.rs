@@ -29,7 +29,7 @@ pub struct Step {
     pub computed: usize,
 }
 
-/// A text that grows. Each token but the first few is made without allocating.
+/// A text that grows. Each token but the first few, and those at which the cache doubles, is made without allocating.
 pub struct Generation<'a> {
     model: &'a Model,
     pool: &'a Pool,
@@ -58,7 +58,7 @@ impl<'a> Generation<'a> {
         let kept = prompt.len().saturating_sub(dimensions.n_ctx);
         let mut tokens = Vec::with_capacity(dimensions.n_ctx + 1);
         tokens.extend_from_slice(&prompt[kept..]);
-        let cache = (work == Work::Cached).then(|| KvCache::new(&dimensions));
+        let cache = (work == Work::Cached).then(|| model.cache());
         Self {
             model,
             pool,

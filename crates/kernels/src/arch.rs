@@ -36,13 +36,17 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
     {
         if is_x86_feature_detected!("avx512bf16") {
             Level::Avx512Bf16
         } else {
             Level::Avx512
         }
-    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+    } else if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
         Level::Avx2
     } else {
         Level::Baseline

@@ -24,6 +24,7 @@
 
 mod arch;
 mod exp;
+mod half;
 mod reduce;
 mod vector;
 

@@ -2,6 +2,7 @@
 //!
 //! A *word* is 32 bits: one `f32`, or two adjacent `bf16` (the first in the low half).
 
+use crate::half;
 use crate::reduce::total;
 
 /// Lanes of the widest register.
@@ -25,6 +26,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn splat(at: *const u32) -> Self;
     /// The words from `at` on.
     unsafe fn load(at: *const u32) -> Self;
+    /// The halves (f16) from `at` on, in `f32`.
+    unsafe fn load_halves(at: *const u16) -> Self;
     /// Writes the lanes as `f32`.
     unsafe fn store(self, at: *mut f32);
     /// self + a·b, lane by lane in `f32`.
@@ -96,6 +99,12 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_halves(at: *const u16) -> Self {
+        // SAFETY: the caller's pointer is readable for eight halves.
+        Self(unsafe { at.cast::<[u16; 8]>().read_unaligned() }.map(half::to_f32))
+    }
+
+    #[inline(always)]
     unsafe fn store(self, at: *mut f32) {
         // SAFETY: the caller's pointer is writable for eight words.
         unsafe { at.cast::<[f32; 8]>().write(self.0) }
@@ -116,14 +125,14 @@ impl Vector for Portable {
 pub(crate) mod x86 {
     //! The registers of x86-64.
     use std::arch::x86_64::{
-        __m256, __m512, __m512bh, _MM_HINT_T0, _mm_add_ps, _mm_prefetch, _mm_storeu_ps,
-        _mm256_add_ps, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
-        _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-        _mm256_hadd_ps, _mm256_loadu_ps, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_slli_epi32,
-        _mm256_storeu_ps, _mm512_and_epi32, _mm512_castps_si512, _mm512_castps512_ps256,
-        _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
-        _mm512_storeu_ps,
+        __m256, __m512, __m512bh, _MM_HINT_T0, _mm_add_ps, _mm_loadu_si128, _mm_prefetch,
+        _mm_storeu_ps, _mm256_add_ps, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
+        _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtph_ps, _mm256_extractf128_ps,
+        _mm256_fmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_epi32,
+        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_epi32,
+        _mm512_castps_si512, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtph_ps,
+        _mm512_dpbf16_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
     };
 
     use super::Vector;
@@ -154,6 +163,12 @@ pub(crate) mod x86 {
         unsafe fn load(at: *const u32) -> Self {
             // SAFETY: as for `splat`.
             Self(unsafe { _mm256_loadu_ps(at.cast()) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_halves(at: *const u16) -> Self {
+            // SAFETY: as for `splat`; what has AVX2 converts halves too (`arch::detect` asks).
+            Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(at.cast())) })
         }
 
         #[inline(always)]
@@ -231,6 +246,12 @@ pub(crate) mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_halves(at: *const u16) -> Self {
+            // SAFETY: the caller runs where AVX-512 is.
+            Self(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())) })
+        }
+
+        #[inline(always)]
         unsafe fn store(self, at: *mut f32) {
             // SAFETY: the caller runs where AVX-512 is, with a writable pointer.
             unsafe { _mm512_storeu_ps(at, self.0) }
@@ -296,6 +317,12 @@ pub(crate) mod x86 {
         unsafe fn load(at: *const u32) -> Self {
             // SAFETY: see `zero`.
             Self(unsafe { Avx512::load(at) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_halves(at: *const u16) -> Self {
+            // SAFETY: see `zero`.
+            Self(unsafe { Avx512::load_halves(at) })
         }
 
         #[inline(always)]

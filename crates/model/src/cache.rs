@@ -1,5 +1,6 @@
 //! Keys and values of the positions already seen, so that the next one costs one row instead of all.
 
+use glassformer_kernels::attention::{Kept, Number};
 use glassformer_kernels::memory::Block;
 
 use crate::Dimensions;
@@ -15,6 +16,7 @@ const FIRST: usize = 256;
 pub struct KvCache {
     /// `[L, keys and values, held, K·E]`, of which the first `len` rows of each are filled.
     rows: Block,
+    number: Number,
     layers: usize,
     width: usize,
     /// Positions for which there is memory.
@@ -24,10 +26,16 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache for one sequence of up to `n_ctx` positions.
+    /// An empty cache for one sequence of up to `n_ctx` positions, which keeps numbers as they were computed.
     pub fn new(dimensions: &Dimensions) -> Self {
+        Self::of(dimensions, Number::F32)
+    }
+
+    /// An empty cache that keeps numbers in `number`.
+    pub fn of(dimensions: &Dimensions, number: Number) -> Self {
         Self {
             rows: Block::zeros(0),
+            number,
             layers: dimensions.n_layers,
             width: dimensions.n_kv_heads * dimensions.d_head,
             held: 0,
@@ -52,9 +60,9 @@ impl KvCache {
             self.capacity
         );
         let held = positions.next_power_of_two().max(FIRST).min(self.capacity);
-        let (before, after) = (self.held * self.width, held * self.width);
+        let row = self.number.words(self.width);
+        let (before, after, filled) = (self.held * row, held * row, self.len * row);
         let mut rows = Block::zeros(2 * self.layers * after);
-        let filled = self.len * self.width;
         if filled > 0 {
             for (to, from) in rows
                 .chunks_exact_mut(after)
@@ -86,21 +94,25 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
-    /// Writes rows of `[.., K·E]` behind the filled ones; they count once [`KvCache::advance`] is called.
+    /// Writes rows of `[.., K·E]` behind the filled ones, and gives all keys and values of the layer; the new ones count
+    /// once [`KvCache::advance`] is called.
     pub(crate) fn write<'a>(
         &mut self,
         layer: usize,
-        rows: impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])>,
-    ) -> (&[f32], &[f32]) {
+        rows: impl ExactSizeIterator<Item = [&'a [f32]; 2]>,
+    ) -> [Kept<'_>; 2] {
         let end = self.len + rows.len();
         self.hold(end);
-        let (width, len) = (self.width, self.held * self.width);
-        let (keys, values) = self.rows[2 * layer * len..][..2 * len].split_at_mut(len);
-        for (at, (k, v)) in (self.len..).zip(rows) {
-            keys[at * width..][..width].copy_from_slice(k);
-            values[at * width..][..width].copy_from_slice(v);
+        let (number, row) = (self.number, self.number.words(self.width));
+        let len = self.held * row;
+        let layer = &mut self.rows.words_mut()[2 * layer * len..][..2 * len];
+        for (at, parts) in (self.len..).zip(rows) {
+            for (words, part) in layer.chunks_exact_mut(len).zip(parts) {
+                number.write(&mut words[at * row..][..row], part);
+            }
         }
-        (&keys[..end * width], &values[..end * width])
+        let (keys, values) = layer.split_at(len);
+        [keys, values].map(|words| Kept::new(&words[..end * row], number, self.width))
     }
 
     /// Counts `positions` new rows as filled, after all layers have written theirs.

@@ -129,13 +129,29 @@ impl StoredMatrix {
 
     /// The bytes of row `r`.
     pub(crate) fn row(&self, r: usize) -> &[u8] {
-        let len = self.data_type.byte_len(self.cols).expect("checked");
-        let bytes = self.source.bytes(&self.place.name).expect("checked");
-        &bytes[self.place.order.row(r) * len..][..len]
+        let len = self.row_len();
+        &self.bytes()[self.place.order.row(r) * len..][..len]
     }
 
     /// The values of row `r` into `out`.
     pub(crate) fn read_row(&self, r: usize, out: &mut [f32]) {
         self.data_type.decode(self.row(r), out);
+    }
+
+    /// The values of whole rows from `first` on into `out`.
+    pub(crate) fn read_rows(&self, first: usize, out: &mut [f32]) {
+        let (bytes, len) = (self.bytes(), self.row_len());
+        for (r, out) in out.chunks_exact_mut(self.cols).enumerate() {
+            let row = self.place.order.row(first + r);
+            self.data_type.decode(&bytes[row * len..][..len], out);
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.source.bytes(&self.place.name).expect("checked")
+    }
+
+    fn row_len(&self) -> usize {
+        self.data_type.byte_len(self.cols).expect("checked")
     }
 }

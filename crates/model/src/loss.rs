@@ -8,11 +8,11 @@
 
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{BLOCK_ROWS, Right};
+use glassformer_tensor::Tensor;
 use glassformer_tensor::ops::loss as rows;
-use glassformer_tensor::ops::product::{PackedRight, Rounded};
-use glassformer_tensor::{Tensor, ops::product::PackedLeft};
+use glassformer_tensor::ops::product::Rounded;
 
-use crate::block::{Linear, Storage};
+use crate::block::Linear;
 use crate::{Gradients, Run};
 
 /// Most logits that exist at one time: they fit the last-level cache.
@@ -61,7 +61,7 @@ pub fn sum_and_gradient(
     let mut losses = run.tensor(&[targets.len()]);
     let mut dx = run.like(x);
     let back = unembed.backward_operand(run);
-    unembed.with_operand(run, |w| {
+    let mut all = |w: Option<Right<'_>>| {
         let width = unembed.d_in;
         let groups = dx.data_mut().chunks_mut(GROUP * width);
         for (i, (dx, losses)) in groups.zip(losses.data_mut().chunks_mut(GROUP)).enumerate() {
@@ -69,14 +69,20 @@ pub fn sum_and_gradient(
             let group = Group {
                 run,
                 unembed,
-                operands: [w, back.view()],
+                forward: w,
+                back: back.view(),
                 x: &Rounded::There(x.as_rows().range(first, first + losses.len())),
                 targets: &targets[first..first + losses.len()],
                 weight,
             };
             group.gradient(losses, dx, gradients);
         }
-    });
+    };
+    if unembed.has_operand(run) {
+        unembed.with_operand(run, |w| all(Some(w)));
+    } else {
+        all(None);
+    }
     let total = losses.data().iter().map(|&loss| f64::from(loss)).sum();
     (total, dx)
 }
@@ -85,8 +91,10 @@ pub fn sum_and_gradient(
 struct Group<'a> {
     run: Run<'a>,
     unembed: &'a Linear,
-    /// W_U and W_Uᵀ.
-    operands: [Right<'a>; 2],
+    /// W_U, unless it is in quantised blocks.
+    forward: Option<Right<'a>>,
+    /// W_Uᵀ.
+    back: Right<'a>,
     x: &'a Rounded<'a>,
     targets: &'a [u32],
     weight: f32,
@@ -95,11 +103,15 @@ struct Group<'a> {
 impl Group<'_> {
     /// Logits of rows `range` of `x`, [n,V].
     fn logits(&self, x: &Rounded<'_>, range: std::ops::Range<usize>) -> Tensor {
-        let (run, w) = (self.run, self.operands[0]);
-        let mut logits = run.tensor(&[range.len(), w.cols()]);
-        let a = x.view().range(range.start, range.end).into();
-        let (bias, onto) = (self.unembed.bias(run), Onto::Nothing);
-        finish::store(run.pool, logits.data_mut(), a, w, bias, onto);
+        let (run, unembed, onto) = (self.run, self.unembed, Onto::Nothing);
+        let mut logits = run.tensor(&[range.len(), unembed.d_out]);
+        if let Some(w) = self.forward {
+            let a = x.view().range(range.start, range.end).into();
+            finish::store(run.pool, logits.data_mut(), a, w, unembed.bias(run), onto);
+        } else {
+            let exact = self.x.view().range(range.start, range.end);
+            unembed.apply_rows(run, exact, logits.data_mut(), onto);
+        }
         logits
     }
 
@@ -122,15 +134,8 @@ impl Group<'_> {
             let source = logits.as_rows();
             glassformer_kernels::product::pack::rows(run.pool, words, run.precision, source);
             let a = d_logits.as_rows().range(range.start, range.end).into();
-            finish::store(run.pool, dx, a, self.operands[1], None, Onto::Nothing);
+            finish::store(run.pool, dx, a, self.back, None, Onto::Nothing);
         }
-        let (left, right) = match unembed.storage {
-            Storage::InOut => (x.view(), d_logits.as_rows()),
-            Storage::OutIn => (d_logits.as_rows(), x.view()),
-        };
-        let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
-        let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
-        unembed.add_weight_gradient(run, left.view(), right.view(), gradients);
-        unembed.add_bias_gradient(run, d_logits.as_rows(), gradients);
+        unembed.add_gradients(run, x.view(), d_logits.as_rows(), gradients);
     }
 }

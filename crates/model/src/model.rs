@@ -1,13 +1,17 @@
 //! A network together with its parameters.
 
+use glassformer_kernels::attention::Number;
 use glassformer_kernels::product::Precision;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 use glassformer_weights::WeightsError;
 
-use crate::block::Linear;
+use crate::block::attention::Attention;
 use crate::block::mlp::Activation;
+use crate::block::{Half, Linear};
 use crate::unembed::Unembed;
-use crate::{PackedWeights, Parameters, Pass, Run, Value, WeightName, WeightView};
+use crate::{
+    Adapter, KvCache, PackedWeights, Parameters, Pass, Run, Site, Value, WeightName, WeightView,
+};
 
 /// The sizes that every network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +51,28 @@ pub trait Network: Send + Sync {
     /// ε under the root of the norms.
     fn norm_eps(&self) -> f32;
 
+    /// The sites that a pass shows, in the order in which they are computed.
+    fn sites(&self) -> Vec<Site>;
+
+    /// The attention of a block.
+    fn attention(&self, layer: usize) -> &Attention;
+
     /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
+
+    /// The residual stream `[B·T,D]` through one half of one block.
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value;
 
     /// The last stage; a bare encoder has none and ends at vectors.
     fn unembed(&self) -> Option<&Unembed>;
 
     /// Whether each position sees those behind it too: such a network reads texts and cannot continue them.
     fn is_encoder(&self) -> bool {
+        false
+    }
+
+    /// Whether norms stand behind the parts of a block, on the residual stream itself.
+    fn is_post_norm(&self) -> bool {
         false
     }
 
@@ -102,9 +120,30 @@ impl Model {
 
     /// Lays the weights out for products in `precision`, once, for a model that is only run from now on.
     pub fn pack(&mut self, pool: &Pool, precision: Precision) {
-        let packed = PackedWeights::new(pool, &self.parameters, precision, &self.network.linears());
+        let adapter = self.parameters.adapter().into_iter();
+        let mut linears = self.network.linears();
+        linears.extend(adapter.flat_map(Adapter::linears));
+        self.pack_only(pool, precision, &linears);
+    }
+
+    /// As [`Model::pack`], of a model whose adapter alone will be trained: all that stays as it is.
+    pub fn pack_frozen(&mut self, pool: &Pool, precision: Precision) {
+        self.pack_only(pool, precision, &self.network.linears());
+    }
+
+    fn pack_only(&mut self, pool: &Pool, precision: Precision, linears: &[Linear]) {
+        let packed = PackedWeights::new(pool, &self.parameters, precision, linears);
         self.precision = precision;
         self.packed = Some(packed);
+    }
+
+    /// An empty cache for one sequence: as exact as the model's products.
+    pub fn cache(&self) -> KvCache {
+        let number = match self.precision {
+            Precision::F32 => Number::F32,
+            Precision::Bf16 => Number::F16,
+        };
+        KvCache::of(&self.network.dimensions(), number)
     }
 
     /// The last stage.

@@ -47,14 +47,15 @@ impl PackedWeights {
     ) -> Self {
         let buffers = Buffers::new();
         let pack = |linear: &Linear| {
-            let parts = match parameters.stored(linear.weight) {
-                Some(matrices) => stored(pool, &buffers, precision, linear, &matrices),
-                None => vec![Part {
+            let matrices: Vec<_> = parameters.stored(linear.weight).collect();
+            let parts = if matrices.is_empty() || linear.storage == Storage::InOut {
+                let whole = linear.forward_operand(pool, &buffers, parameters, precision);
+                vec![Part {
                     columns: 0..linear.d_out,
-                    weight: Weight::Product(
-                        linear.forward_operand(pool, &buffers, parameters, precision),
-                    ),
-                }],
+                    weight: Weight::Product(whole),
+                }]
+            } else {
+                stored(pool, &buffers, precision, &matrices)
             };
             (linear.weight, parts)
         };
@@ -106,23 +107,13 @@ impl Weight {
     }
 }
 
-/// Matrices of a file that stand side by side in a layer; neighbours of one kind become one part. Stored [in, out] there is
-/// one alone, in floats.
+/// Matrices [out,in] of a file that stand side by side in a layer; neighbours of one kind become one part.
 fn stored(
     pool: &Pool,
     buffers: &Buffers,
     precision: Precision,
-    linear: &Linear,
     matrices: &[&StoredMatrix],
 ) -> Vec<Part> {
-    if linear.storage == Storage::InOut {
-        let values = values(pool, buffers, matrices, [linear.d_in, linear.d_out]);
-        let rows = Rows::f32(values.data(), linear.d_out);
-        return vec![Part {
-            columns: 0..linear.d_out,
-            weight: Weight::Product(PackedRight::of(pool, buffers, precision, rows)),
-        }];
-    }
     let kind = |matrix: &StoredMatrix| match matrix.data_type {
         DataType::Block(kind) if matrix.cols.is_multiple_of(kind.weights()) => Some(kind),
         _ => None,
@@ -140,7 +131,7 @@ fn stored(
                 .collect();
             Weight::Quantised(Packed::new(kind, &bytes, rows, cols))
         } else {
-            let values = values(pool, buffers, group, [rows, cols]);
+            let values = values(pool, buffers, group.iter().copied(), [rows, cols]);
             let rows = Rows::f32(values.data(), cols);
             let packed = PackedRight::of_transposed(pool, buffers, precision, rows);
             Weight::Product(packed)
@@ -155,10 +146,10 @@ fn stored(
 }
 
 /// The values of matrices below each other, [rows, cols].
-fn values(
+pub(crate) fn values<'a>(
     pool: &Pool,
     buffers: &Buffers,
-    matrices: &[&StoredMatrix],
+    matrices: impl Iterator<Item = &'a StoredMatrix>,
     [rows, cols]: [usize; 2],
 ) -> Tensor {
     let mut values = Tensor::uninitialised(buffers, &[rows, cols]);
@@ -166,11 +157,7 @@ fn values(
     for matrix in matrices {
         let (part, next) = rest.split_at_mut(matrix.rows * cols);
         rest = next;
-        pool.rows(part, cols, 64, |first, part| {
-            for (r, row) in part.chunks_exact_mut(cols).enumerate() {
-                matrix.read_row(first + r, row);
-            }
-        });
+        pool.rows(part, cols, 64, |first, part| matrix.read_rows(first, part));
     }
     values
 }

@@ -1,6 +1,7 @@
-//! All parameters of a model in one flat arena, and gradients of the same layout.
+//! All parameters of a model in one flat arena.
 //!
-//! One arena makes the optimiser, clipping and averaging over processes single passes over memory.
+//! One arena makes the optimiser, clipping and averaging over processes single passes over memory. An adapter has an
+//! arena of its own, behind the model's: places of both are told apart by number, and only one of the two is trained.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,101 +13,9 @@ use glassformer_kernels::{random, rows};
 use glassformer_tensor::Pool;
 use glassformer_weights::{NamedTensor, WeightsError};
 
+use crate::adapter::Adapter;
 use crate::checkpoint::{Checkpoint, Keep, StoredMatrix};
-
-/// Where a parameter lies in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ParamId {
-    offset: usize,
-    len: usize,
-}
-
-impl ParamId {
-    /// Index of its first element in the arena.
-    pub fn offset(self) -> usize {
-        self.offset
-    }
-
-    /// This one and the `next`, which lies right behind it, as one.
-    pub(crate) fn join(self, next: Self) -> Self {
-        assert_eq!(self.offset + self.len, next.offset, "neighbours");
-        Self {
-            offset: self.offset,
-            len: self.len + next.len,
-        }
-    }
-}
-
-/// How a new parameter begins.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    /// All 0.
-    Zeros,
-    /// All 1.
-    Ones,
-    /// Normal with this standard deviation.
-    Normal(f32),
-}
-
-/// One parameter: its name in checkpoints, shape and beginning.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParamSpec {
-    /// As in the family's checkpoints.
-    pub name: String,
-    /// Row-major shape.
-    pub shape: Vec<usize>,
-    /// How it begins when trained from nothing.
-    pub init: Init,
-    /// Where it lies.
-    pub id: ParamId,
-}
-
-impl ParamSpec {
-    /// Weight decay pulls on matrices only: not on biases and norm gains (nanoGPT's groups).
-    pub fn decays(&self) -> bool {
-        self.shape.len() >= 2
-    }
-}
-
-/// The list of parameters of a model; a family adds to it while it is built.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layout {
-    specs: Vec<ParamSpec>,
-    len: usize,
-}
-
-impl Layout {
-    /// Adds a parameter and gives its place.
-    pub fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) -> ParamId {
-        let id = ParamId {
-            offset: self.len,
-            len: shape.iter().product(),
-        };
-        self.len += id.len;
-        self.specs.push(ParamSpec {
-            name: name.into(),
-            shape: shape.to_vec(),
-            init,
-            id,
-        });
-        id
-    }
-
-    /// All parameters, in the order of the arena.
-    pub fn specs(&self) -> &[ParamSpec] {
-        &self.specs
-    }
-
-    /// Number of elements of all parameters.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no parameter.
-    pub fn is_empty(&self) -> bool {
-        self.specs.is_empty()
-    }
-}
+use crate::{Init, Layout, ParamId, ParamSpec};
 
 /// Elements that a thread takes at a time when an arena is filled.
 const PIECE: usize = 1 << 16;
@@ -119,6 +28,8 @@ pub struct Parameters {
     data: Block,
     /// Those that stay in their file.
     stored: Option<Stored>,
+    /// What is trained beside them, which then stay as they are.
+    adapter: Option<Box<Adapter>>,
 }
 
 /// The parameters of a model of which only vectors are in memory.
@@ -136,7 +47,7 @@ impl Parameters {
     pub fn new(layout: Layout, seed: u64, pool: &Pool) -> Self {
         let mut data = Block::zeros(layout.len());
         for (i, spec) in layout.specs().iter().enumerate() {
-            let slot = &mut data[spec.id.offset..][..spec.id.len];
+            let slot = &mut data[layout.range(spec.id)];
             match spec.init {
                 Init::Zeros => {}
                 Init::Ones => slot.fill(1.0),
@@ -154,6 +65,17 @@ impl Parameters {
             layout: Arc::new(layout),
             data,
             stored: None,
+            adapter: None,
+        }
+    }
+
+    /// All zero.
+    pub(crate) fn zeros(layout: Layout) -> Self {
+        Self {
+            data: Block::zeros(layout.len()),
+            layout: Arc::new(layout),
+            stored: None,
+            adapter: None,
         }
     }
 
@@ -173,13 +95,14 @@ impl Parameters {
         }
         let mut data = Block::zeros(layout.len());
         for spec in layout.specs() {
-            let slot = &mut data[spec.id.offset..][..spec.id.len];
+            let slot = &mut data[layout.range(spec.id)];
             checkpoint.read(&(checkpoint.find)(&spec.name), &spec.shape, slot)?;
         }
         Ok(Self {
             layout: Arc::new(layout),
             data,
             stored: None,
+            adapter: None,
         })
     }
 
@@ -208,6 +131,7 @@ impl Parameters {
             layout: Arc::new(layout),
             data,
             stored: Some(stored),
+            adapter: None,
         })
     }
 
@@ -221,31 +145,97 @@ impl Parameters {
     /// # Panics
     /// When it is a matrix that stays in its file; [`Parameters::values`] reads those.
     pub fn get(&self, id: ParamId) -> &[f32] {
-        let start = match &self.stored {
-            None => id.offset,
-            Some(stored) => *stored
-                .places
-                .get(&id.offset)
-                .expect("a parameter that is in memory"),
-        };
-        &self.data[start..][..id.len]
+        if !self.layout.has(id) {
+            let adapter = self.adapter.as_ref();
+            return adapter.expect("the adapter's").parameters.get(id);
+        }
+        match &self.stored {
+            None => &self.data[self.layout.range(id)],
+            Some(stored) => {
+                let start = stored.places.get(&id.offset);
+                &self.data[*start.expect("a parameter that is in memory")..][..id.len]
+            }
+        }
+    }
+
+    /// As [`Parameters::get`], to be changed.
+    pub(crate) fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
+        let range = self.layout.range(id);
+        &mut self.arena_mut()[range]
+    }
+
+    /// What is trained beside them, if they have that.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
+    }
+
+    /// Puts an adapter beside them, or takes it away: the one that was there.
+    pub(crate) fn set_adapter(&mut self, adapter: Option<Adapter>) -> Option<Adapter> {
+        let before = std::mem::replace(&mut self.adapter, adapter.map(Box::new));
+        before.map(|adapter| *adapter)
+    }
+
+    /// The parameters that training changes: the adapter's if there is one, else these.
+    pub fn trained(&self) -> &Self {
+        self.adapter
+            .as_ref()
+            .map_or(self, |adapter| &adapter.parameters)
+    }
+
+    /// As [`Parameters::trained`], to be changed.
+    pub fn trained_mut(&mut self) -> &mut Self {
+        match self {
+            Self {
+                adapter: Some(adapter),
+                ..
+            } => &mut adapter.parameters,
+            base => base,
+        }
     }
 
     /// One parameter, row-major, wherever it is.
     pub fn values(&self, id: ParamId) -> Cow<'_, [f32]> {
-        let Some(parts) = self.stored(id) else {
+        if !self.is_stored(id) {
             return Cow::Borrowed(self.get(id));
-        };
+        }
         let mut values = vec![0.0; id.len];
         let mut rest = values.as_mut_slice();
-        for matrix in parts {
+        for matrix in self.stored(id) {
             let (part, next) = rest.split_at_mut(matrix.rows * matrix.cols);
             rest = next;
-            for (r, row) in part.chunks_exact_mut(matrix.cols).enumerate() {
-                matrix.read_row(r, row);
-            }
+            matrix.read_rows(0, part);
         }
         Cow::Owned(values)
+    }
+
+    /// `len` numbers of a parameter, from its number `start` on, wherever it is: only the rows they lie in are read.
+    pub fn run_of(&self, id: ParamId, start: usize, len: usize) -> Cow<'_, [f32]> {
+        if !self.is_stored(id) {
+            return Cow::Borrowed(&self.get(id)[start..start + len]);
+        }
+        let mut out = Vec::with_capacity(len);
+        let mut first = 0;
+        for matrix in self.stored(id) {
+            let end = first + matrix.rows * matrix.cols;
+            let wanted = start.max(first)..(start + len).min(end);
+            if !wanted.is_empty() {
+                let mut row = vec![0.0; matrix.cols];
+                let within = wanted.start - first..wanted.end - first;
+                for r in within.start / matrix.cols..within.end.div_ceil(matrix.cols) {
+                    matrix.read_row(r, &mut row);
+                    let from = within.start.saturating_sub(r * matrix.cols);
+                    let to = (within.end - r * matrix.cols).min(matrix.cols);
+                    out.extend_from_slice(&row[from..to]);
+                }
+            }
+            first = end;
+        }
+        Cow::Owned(out)
+    }
+
+    /// Numbers in memory: all of them, or vectors alone.
+    pub fn in_memory(&self) -> usize {
+        self.data.len()
     }
 
     /// Whether all parameters are in memory, as training needs them.
@@ -253,22 +243,16 @@ impl Parameters {
         self.stored.is_none()
     }
 
-    /// The matrices that `id` is made of, if they stay in their file.
-    pub(crate) fn stored(&self, id: ParamId) -> Option<Vec<&StoredMatrix>> {
-        let matrices = &self.stored.as_ref()?.matrices;
-        let parts: Vec<_> = matrices
-            .range(id.offset..id.offset + id.len)
-            .map(|(_, matrix)| matrix)
-            .collect();
-        (!parts.is_empty()).then_some(parts)
+    /// The matrices that `id` is made of, as far as they stay in their file.
+    pub(crate) fn stored(&self, id: ParamId) -> impl Iterator<Item = &StoredMatrix> {
+        let stored = self.stored.iter();
+        let matrices = stored.flat_map(move |s| s.matrices.range(id.offset..id.offset + id.len));
+        matrices.map(|(_, matrix)| matrix)
     }
 
-    /// How many matrices `id` is made of that stay in their file.
-    pub(crate) fn stored_parts(&self, id: ParamId) -> usize {
-        self.stored.as_ref().map_or(0, |stored| {
-            let range = id.offset..id.offset + id.len;
-            stored.matrices.range(range).count()
-        })
+    /// Whether `id` stays in its file.
+    pub(crate) fn is_stored(&self, id: ParamId) -> bool {
+        self.stored(id).next().is_some()
     }
 
     /// Rows `ids` of the table `id [·,width]` into `out [N,width]`.
@@ -308,7 +292,7 @@ impl Parameters {
             .map(|spec| NamedTensor {
                 name: spec.name.clone(),
                 shape: spec.shape.clone(),
-                data: &arena[spec.id.offset..][..spec.id.len],
+                data: &arena[self.layout.range(spec.id)],
             })
             .collect()
     }
@@ -326,7 +310,8 @@ impl Parameters {
             let group = &rest[..rest.iter().take_while(same).count()];
             let len: usize = group.iter().map(|spec| spec.id.len).sum();
             next += group.len();
-            Some((first.id.offset..first.id.offset + len, first.decays()))
+            let start = layout.range(first.id).start;
+            Some((start..start + len, first.decays()))
         })
     }
 
@@ -337,47 +322,5 @@ impl Parameters {
             .iter()
             .map(|spec| (spec.name.as_str(), spec.shape.as_slice()))
             .collect()
-    }
-}
-
-/// Gradients of all parameters, in the layout of their [`Parameters`].
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    data: Block,
-}
-
-impl Gradients {
-    /// All zero.
-    pub fn zeros(layout: &Layout) -> Self {
-        Self {
-            data: Block::zeros(layout.len()),
-        }
-    }
-
-    /// The gradient of one parameter.
-    pub fn get(&self, id: ParamId) -> &[f32] {
-        &self.data[id.offset..][..id.len]
-    }
-
-    /// The gradient of one parameter, to be added to.
-    pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
-        &mut self.data[id.offset..][..id.len]
-    }
-
-    /// The gradients of two different parameters.
-    pub fn pair_mut(&mut self, a: ParamId, b: ParamId) -> (&mut [f32], &mut [f32]) {
-        assert!(a.offset + a.len <= b.offset, "a lies before b");
-        let (left, right) = self.data.split_at_mut(b.offset);
-        (&mut left[a.offset..][..a.len], &mut right[..b.len])
-    }
-
-    /// The whole arena.
-    pub fn arena(&self) -> &[f32] {
-        &self.data
-    }
-
-    /// The whole arena.
-    pub fn arena_mut(&mut self) -> &mut [f32] {
-        &mut self.data
     }
 }

@@ -186,6 +186,11 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Makes a tensor from elsewhere a value of this pass.
+    pub fn given(&mut self, tensor: Tensor) -> Value {
+        self.constant(tensor)
+    }
+
     /// Makes a tensor a value of this pass that nothing can be differentiated through.
     pub(crate) fn constant(&mut self, tensor: Tensor) -> Value {
         self.values += 1;
@@ -258,10 +263,15 @@ impl<'a> Pass<'a> {
 
     /// A dropout mask of its own for each call, `None` outside training and for probability 0.
     pub(crate) fn mask(&mut self) -> Option<Mask> {
+        self.mask_of(self.dropout())
+    }
+
+    /// As [`Pass::mask`], for a probability of its own.
+    pub(crate) fn mask_of(&mut self, probability: f32) -> Option<Mask> {
         match self.mode {
-            Mode::Training { dropout, key, .. } if dropout > 0.0 => {
+            Mode::Training { key, .. } if probability > 0.0 => {
                 self.masks += 1;
-                Some(Mask::new(random::derive(key, self.masks), dropout))
+                Some(Mask::new(random::derive(key, self.masks), probability))
             }
             _ => None,
         }

@@ -5,15 +5,22 @@ use std::str::FromStr;
 
 use crate::Dimensions;
 
-/// A place in the forward pass. Shapes: T positions, D d_model, H heads, E d_head, F d_ff, V vocab.
+/// A place in the forward pass. Shapes: T positions, D d_model, H heads, K key/value heads, E d_head,
+/// F d_ff, V vocab. A network shows those that it has ([`crate::Network::sites`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     /// The token ids `[T]`.
     Tokens,
+    /// Which of two texts each token belongs to, 0 or 1, in models that are told `[T]`.
+    TokenTypes,
     /// Each token's row of W_E `[T,D]`.
     Embed,
-    /// Each position's row of W_pos `[T,D]`.
+    /// Each position's row of W_pos, in models that have such a table `[T,D]`.
     PosEmbed,
+    /// Each token type's row of W_type `[T,D]`.
+    TypeEmbed,
+    /// What is embedded, added up, where a norm follows `[T,D]`.
+    EmbedSum,
     /// A value inside block `layer`.
     Block {
         /// Which block, from 0.
@@ -21,7 +28,11 @@ pub enum Site {
         /// Which value.
         site: BlockSite,
     },
-    /// The last residual after the final norm `[T,D]`.
+    /// What a head that fills gaps makes of the last residual, before its activation function `[T,D]`.
+    UnembedPre,
+    /// … after it `[T,D]`.
+    UnembedPost,
+    /// The last vectors after the final norm `[T,D]`.
     LnFinal,
     /// Unnormalised log-probabilities of the next token `[T,V]`.
     Logits,
@@ -36,11 +47,19 @@ pub enum BlockSite {
     ResidPre,
     /// … after the first norm `[T,D]`.
     Ln1,
+    /// Queries as the product gives them, where something happens to them before they meet keys `[T,H,E]`.
+    QPre,
+    /// Keys likewise `[T,K,E]`.
+    KPre,
+    /// Queries after the norm of each head, where a rotation follows `[T,H,E]`.
+    QNorm,
+    /// Keys likewise `[T,K,E]`.
+    KNorm,
     /// Queries as they enter the dot product `[T,H,E]`.
     Q,
-    /// Keys as they enter the dot product `[T,H,E]`.
+    /// Keys as they enter the dot product `[T,K,E]`.
     K,
-    /// Values `[T,H,E]`.
+    /// Values `[T,K,E]`.
     V,
     /// q·k/√E, masked with −∞ `[H,T,S]`.
     Scores,
@@ -54,9 +73,11 @@ pub enum BlockSite {
     ResidMid,
     /// … after the second norm `[T,D]`.
     Ln2,
-    /// Each neuron before its activation function `[T,F]`.
+    /// Each neuron before its activation function; of a gated MLP, each gate `[T,F]`.
     MlpPre,
-    /// Each neuron after it `[T,F]`.
+    /// What the gates of a gated MLP let through `[T,F]`.
+    MlpUp,
+    /// Each neuron after its activation function and gate: what is multiplied with W_down `[T,F]`.
     MlpPost,
     /// What the MLP adds to the residual stream `[T,D]`.
     MlpOut,
@@ -66,9 +87,13 @@ pub enum BlockSite {
 
 impl BlockSite {
     /// All of them, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::ResidPre,
         Self::Ln1,
+        Self::QPre,
+        Self::KPre,
+        Self::QNorm,
+        Self::KNorm,
         Self::Q,
         Self::K,
         Self::V,
@@ -79,6 +104,7 @@ impl BlockSite {
         Self::ResidMid,
         Self::Ln2,
         Self::MlpPre,
+        Self::MlpUp,
         Self::MlpPost,
         Self::MlpOut,
         Self::ResidPost,
@@ -89,6 +115,10 @@ impl BlockSite {
         match self {
             Self::ResidPre => "resid_pre",
             Self::Ln1 => "ln1",
+            Self::QPre => "q_pre",
+            Self::KPre => "k_pre",
+            Self::QNorm => "q_norm",
+            Self::KNorm => "k_norm",
             Self::Q => "q",
             Self::K => "k",
             Self::V => "v",
@@ -99,6 +129,7 @@ impl BlockSite {
             Self::ResidMid => "resid_mid",
             Self::Ln2 => "ln2",
             Self::MlpPre => "mlp_pre",
+            Self::MlpUp => "mlp_up",
             Self::MlpPost => "mlp_post",
             Self::MlpOut => "mlp_out",
             Self::ResidPost => "resid_post",
@@ -107,6 +138,25 @@ impl BlockSite {
 }
 
 impl Site {
+    /// Those that stand outside of blocks: before the first …
+    const BEFORE: [Self; 6] = [
+        Self::Tokens,
+        Self::TokenTypes,
+        Self::Embed,
+        Self::PosEmbed,
+        Self::TypeEmbed,
+        Self::EmbedSum,
+    ];
+
+    /// … and after the last.
+    const AFTER: [Self; 5] = [
+        Self::UnembedPre,
+        Self::UnembedPost,
+        Self::LnFinal,
+        Self::Logits,
+        Self::Probs,
+    ];
+
     /// A value inside block `layer`.
     pub fn block(layer: usize, site: BlockSite) -> Self {
         Self::Block { layer, site }
@@ -125,27 +175,31 @@ impl Site {
         } = *dimensions;
         let t = positions;
         match self {
-            Self::Tokens => vec![t],
+            Self::Tokens | Self::TokenTypes => vec![t],
             Self::Logits | Self::Probs => vec![t, vocab],
             Self::Block { site, .. } => match site {
-                BlockSite::Q | BlockSite::Z => vec![t, n_heads, d_head],
-                BlockSite::K | BlockSite::V => vec![t, n_kv_heads, d_head],
+                BlockSite::QPre | BlockSite::QNorm | BlockSite::Q | BlockSite::Z => {
+                    vec![t, n_heads, d_head]
+                }
+                BlockSite::KPre | BlockSite::KNorm | BlockSite::K | BlockSite::V => {
+                    vec![t, n_kv_heads, d_head]
+                }
                 BlockSite::Scores | BlockSite::Pattern => vec![n_heads, t, t],
-                BlockSite::MlpPre | BlockSite::MlpPost => vec![t, d_ff],
+                BlockSite::MlpPre | BlockSite::MlpUp | BlockSite::MlpPost => vec![t, d_ff],
                 _ => vec![t, d_model],
             },
-            Self::Embed | Self::PosEmbed | Self::LnFinal => vec![t, d_model],
+            _ => vec![t, d_model],
         }
     }
 
-    /// Every site of a decoder with `n_layers` blocks, in the order of computation.
+    /// The whole vocabulary for a network of `n_layers` blocks. What one network has of it: [`crate::Network::sites`].
     pub fn all(n_layers: usize) -> Vec<Self> {
         let blocks =
             (0..n_layers).flat_map(|layer| BlockSite::ALL.map(|site| Self::block(layer, site)));
-        [Self::Tokens, Self::Embed, Self::PosEmbed]
+        Self::BEFORE
             .into_iter()
             .chain(blocks)
-            .chain([Self::LnFinal, Self::Logits, Self::Probs])
+            .chain(Self::AFTER)
             .collect()
     }
 }
@@ -154,9 +208,14 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tokens => f.write_str("tokens"),
+            Self::TokenTypes => f.write_str("token_types"),
             Self::Embed => f.write_str("embed"),
             Self::PosEmbed => f.write_str("pos_embed"),
+            Self::TypeEmbed => f.write_str("type_embed"),
+            Self::EmbedSum => f.write_str("embed_sum"),
             Self::Block { layer, site } => write!(f, "blocks.{layer}.{}", site.name()),
+            Self::UnembedPre => f.write_str("unembed_pre"),
+            Self::UnembedPost => f.write_str("unembed_post"),
             Self::LnFinal => f.write_str("ln_final"),
             Self::Logits => f.write_str("logits"),
             Self::Probs => f.write_str("probs"),
@@ -173,15 +232,8 @@ impl FromStr for Site {
                 "{text:?} is not a site; sites look like embed, blocks.0.pattern, ln_final, logits"
             )
         };
-        let plain = [
-            Self::Tokens,
-            Self::Embed,
-            Self::PosEmbed,
-            Self::LnFinal,
-            Self::Logits,
-            Self::Probs,
-        ];
-        if let Some(site) = plain.into_iter().find(|site| site.to_string() == text) {
+        let mut plain = Self::BEFORE.into_iter().chain(Self::AFTER);
+        if let Some(site) = plain.find(|site| site.to_string() == text) {
             return Ok(site);
         }
         let (layer, name) = text

@@ -12,6 +12,12 @@ pub enum WeightName {
     Embed,
     /// `W_pos [n_ctx,D]`.
     PosEmbed,
+    /// `W_type [·,D]`.
+    TypeEmbed,
+    /// `ln_embed.w [D]`.
+    LnEmbedGain,
+    /// `ln_embed.b [D]`.
+    LnEmbedBias,
     /// A parameter of block `layer`.
     Block {
         /// Which block, from 0.
@@ -19,12 +25,18 @@ pub enum WeightName {
         /// Which parameter.
         weight: BlockWeight,
     },
+    /// `unembed.W [D,D]`, in a head that fills gaps.
+    Transform,
+    /// `unembed.b [D]`.
+    TransformBias,
     /// `ln_final.w [D]`.
     LnFinalGain,
     /// `ln_final.b [D]`.
     LnFinalBias,
     /// `W_U [D,V]`.
     Unembed,
+    /// `b_U [V]`.
+    UnembedBias,
 }
 
 macro_rules! block_weights {
@@ -73,6 +85,21 @@ block_weights! {
 }
 
 impl WeightName {
+    /// Those outside of blocks.
+    const PLAIN: [(Self, &str); 11] = [
+        (Self::Embed, "W_E"),
+        (Self::PosEmbed, "W_pos"),
+        (Self::TypeEmbed, "W_type"),
+        (Self::LnEmbedGain, "ln_embed.w"),
+        (Self::LnEmbedBias, "ln_embed.b"),
+        (Self::Transform, "unembed.W"),
+        (Self::TransformBias, "unembed.b"),
+        (Self::LnFinalGain, "ln_final.w"),
+        (Self::LnFinalBias, "ln_final.b"),
+        (Self::Unembed, "W_U"),
+        (Self::UnembedBias, "b_U"),
+    ];
+
     /// A parameter of block `layer`.
     pub fn block(layer: usize, weight: BlockWeight) -> Self {
         Self::Block { layer, weight }
@@ -81,14 +108,11 @@ impl WeightName {
 
 impl fmt::Display for WeightName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Embed => f.write_str("W_E"),
-            Self::PosEmbed => f.write_str("W_pos"),
-            Self::Block { layer, weight } => write!(f, "blocks.{layer}.{}", weight.name()),
-            Self::LnFinalGain => f.write_str("ln_final.w"),
-            Self::LnFinalBias => f.write_str("ln_final.b"),
-            Self::Unembed => f.write_str("W_U"),
+        if let Self::Block { layer, weight } = self {
+            return write!(f, "blocks.{layer}.{}", weight.name());
         }
+        let own = Self::PLAIN.iter().find(|(name, _)| name == self);
+        f.write_str(own.expect("every name outside of blocks is listed").1)
     }
 }
 
@@ -96,15 +120,8 @@ impl FromStr for WeightName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let plain = [
-            Self::Embed,
-            Self::PosEmbed,
-            Self::LnFinalGain,
-            Self::LnFinalBias,
-            Self::Unembed,
-        ];
-        if let Some(name) = plain.into_iter().find(|name| name.to_string() == text) {
-            return Ok(name);
+        if let Some((name, _)) = Self::PLAIN.iter().find(|(_, own)| *own == text) {
+            return Ok(*name);
         }
         let in_block = text
             .strip_prefix("blocks.")
@@ -171,14 +188,8 @@ impl WeightView {
         }
     }
 
-    /// Element (r, c) of the parameter's values `data`.
-    pub fn at(&self, data: &[f32], r: usize, c: usize) -> f32 {
-        assert!(
-            r < self.rows && c < self.cols,
-            "({r}, {c}) of {}×{}",
-            self.rows,
-            self.cols
-        );
-        data[self.offset + r * self.row_stride + c * self.col_stride]
+    /// Where element (r, c) lies in the parameter's values.
+    pub fn place(&self, r: usize, c: usize) -> usize {
+        self.offset + r * self.row_stride + c * self.col_stride
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::http::StatusCode;
 use glassformer_model::Model;
 use glassformer_tensor::Pool;
-use glassformer_tokens::Tokenizer;
+use glassformer_tokens::{ChatTemplate, Tokenizer};
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
@@ -20,6 +20,10 @@ pub struct Explained {
     pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// How its file stores the weights, which are computed with in f32, where that is another type.
+    pub stored: Option<String>,
+    /// How it wants to be talked to, if it was trained for that.
+    pub chat: Option<ChatTemplate>,
 }
 
 /// What the server works with.

@@ -1,6 +1,6 @@
 //! Changes to values on their way through the model: ablation, scaling, patching.
 
-use glassformer_model::{BlockSite, Dimensions, Site, ViewMut};
+use glassformer_model::{BlockSite, Dimensions, Network, Site, ViewMut};
 
 use crate::{Recorded, TraceError};
 
@@ -82,7 +82,7 @@ impl Edit {
         let site: Site = name
             .parse()
             .map_err(|_| error(format!("there is no such site; {LOOKS}")))?;
-        if matches!(site, Site::Tokens | Site::Probs) {
+        if matches!(site, Site::Tokens | Site::TokenTypes | Site::Probs) {
             return Err(error(format!(
                 "{site} is not used by the model afterwards, so a change would do nothing"
             )));
@@ -98,14 +98,14 @@ impl Edit {
     pub fn patch(
         text: &str,
         recorded: &Recorded,
-        dimensions: &Dimensions,
+        network: &dyn Network,
         positions: usize,
     ) -> Result<Self, TraceError> {
         let edit = Self::parse(text, Change::Scale(0.0))?;
         // One position may come from a text of any length.
         let alone = matches!(edit.part, Part::Position(_)) && !is_plane(edit.site);
         let length = if alone { recorded.shape[0] } else { positions };
-        let needed = edit.site.shape(dimensions, length);
+        let needed = edit.site.shape(&network.dimensions(), length);
         if recorded.shape != needed {
             let reason = format!(
                 "the file has {:?} there, this run {needed:?}; patch from a text of as many tokens",
@@ -116,7 +116,7 @@ impl Edit {
                 reason,
             });
         }
-        edit.check(dimensions.n_layers, dimensions.n_heads, length)?;
+        edit.check(network, length)?;
         let width = if is_plane(edit.site) {
             length
         } else {
@@ -134,25 +134,26 @@ impl Edit {
         })
     }
 
-    /// Whether it fits a model of these sizes, for a text of `positions` tokens.
-    pub fn check(
-        &self,
-        n_layers: usize,
-        n_heads: usize,
-        positions: usize,
-    ) -> Result<(), TraceError> {
+    /// Whether it fits a network, for a text of `positions` tokens.
+    pub fn check(&self, network: &dyn Network, positions: usize) -> Result<(), TraceError> {
         let error = |reason: String| TraceError::Edit {
             edit: self.site.to_string(),
             reason,
         };
+        let dimensions = network.dimensions();
         match (self.site, self.part) {
-            (Site::Block { layer, .. }, _) if layer >= n_layers => {
-                Err(error(format!("the model has blocks 0 to {}", n_layers - 1)))
+            (Site::Block { layer, .. }, _) if layer >= dimensions.n_layers => Err(error(format!(
+                "the model has blocks 0 to {}",
+                dimensions.n_layers - 1
+            ))),
+            (site, _) if !network.sites().contains(&site) => {
+                Err(error("this model has no such site".to_owned()))
             }
             (site, Part::Head(_)) if !has_heads(site) => Err(error(no_heads(site))),
-            (_, Part::Head(head)) if head >= n_heads => {
-                Err(error(format!("the model has heads 0 to {}", n_heads - 1)))
-            }
+            (site, Part::Head(head)) if head >= heads(site, &dimensions) => Err(error(format!(
+                "{site} has heads 0 to {}",
+                heads(site, &dimensions) - 1
+            ))),
             (_, Part::Position(position)) if position >= positions => Err(error(format!(
                 "the text has positions 0 to {}",
                 positions - 1
@@ -209,14 +210,23 @@ impl Edit {
 }
 
 fn has_heads(site: Site) -> bool {
-    use BlockSite::{K, Pattern, Q, Scores, V, Z};
+    use BlockSite::{K, KNorm, KPre, Pattern, Q, QNorm, QPre, Scores, V, Z};
     matches!(
         site,
         Site::Block {
-            site: Q | K | V | Z | Scores | Pattern,
+            site: QPre | KPre | QNorm | KNorm | Q | K | V | Z | Scores | Pattern,
             ..
         }
     )
+}
+
+/// How many heads a site has that has heads: several of queries may share one of keys and values.
+fn heads(site: Site, dimensions: &Dimensions) -> usize {
+    match site.shape(dimensions, 1)[..] {
+        [heads, _, _] if is_plane(site) => heads,
+        [_, heads, _] => heads,
+        _ => 0,
+    }
 }
 
 fn no_heads(site: Site) -> String {

@@ -1,6 +1,7 @@
 //! The numbers of a recorded value.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use glassformer_tensor::Tensor;
 
@@ -10,7 +11,7 @@ pub enum Numbers {
     /// Not copied: recording it costs nothing but the memory.
     Shared(Tensor),
     /// A part of a tensor, copied.
-    Owned(Vec<f32>),
+    Owned(Arc<[f32]>),
 }
 
 impl Deref for Numbers {
@@ -26,7 +27,7 @@ impl Deref for Numbers {
 
 impl From<Vec<f32>> for Numbers {
     fn from(numbers: Vec<f32>) -> Self {
-        Self::Owned(numbers)
+        Self::Owned(numbers.into())
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use glassformer_kernels::softmax::softmax;
 use glassformer_model::{Hook, Mode, Model, Pass, Site, View, ViewMut};
 use glassformer_tensor::{Buffers, Pool};
+use glassformer_weights::FloatType;
 use glassformer_weights::safetensors::{self, NamedTensor};
-use glassformer_weights::{FloatType, WeightsError};
 
 use crate::{Edit, Numbers, Selection, TraceError};
 
@@ -48,12 +49,60 @@ impl Recording {
 
     /// One number.
     pub fn at(&self, site: Site, index: &[usize]) -> Result<f32, TraceError> {
+        if let (Site::Probs, false, &[t, v]) = (site, self.has(site), index) {
+            let row = self.cut(site, &Cut::rows([t]))?;
+            let found = row.at(&[0, v]);
+            return found.ok_or_else(|| out_of_range(site, &row.shape, index));
+        }
         let recorded = self.get(site)?;
-        recorded.at(index).ok_or_else(|| TraceError::OutOfRange {
-            site: site.to_string(),
-            shape: recorded.shape.clone(),
-            index: index.to_vec(),
-        })
+        recorded
+            .at(index)
+            .ok_or_else(|| out_of_range(site, &recorded.shape, index))
+    }
+
+    /// Whether `site` was recorded.
+    pub fn has(&self, site: Site) -> bool {
+        self.sites.contains_key(&site)
+    }
+
+    /// The sites of both, of `other` where both have one. Their numbers are shared.
+    #[must_use]
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut sites = self.sites.clone();
+        sites.extend(
+            other
+                .sites
+                .iter()
+                .map(|(&site, value)| (site, value.clone())),
+        );
+        Self { sites }
+    }
+
+    /// Notes a value of a pass.
+    pub(crate) fn put(&mut self, site: Site, value: View<'_>) {
+        let recorded = Recorded {
+            data: value
+                .share()
+                .map_or_else(|| value.to_vec().into(), Numbers::Shared),
+            shape: value.shape,
+        };
+        self.sites.insert(site, recorded);
+    }
+
+    /// Some positions of a site: probabilities, where they were not recorded, from the logits.
+    pub fn cut(&self, site: Site, cut: &Cut) -> Result<Recorded, TraceError> {
+        let is_made = site == Site::Probs && !self.has(site);
+        let from = if is_made { Site::Logits } else { site };
+        let mut part = positions(site, self.get(from)?, cut)?;
+        if is_made {
+            let width = part.shape[1].max(1);
+            let mut rows = part.data.to_vec();
+            for row in rows.chunks_exact_mut(width) {
+                softmax(row, 1.0);
+            }
+            part.data = rows.into();
+        }
+        Ok(part)
     }
 
     /// All recorded sites in the order of computation.
@@ -69,49 +118,103 @@ impl Recording {
             .sum()
     }
 
-    /// The chosen sites as the bytes of a safetensors file; `rows` keeps only these positions.
+    /// The chosen sites as the bytes of a safetensors file, cut to some positions.
     pub fn to_safetensors(
         &self,
         selection: &Selection,
-        rows: Option<&std::ops::Range<usize>>,
+        cut: &Cut,
         metadata: &BTreeMap<String, String>,
-    ) -> Result<Vec<u8>, WeightsError> {
-        let cut: Vec<(String, Recorded)> = self
-            .iter()
-            .filter(|&(site, _)| selection.has(site))
-            .map(|(site, recorded)| {
-                let part =
-                    rows.map_or_else(|| recorded.clone(), |rows| positions(site, recorded, rows));
-                (site.to_string(), part)
-            })
-            .collect();
-        let tensors: Vec<NamedTensor<'_>> = cut
-            .iter()
-            .map(|(name, part)| NamedTensor {
-                name: name.clone(),
-                shape: part.shape.clone(),
-                data: &part.data,
-            })
-            .collect();
-        safetensors::to_bytes(&tensors, FloatType::F32, metadata)
+    ) -> Result<Vec<u8>, TraceError> {
+        let chosen = self.sites.keys().filter(|&&site| selection.has(site));
+        let parts = chosen.map(|&site| Ok((site, self.cut(site, cut)?)));
+        let parts = parts.collect::<Result<Vec<_>, TraceError>>()?;
+        to_safetensors(&parts, metadata)
     }
 }
 
-/// Only the positions `rows`: the first axis, or of scores and pattern the query axis.
-fn positions(site: Site, recorded: &Recorded, rows: &std::ops::Range<usize>) -> Recorded {
-    let mut shape = recorded.shape.clone();
-    let axis = usize::from(crate::cell::is_plane(site));
-    let length = shape[axis];
-    let end = rows.end.min(length);
-    let rows = rows.start.min(end)..end;
-    let inner: usize = shape[axis + 1..].iter().product();
-    shape[axis] = rows.len();
-    let data = recorded
-        .data
-        .chunks_exact((length * inner).max(1))
-        .flat_map(|outer| outer[rows.start * inner..rows.end * inner].iter().copied())
+/// Values at sites as the bytes of a safetensors file.
+pub fn to_safetensors(
+    parts: &[(Site, Recorded)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, TraceError> {
+    let tensors: Vec<NamedTensor<'_>> = parts
+        .iter()
+        .map(|(site, part)| NamedTensor {
+            name: site.to_string(),
+            shape: part.shape.clone(),
+            data: &part.data,
+        })
         .collect();
-    Recorded { shape, data }
+    safetensors::to_bytes(&tensors, FloatType::F32, metadata)
+        .map_err(|error| TraceError::Missing(error.to_string()))
+}
+
+/// Which positions of a value are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// These along the first axis, or of scores and pattern along the queries; all where there is none.
+    pub rows: Option<Vec<usize>>,
+    /// These keys of scores and pattern.
+    pub cols: Option<Vec<usize>>,
+}
+
+impl Cut {
+    /// Some rows, whole.
+    pub fn rows(rows: impl IntoIterator<Item = usize>) -> Self {
+        Self {
+            rows: Some(rows.into_iter().collect()),
+            cols: None,
+        }
+    }
+}
+
+fn out_of_range(site: Site, shape: &[usize], index: &[usize]) -> TraceError {
+    TraceError::OutOfRange {
+        site: site.to_string(),
+        shape: shape.to_vec(),
+        index: index.to_vec(),
+    }
+}
+
+fn positions(site: Site, recorded: &Recorded, cut: &Cut) -> Result<Recorded, TraceError> {
+    let is_plane = crate::cell::is_plane(site);
+    let cols = cut.cols.as_ref().filter(|_| is_plane);
+    if cut.rows.is_none() && cols.is_none() {
+        return Ok(recorded.clone());
+    }
+    let mut shape = recorded.shape.clone();
+    let axis = usize::from(is_plane);
+    let (length, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+    let all: Vec<usize>;
+    let rows = if let Some(rows) = &cut.rows {
+        rows
+    } else {
+        all = (0..length).collect();
+        &all
+    };
+    for (wanted, most) in [(rows, length), (cols.unwrap_or(&Vec::new()), inner)] {
+        if let Some(&wrong) = wanted.iter().find(|&&at| at >= most) {
+            return Err(out_of_range(site, &recorded.shape, &[wrong]));
+        }
+    }
+    let mut data = Vec::new();
+    for outer in recorded.data.chunks_exact((length * inner).max(1)) {
+        for row in rows {
+            let row = &outer[row * inner..][..inner];
+            match cols {
+                Some(cols) => data.extend(cols.iter().map(|&at| row[at])),
+                None => data.extend_from_slice(row),
+            }
+        }
+    }
+    shape[axis] = rows.len();
+    if let Some(cols) = cols {
+        shape[2] = cols.len();
+    }
+    Ok(Recorded {
+        shape,
+        data: data.into(),
+    })
 }
 
 /// Runs `model` over `ids` once, as far as it goes. `ids` must not be empty, nor longer than the context; edits must have been checked.
@@ -122,11 +225,7 @@ pub fn record(
     selection: &Selection,
     edits: &[Edit],
 ) -> Recording {
-    let mut recorder = Recorder {
-        selection,
-        edits,
-        recording: Recording::default(),
-    };
+    let mut recorder = Recorder::new(selection, edits);
     let buffers = Buffers::new();
     let mut pass = Pass::new(model.run(pool, &buffers), 1, ids.len(), Mode::Inference)
         .with_hook(&mut recorder);
@@ -134,10 +233,21 @@ pub fn record(
     recorder.recording
 }
 
-struct Recorder<'a> {
+/// Records and edits.
+pub(crate) struct Recorder<'a> {
     selection: &'a Selection,
     edits: &'a [Edit],
-    recording: Recording,
+    pub(crate) recording: Recording,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(selection: &'a Selection, edits: &'a [Edit]) -> Self {
+        Self {
+            selection,
+            edits,
+            recording: Recording::default(),
+        }
+    }
 }
 
 impl Hook for Recorder<'_> {
@@ -150,13 +260,7 @@ impl Hook for Recorder<'_> {
     }
 
     fn record(&mut self, site: Site, value: View<'_>) {
-        let recorded = Recorded {
-            data: value
-                .share()
-                .map_or_else(|| value.to_vec().into(), Numbers::Shared),
-            shape: value.shape,
-        };
-        self.recording.sites.insert(site, recorded);
+        self.recording.put(site, value);
     }
 
     fn edit(&mut self, site: Site, mut value: ViewMut<'_>) {

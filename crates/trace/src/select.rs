@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use glassformer_model::Site;
+use glassformer_model::{Network, Site};
 
 /// What can be wrong with a request for values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,9 @@ pub enum TraceError {
         reason: String,
     },
     /// A pattern without any site.
-    #[error("no site matches {0:?}; sites look like embed, blocks.0.pattern, ln_final, logits")]
+    #[error(
+        "no site of this model matches {0:?}; sites look like embed, blocks.0.pattern, ln_final, logits"
+    )]
     NoSite(String),
     /// An edit that cannot be read.
     #[error("{edit:?} is no edit: {reason}")]
@@ -79,9 +81,9 @@ impl Selection {
         })
     }
 
-    /// As [`Selection::parse`], for a model of `n_layers` blocks; every glob must match at least one of its sites.
-    pub fn for_model(globs: &str, n_layers: usize) -> Result<Self, TraceError> {
-        let sites = Site::all(n_layers);
+    /// As [`Selection::parse`]; every glob must match at least one of the network's sites.
+    pub fn for_network(globs: &str, network: &dyn Network) -> Result<Self, TraceError> {
+        let sites = network.sites();
         for glob in globs.split(',').map(str::trim) {
             let one = Self::parse(glob)?;
             if !sites.iter().any(|&site| one.has(site)) {

@@ -1,18 +1,19 @@
 //! Parameters by their field names, for the page and for provenance.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use glassformer_model::{Model, WeightName, WeightView};
+use glassformer_model::{Model, Parameters, WeightName, WeightView};
 
 use crate::{Recorded, TraceError};
 
-/// A named parameter and its numbers.
+/// A named parameter. Of one that stays in its file, only the rows that are asked for are read.
 #[derive(Clone)]
 pub struct Weight<'a> {
     /// Its name.
     pub name: WeightName,
     view: WeightView,
-    data: Cow<'a, [f32]>,
+    parameters: &'a Parameters,
 }
 
 impl<'a> Weight<'a> {
@@ -23,7 +24,7 @@ impl<'a> Weight<'a> {
         Ok(Self {
             name,
             view,
-            data: model.parameters.values(view.param),
+            parameters: &model.parameters,
         })
     }
 
@@ -34,23 +35,57 @@ impl<'a> Weight<'a> {
 
     /// Element (r, c).
     pub fn at(&self, r: usize, c: usize) -> f32 {
-        self.view.at(&self.data, r, c)
+        self.run(r, c, 1)[0]
+    }
+
+    /// Column `c`: what one output is made with.
+    pub fn column(&self, c: usize) -> Cow<'a, [f32]> {
+        if self.view.row_stride == 1 {
+            return self.run(0, c, self.view.rows);
+        }
+        (0..self.view.rows).map(|r| self.at(r, c)).collect()
+    }
+
+    /// All numbers, row-major.
+    pub fn values(&self) -> Cow<'a, [f32]> {
+        let WeightView { rows, cols, .. } = self.view;
+        if self.view.col_stride == 1 && self.view.row_stride == cols {
+            return self.run(0, 0, rows * cols);
+        }
+        Cow::Owned(self.part(0..rows, 0..cols).data.to_vec())
     }
 
     /// A part of it, dense; the ranges are cut to what there is.
-    pub fn part(&self, rows: std::ops::Range<usize>, cols: std::ops::Range<usize>) -> Recorded {
+    pub fn part(&self, rows: Range<usize>, cols: Range<usize>) -> Recorded {
         let [r, c] = self.shape();
         let (rows, cols) = (
             rows.start.min(r)..rows.end.min(r),
             cols.start.min(c)..cols.end.min(c),
         );
-        let data = rows
-            .clone()
-            .flat_map(|r| cols.clone().map(move |c| self.at(r, c)))
-            .collect();
-        Recorded {
-            shape: vec![rows.len(), cols.len()],
-            data,
+        let (height, width) = (rows.len(), cols.len());
+        let mut data = vec![0.0; height * width];
+        if self.view.row_stride == 1 && height > 0 {
+            for (to, c) in cols.enumerate() {
+                for (r, &x) in self.run(rows.start, c, height).iter().enumerate() {
+                    data[r * width + to] = x;
+                }
+            }
+        } else if width > 0 {
+            for (r, row) in rows.zip(data.chunks_exact_mut(width)) {
+                row.copy_from_slice(&self.run(r, cols.start, width));
+            }
         }
+        Recorded {
+            shape: vec![height, width],
+            data: data.into(),
+        }
+    }
+
+    /// `len` numbers that lie one behind the other in memory, from (r, c) on.
+    fn run(&self, r: usize, c: usize, len: usize) -> Cow<'a, [f32]> {
+        let WeightView { rows, cols, .. } = self.view;
+        assert!(r < rows && c < cols, "({r}, {c}) of {rows}×{cols}");
+        self.parameters
+            .run_of(self.view.param, self.view.place(r, c), len)
     }
 }

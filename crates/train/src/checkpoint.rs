@@ -1,19 +1,20 @@
 //! Checkpoints: a folder that is written whole or not at all, and from which a run goes on bit for bit.
 //!
 //! `checkpoints/step-000500/` holds `config.json`, `model.safetensors` and `tokenizer.json` as Hugging Face lays them
-//! out (so each checkpoint is a model by itself), and `optimizer.safetensors` and `trainer.json` for going on.
+//! out (so each checkpoint is a model by itself), or an adapter as PEFT does, which names its base; and
+//! `optimizer.safetensors` and `trainer.json` for going on.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use glassformer_model::{Model, families};
+use glassformer_model::{Adapter, Model, Parameters, families};
 use glassformer_tokens::Tokenizer;
 use glassformer_weights::{FloatType, NamedTensor, TensorFile, atomic, safetensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Optimizer, TrainError};
+use crate::{Optimizer, TrainError, adapter};
 
 /// Where a run stands. With the seed of its options this is all its random state: batches and dropout masks are
 /// functions of (seed, step).
@@ -89,14 +90,17 @@ impl Checkpoints {
         fs::create_dir_all(&self.folder).map_err(error)?;
         if path.exists() {
             // Saved at this very step already (a stop right after an evaluation): the contents are the same, …
-            if read(&path).is_ok() {
+            if read(&path, Some(model)).is_ok() {
                 return Ok(path);
             }
             // … unless it is the damaged one that this run was resumed from before.
             fs::remove_dir_all(&path).map_err(error)?;
         }
         atomic::write_folder(&path, |folder| {
-            write_model(folder, model, tokenizer, FloatType::F32)?;
+            match model.parameters.adapter() {
+                Some(trained) => adapter::write(folder, trained)?,
+                None => write_model(folder, model, tokenizer, FloatType::F32)?,
+            }
             atomic::write_synced(&folder.join(OPTIMIZER), &optimizer_bytes(model, optimizer)?)?;
             atomic::write_synced(
                 &folder.join(PROGRESS),
@@ -128,16 +132,17 @@ impl Checkpoints {
         }
     }
 
-    /// The newest checkpoint that can be read whole: model, optimiser, progress. `None` when there is none at all.
+    /// The newest checkpoint that can be read whole: model, optimiser, progress. `None` when there is none at all. What is
+    /// trained is an adapter if a `base` is given.
     ///
     /// A damaged one is passed over in favour of the one before it, and named in the returned list.
-    pub fn resume(&self) -> Result<Option<Resumed>, TrainError> {
+    pub fn resume(&self, mut base: Option<Model>) -> Result<Option<Resumed>, TrainError> {
         let mut damaged = Vec::new();
         for (_, path) in self.list().into_iter().rev() {
-            match read(&path) {
-                Ok((model, optimizer, progress)) => {
+            match read(&path, base.as_ref()) {
+                Ok((trained, optimizer, progress)) => {
                     return Ok(Some(Resumed {
-                        model,
+                        model: trained.onto(base.take()),
                         optimizer,
                         progress,
                         damaged,
@@ -202,9 +207,36 @@ pub fn write_model(
     )
 }
 
+/// What a checkpoint holds.
+enum Trained {
+    Model(Box<Model>),
+    Adapter(Box<Adapter>),
+}
+
+impl Trained {
+    fn parameters(&self) -> &Parameters {
+        match self {
+            Self::Model(model) => &model.parameters,
+            Self::Adapter(adapter) => adapter.parameters(),
+        }
+    }
+
+    /// The model of it.
+    fn onto(self, base: Option<Model>) -> Model {
+        match (self, base) {
+            (Self::Model(model), _) => *model,
+            (Self::Adapter(adapter), base) => {
+                let mut model = base.expect("an adapter is read for its base");
+                model.adapt(*adapter);
+                model
+            }
+        }
+    }
+}
+
 fn optimizer_bytes(model: &Model, optimizer: &Optimizer) -> io::Result<Vec<u8>> {
     let moment = |arena, prefix: &str| -> Vec<NamedTensor<'_>> {
-        let mut tensors = model.parameters.named(arena);
+        let mut tensors = model.parameters.trained().named(arena);
         for tensor in &mut tensors {
             tensor.name = format!("{prefix}.{}", tensor.name);
         }
@@ -216,23 +248,29 @@ fn optimizer_bytes(model: &Model, optimizer: &Optimizer) -> io::Result<Vec<u8>> 
     safetensors::to_bytes(&tensors, FloatType::F32, &metadata).map_err(io::Error::other)
 }
 
-fn read(path: &Path) -> Result<(Model, Optimizer, Progress), TrainError> {
+fn read(path: &Path, base: Option<&Model>) -> Result<(Trained, Optimizer, Progress), TrainError> {
     let read = |name: &str| {
         let path = path.join(name);
         fs::read(&path).map_err(|source| TrainError::Read { path, source })
     };
-    let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
-    let weights = TensorFile::open(&path.join(MODEL))?;
-    let model = families::load(&config, &weights, &path.display().to_string())?;
+    let trained = if let Some(base) = base.filter(|_| adapter::is_adapter(path)) {
+        Trained::Adapter(Box::new(adapter::read(path, base)?))
+    } else {
+        let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
+        let weights = TensorFile::open(&path.join(MODEL))?;
+        let model = families::load(&config, &weights, &path.display().to_string())?;
+        Trained::Model(Box::new(model))
+    };
+    let parameters = trained.parameters();
     let progress: Progress =
         serde_json::from_slice(&read(PROGRESS)?).map_err(|source| TrainError::Progress {
             path: path.join(PROGRESS),
             source,
         })?;
     let file = TensorFile::open(&path.join(OPTIMIZER))?;
-    let mut optimizer = Optimizer::new(model.parameters.arena().len());
-    for spec in model.parameters.layout().specs() {
-        let range = spec.id.offset()..spec.id.offset() + spec.shape.iter().product::<usize>();
+    let mut optimizer = Optimizer::new(parameters.arena().len());
+    for spec in parameters.layout().specs() {
+        let range = parameters.layout().range(spec.id);
         file.read_f32(
             &format!("m.{}", spec.name),
             &spec.shape,
@@ -245,5 +283,5 @@ fn read(path: &Path) -> Result<(Model, Optimizer, Progress), TrainError> {
         )?;
     }
     optimizer.step = progress.step;
-    Ok((model, optimizer, progress))
+    Ok((trained, optimizer, progress))
 }

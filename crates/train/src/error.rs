@@ -1,9 +1,9 @@
 //! What can stop a training run.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use glassformer_model::ModelError;
+use glassformer_model::{AdapterError, ModelError};
 use glassformer_weights::WeightsError;
 
 /// Each message is one line: what, where, what to do.
@@ -90,7 +90,36 @@ pub enum TrainError {
     /// A model that cannot be made.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// An adapter that does not fit its base.
+    #[error("the adapter {path}: {source}", path = path.display())]
+    Adapter {
+        /// Which folder.
+        path: PathBuf,
+        /// Why not.
+        source: AdapterError,
+    },
+    /// An adapter cannot be added to the model.
+    #[error(transparent)]
+    Targets(#[from] AdapterError),
+    /// A run trains an adapter on a model that was not given.
+    #[error("{path} trains an adapter on {base}, which is not at hand", path = path.display(), base = base.display())]
+    NoBase {
+        /// Which run.
+        path: PathBuf,
+        /// The model that it began with.
+        base: PathBuf,
+    },
     /// The corpus.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
+}
+
+impl TrainError {
+    /// What is wrong with the adapter in `folder`.
+    pub(crate) fn adapter(folder: &Path, source: AdapterError) -> Self {
+        Self::Adapter {
+            path: folder.to_owned(),
+            source,
+        }
+    }
 }

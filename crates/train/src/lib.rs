@@ -2,6 +2,8 @@
 //!
 //! Level 4. [`data`] turns text into batches, [`Trainer`] is the loop, [`checkpoint`] makes a run go on bit for bit.
 
+pub mod adapter;
+mod asked;
 pub mod checkpoint;
 pub mod data;
 mod error;
@@ -13,6 +15,7 @@ pub mod schedule;
 pub mod setup;
 mod source;
 mod trainer;
+mod window;
 
 pub use error::TrainError;
 pub use optimizer::Optimizer;

@@ -11,9 +11,21 @@
 //! | operands of one block's products, forward and backward | w·(2·(4·D² + 2·D·F) + N·(8·D + 3·F)) + 4·N·D |
 //! | loss: both operands of W_U, a chunk of logits, gradients of a group of them | w·(2·V·D + 2·G·V) + 4·C·V |
 //!
+//! An adapter with A parameters on a model that stays as it is, whose linear layers are I → O (q·k·v, out, the first and the last
+//! of the MLP):
+//!
+//! | what | bytes |
+//! |---|---|
+//! | parameters, gradients, two moments | 16·A |
+//! | kept of each block for the backward pass | N·(16·D + (4 + w)·O_qkv + w·I_out + 4·O_first + (4 + w)·I_down) |
+//! | weights of each linear layer of one block for dx: decoded unless they are in memory, and as operand | (4 + w)·I·O |
+//! | of the largest of them: what goes in as codes, rounded, its gradient; what comes out: its gradient, rounded, what is added | N·((9 + w)·I + (8 + w)·O) |
+//! | … and with dropout of the adapter | + 8·N·I |
+//! | loss: W_Uᵀ likewise, a chunk of logits, gradients of a group of them | (4 + w)·V·D + w·G·V + 4·C·V |
+//!
 //! G ≤ 1,024 rows of a group, C of a chunk (`glassformer_model::loss`). Evaluation reuses what training took.
 
-use glassformer_model::{Dimensions, loss};
+use glassformer_model::{Dimensions, Model, PackedWeights, loss};
 
 use crate::{Options, TrainError};
 
@@ -24,6 +36,8 @@ pub struct Needs {
     pub arenas: u64,
     /// Activations, and operands of products.
     pub work: u64,
+    /// Weights that stay as they are, in memory already.
+    pub frozen: u64,
 }
 
 impl Needs {
@@ -57,10 +71,56 @@ impl Needs {
         Self {
             arenas: bytes(16 * parameters),
             work: bytes(kept + block + loss),
+            frozen: 0,
         }
     }
 
-    /// All of it.
+    /// Of a run that trains the adapter of `model`, whose other weights are packed.
+    pub fn of_adapter(options: &Options, model: &Model) -> Self {
+        let (dimensions, linears) = (model.dimensions(), model.network.linears());
+        let size = |n: usize| n as u128;
+        let [n, d] = [options.batch_size * options.n_ctx, dimensions.d_model].map(size);
+        let w = size(options.precision.bytes());
+        let sizes = |i: usize| {
+            linears
+                .get(i)
+                .map_or([0, 0], |l| [l.d_in, l.d_out].map(size))
+        };
+        let [[_, qkv], [heads, _], [_, first], [down, _]] = [0, 1, 2, 3].map(sizes);
+        let kept = n * (16 * d + (4 + w) * qkv + w * heads + 4 * first + (4 + w) * down);
+        let layers = size(dimensions.n_layers);
+        let kept = if options.recompute {
+            kept + layers * 4 * n * d
+        } else {
+            layers * kept
+        };
+        let decoded = if model.parameters.are_in_memory() {
+            0
+        } else {
+            4
+        };
+        let is_dropped = options.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        let read = 9 + w + if is_dropped { 8 } else { 0 };
+        let weights = [0, 1, 2, 3].map(sizes).map(|[i, o]| (decoded + w) * i * o);
+        let rows = [0, 1, 2, 3]
+            .map(sizes)
+            .map(|[i, o]| n * (read * i + (8 + w) * o));
+        let block = weights.iter().sum::<u128>() + rows.into_iter().max().unwrap_or(0);
+        let v = size(dimensions.vocab);
+        let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
+        let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));
+        let loss = (decoded + w) * v * d + w * group * v + 4 * chunk * v;
+        let bytes = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+        let packed = model.packed.as_ref().map_or(0, PackedWeights::bytes);
+        let trained = model.parameters.trained().layout().len();
+        Self {
+            arenas: bytes(16 * size(trained)),
+            work: bytes(kept + block + loss),
+            frozen: bytes(size(packed) + 4 * size(model.parameters.in_memory())),
+        }
+    }
+
+    /// All that is still to be taken.
     pub fn total(&self) -> u64 {
         self.arenas.saturating_add(self.work)
     }
@@ -72,22 +132,43 @@ pub fn check(
     dimensions: &Dimensions,
     available: Option<u64>,
 ) -> Result<(), TrainError> {
-    let needs = Needs::of(options, dimensions).total();
-    let Some(available) = available.filter(|&available| needs > available) else {
+    refuse(options, available, |options| {
+        Needs::of(options, dimensions).total()
+    })
+}
+
+/// As [`check`], for a run that trains the adapter of `model`.
+pub fn check_adapter(
+    options: &Options,
+    model: &Model,
+    available: Option<u64>,
+) -> Result<(), TrainError> {
+    refuse(options, available, |options| {
+        Needs::of_adapter(options, model).total()
+    })
+}
+
+fn refuse(
+    options: &Options,
+    available: Option<u64>,
+    needs: impl Fn(&Options) -> u64,
+) -> Result<(), TrainError> {
+    let most = needs(options);
+    let Some(available) = available.filter(|&available| most > available) else {
         return Ok(());
     };
     let recomputing = Options {
         recompute: true,
         ..options.clone()
     };
-    let less = Needs::of(&recomputing, dimensions).total();
+    let less = needs(&recomputing);
     let hint = if !options.recompute && less <= available {
         format!("with --recompute it needs {}; or ", gigabytes(less))
     } else {
         String::new()
     };
     Err(TrainError::Memory {
-        needs: gigabytes(needs),
+        needs: gigabytes(most),
         available: gigabytes(available),
         hint,
     })

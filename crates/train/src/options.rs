@@ -8,6 +8,7 @@ use glassformer_model::block::mlp::Activation;
 use glassformer_model::families::gpt2;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::Lora;
 use crate::schedule::Schedule;
 
 /// What the tokens are.
@@ -132,10 +133,13 @@ pub struct Options {
     pub sample_tokens: usize,
     /// The part of the corpus kept for validation.
     pub val_fraction: f64,
+    /// The adapter that is trained in place of the model's own weights.
+    #[serde(default)]
+    pub lora: Option<Lora>,
 }
 
 /// Names of the presets, for messages and help.
-pub const PRESETS: &[&str] = &["nano", "baby", "tiny-story"];
+pub const PRESETS: &[&str] = &["nano", "baby", "tiny-story", "lora"];
 
 impl Options {
     /// A preset by name.
@@ -144,6 +148,7 @@ impl Options {
             "nano" => Some(Self::nano()),
             "baby" => Some(Self::baby()),
             "tiny-story" => Some(Self::tiny_story()),
+            "lora" => Some(Self::adapted()),
             _ => None,
         }
     }
@@ -181,6 +186,7 @@ impl Options {
             sample_prompts: Vec::new(),
             sample_tokens: 120,
             val_fraction: 0.1,
+            lora: None,
         }
     }
 
@@ -215,6 +221,24 @@ impl Options {
             eval_batches: 40,
             sample_tokens: 80,
             val_fraction: 0.02,
+            ..Self::nano()
+        }
+    }
+
+    /// An adapter on a model that exists: a few hundred steps over little text.
+    fn adapted() -> Self {
+        Self {
+            n_ctx: 256,
+            steps: 200,
+            batch_size: 4,
+            learning_rate: 1e-3,
+            warmup: 10,
+            weight_decay: 0.0,
+            beta2: 0.999,
+            eval_every: 50,
+            eval_batches: 20,
+            sample_tokens: 40,
+            lora: Some(Lora::default()),
             ..Self::nano()
         }
     }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassformer_model::{Model, families::gpt2};
+use glassformer_model::{Adapter, Model, families::gpt2};
 use glassformer_tensor::Pool;
 use glassformer_tokens::Tokenizer;
 use glassformer_weights::atomic;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::Lora;
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
 use crate::memory;
@@ -24,6 +25,9 @@ pub struct Request {
     pub reading: CorpusOptions,
     /// All hyper-parameters.
     pub options: Options,
+    /// The model that an adapter is trained on, if one is.
+    #[serde(default)]
+    pub base: Option<PathBuf>,
 }
 
 /// What goes on before the first step, for people who wait.
@@ -71,9 +75,10 @@ pub fn start(
     }
     // Before the folder is touched: a wrong path must leave nothing behind.
     let source = Source::open(&request)?;
-    let (model, tokenizer) = match init {
-        Some(given) => given,
-        None => fresh(&source, &request.options, pool, report)?,
+    let (model, tokenizer) = match (&request.options.lora, init) {
+        (Some(lora), init) => with_adapter(lora, &request, init, pool)?,
+        (None, Some(given)) => given,
+        (None, None) => fresh(&source, &request.options, pool, report)?,
     };
     adopt_sizes(&mut request.options, &model);
     checkpoints
@@ -82,7 +87,7 @@ pub fn start(
             path: folder.to_owned(),
             source,
         })?;
-    let optimizer = Optimizer::new(model.parameters.arena().len());
+    let optimizer = Optimizer::new(model.parameters.trained().arena().len());
     let begin = Beginning {
         model,
         optimizer,
@@ -112,22 +117,35 @@ pub fn start(
     Ok(ready)
 }
 
-/// The run in `folder`, at its newest whole checkpoint.
+/// What the run in `folder` was started with.
+pub fn request(folder: &Path) -> Result<Request, TrainError> {
+    let path = folder.join(RUN);
+    let bytes = fs::read(&path).map_err(|_| TrainError::NoRun {
+        path: folder.to_owned(),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress { path, source })
+}
+
+/// The run in `folder`, at its newest whole checkpoint, on `base` if it trains an adapter ([`Request::base`]).
 ///
 /// `change` may alter the stored options: more steps, another learning rate.
 pub fn resume(
     folder: &Path,
     change: impl FnOnce(&mut Options),
+    base: Option<Model>,
     pool: &Pool,
     report: &dyn Fn(Stage),
 ) -> Result<Ready, TrainError> {
     let no_run = || TrainError::NoRun {
         path: folder.to_owned(),
     };
-    let path = folder.join(RUN);
-    let bytes = fs::read(&path).map_err(|_| no_run())?;
-    let mut request: Request =
-        serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress { path, source })?;
+    let mut request = request(folder)?;
+    if let Some(path) = request.base.as_ref().filter(|_| base.is_none()) {
+        return Err(TrainError::NoBase {
+            path: folder.to_owned(),
+            base: path.clone(),
+        });
+    }
     change(&mut request.options);
     request.options.check().map_err(TrainError::Options)?;
     let tokenizer = source::read_tokenizer(&folder.join("tokenizer.json"))?;
@@ -136,7 +154,7 @@ pub fn resume(
         optimizer,
         progress,
         damaged,
-    } = Checkpoints::of(folder).resume()?.ok_or_else(no_run)?;
+    } = Checkpoints::of(folder).resume(base)?.ok_or_else(no_run)?;
     let passed_over = |error| format!("passed over a checkpoint: {error}");
     let notes = damaged.iter().map(passed_over).collect();
     // A checkpoint's sizes are what they are; of the flags, those that can change do so for good.
@@ -184,6 +202,22 @@ fn fresh(
     Ok((gpt2::new(&config, options.seed, pool), tokenizer))
 }
 
+/// The model given, with a fresh adapter.
+fn with_adapter(
+    lora: &Lora,
+    request: &Request,
+    init: Option<(Model, Tokenizer)>,
+    pool: &Pool,
+) -> Result<(Model, Tokenizer), TrainError> {
+    let Some(((mut model, tokenizer), base)) = init.zip(request.base.as_deref()) else {
+        let reason = "an adapter is trained on a model that exists; name it with --init";
+        return Err(TrainError::Options(reason.to_owned()));
+    };
+    let seed = request.options.seed;
+    model.adapt(Adapter::new(&model, lora.config(base), seed, pool)?);
+    Ok((model, tokenizer))
+}
+
 /// Adds the data to what a run begins with.
 fn assemble(
     folder: &Path,
@@ -201,6 +235,10 @@ fn assemble(
         mut notes,
     } = begin;
     model.precision = request.options.precision.into();
+    if model.parameters.adapter().is_some() {
+        model.pack_frozen(pool, model.precision);
+        memory::check_adapter(&request.options, &model, memory::available())?;
+    }
     let shards = source.shards(folder, &request.options, &tokenizer, pool, report)?;
     for shard in [&shards.train, &shards.val] {
         shard.check_vocab(tokenizer.vocab_size())?;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use glassformer_generate::{Generation, Sampling, Work};
 use glassformer_kernels::random;
@@ -10,10 +9,12 @@ use glassformer_model::{Gradients, Mode, Model, Pass, Tape, loss};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_tokens::Tokenizer;
 
+use crate::asked::Asked;
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::data::{Batches, Windows};
+use crate::data::{Batches, Windows, is_asked};
 use crate::metrics::{Metrics, MetricsLog};
 use crate::schedule::learning_rate;
+use crate::window::Window;
 use crate::{Optimizer, Options, TrainError};
 
 /// What a run works with.
@@ -49,9 +50,15 @@ impl Workspace {
     /// For the steps of `trainer`.
     pub fn of(trainer: &Trainer) -> Self {
         let tokens = trainer.train.tokens();
+        // Where only some targets are asked for, their number differs from step to step.
+        let buffers = if trainer.train.is_marked() {
+            Buffers::rounding_up()
+        } else {
+            Buffers::new()
+        };
         Self {
-            buffers: Buffers::new(),
-            gradients: Gradients::zeros(trainer.model.parameters.layout()),
+            buffers,
+            gradients: Gradients::zeros(trainer.model.parameters.trained().layout()),
             tape: Tape::new(trainer.options.recompute),
             batch: [vec![0; tokens], vec![0; tokens]],
         }
@@ -82,8 +89,10 @@ pub enum Outcome {
 /// Mean loss and norm of one optimiser step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReport {
-    /// Mean over the step's batches.
+    /// Mean over the step's batches; 0 where nothing was asked for.
     pub loss: f64,
+    /// Targets that were asked for.
+    pub asked: usize,
     /// Before clipping.
     pub grad_norm: f64,
     /// As scheduled.
@@ -115,7 +124,7 @@ impl Trainer {
             }
             let report = self.step(pool, &mut workspace)?;
             let step = self.progress.step;
-            window.add(report.loss, self.tokens_per_step());
+            window.add(&report, self.tokens_per_step());
             self.progress.seconds = window.seconds();
             observer.step(step, report.loss, window.tokens_per_s());
 
@@ -165,7 +174,7 @@ impl Trainer {
             batch: [x, y],
         } = workspace;
         let accumulate = self.options.accumulate;
-        let mut total = 0.0;
+        let (mut total, mut count) = (0.0, 0);
         for micro in 0..accumulate {
             let index = self.progress.step * accumulate as u64 + micro as u64;
             self.train.batch(index, x, y);
@@ -179,8 +188,10 @@ impl Trainer {
             let run = self.model.run(pool, buffers);
             let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
             total += gradient(&self.model, pass, [x, y], accumulate, gradients);
+            count += y.iter().filter(|&&target| is_asked(target)).count();
         }
-        let loss = total / self.tokens_per_step() as f64;
+        // Where nothing is asked there is no loss.
+        let loss = total / count.max(1) as f64;
         let step = self.progress.step + 1;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
@@ -188,7 +199,7 @@ impl Trainer {
         let rate = learning_rate(&self.options, step);
         let norm = self.optimizer.step(
             pool,
-            &mut self.model.parameters,
+            self.model.parameters.trained_mut(),
             gradients,
             &self.options,
             rate,
@@ -203,6 +214,7 @@ impl Trainer {
         self.progress.step = step;
         Ok(StepReport {
             loss,
+            asked: count,
             grad_norm: norm,
             learning_rate: rate,
         })
@@ -222,12 +234,17 @@ impl Trainer {
             let rows = self.validation.batch(index, &mut x, &mut y);
             let tokens = rows * n_ctx;
             let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
+            let asked = Asked::of(buffers, &y[..tokens]);
+            if asked.targets().is_empty() {
+                continue;
+            }
             let last = network.residual(&mut pass, &x[..tokens]);
+            let last = asked.pick(&mut pass, last);
             let normed = head.normed(&mut pass, &last);
-            total += loss::sum(run, &head.linear, normed.tensor(), &y[..tokens]);
-            count += tokens;
+            total += loss::sum(run, &head.linear, normed.tensor(), asked.targets());
+            count += asked.targets().len();
         }
-        total / count as f64
+        total / count.max(1) as f64
     }
 
     /// Tokens that one step learns from.
@@ -293,7 +310,7 @@ impl Trainer {
 }
 
 /// Forward and backward over one batch `x, y [B·T]`, cut into sequences as the pass says: adds the gradient of the mean
-/// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats).
+/// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats), both over the targets that are asked for.
 pub fn gradient(
     model: &Model,
     mut pass: Pass<'_>,
@@ -302,73 +319,22 @@ pub fn gradient(
     gradients: &mut Gradients,
 ) -> f64 {
     let run = pass.run();
-    let unembed = model.head();
+    let (unembed, asked) = (model.head(), Asked::of(run.buffers, y));
+    if asked.targets().is_empty() {
+        return 0.0;
+    }
     let last = model.network.residual(&mut pass, x);
+    let last = asked.pick(&mut pass, last);
     let normed = unembed.normed(&mut pass, &last);
     let weight = 1.0 / parts as f32;
-    let (sum, d_normed) =
-        loss::sum_and_gradient(run, &unembed.linear, normed.tensor(), y, weight, gradients);
+    let (sum, d_normed) = loss::sum_and_gradient(
+        run,
+        &unembed.linear,
+        normed.tensor(),
+        asked.targets(),
+        weight,
+        gradients,
+    );
     pass.backward(&normed, d_normed, gradients);
     sum
-}
-
-/// Means and speed since the last line of metrics.
-struct Window {
-    loss: f64,
-    steps: u32,
-    tokens: usize,
-    since: Instant,
-    start: Instant,
-    before: f64,
-}
-
-impl Window {
-    fn new(before: f64) -> Self {
-        let now = Instant::now();
-        Self {
-            loss: 0.0,
-            steps: 0,
-            tokens: 0,
-            since: now,
-            start: now,
-            before,
-        }
-    }
-
-    fn begin(&mut self) {
-        *self = Self {
-            loss: 0.0,
-            steps: 0,
-            tokens: 0,
-            since: Instant::now(),
-            ..*self
-        };
-    }
-
-    fn add(&mut self, loss: f64, tokens: usize) {
-        self.loss += loss;
-        self.steps += 1;
-        self.tokens += tokens;
-    }
-
-    /// Seconds of the whole run.
-    fn seconds(&self) -> f64 {
-        self.before + self.start.elapsed().as_secs_f64()
-    }
-
-    fn tokens_per_s(&self) -> f64 {
-        self.tokens as f64 / self.since.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn metrics(&self, step: u64, report: &StepReport) -> Metrics {
-        Metrics {
-            step,
-            train_loss: self.loss / f64::from(self.steps.max(1)),
-            val_loss: None,
-            learning_rate: report.learning_rate,
-            grad_norm: report.grad_norm,
-            tokens_per_s: self.tokens_per_s(),
-            seconds: self.seconds(),
-        }
-    }
 }

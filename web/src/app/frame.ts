@@ -1,8 +1,8 @@
 // From the page's state to a picture: the size of the stage in its own units, the frame, the display list.
-import type { Frame } from '../chapters/types';
+import type { Chapter, Frame } from '../chapters/types';
 import { Draw } from '../marks/draw';
 import { cut } from '../timeline/timeline';
-import { chapterAt, placeOf, type FilmPlace } from './player';
+import type { FilmPlace } from './player';
 import type { Store } from './store.svelte';
 
 export interface StageSize {
@@ -23,8 +23,8 @@ export function stageSize(width: number, height: number): StageSize {
 export function frameOf(store: Store, size: StageSize, place: FilmPlace = store.place): Frame | null {
   const b = store.bundle;
   if (!b) return null;
-  const here = store.reduced ? cut(placeOf(place)) : placeOf(place);
-  return { b, view: { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: chapterAt(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
+  const here = store.reduced ? cut(store.film.place(place)) : store.film.place(place);
+  return { b, view: { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: store.film.at(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
 }
 
 /** The words and numbers that the texts of the present step mention; they depend on the run and the choice, not on the moment. */
@@ -32,11 +32,11 @@ export function stepVars(store: Store): Record<string, string> {
   void store.version;
   const chapter = store.place.chapter;
   const frame = store.ready ? frameOf(store, { W: 860, H: 560, scale: 1, narrow: false }, { chapter, t: 0 }) : null;
-  return frame ? chapterAt(chapter).vars(frame) : {};
+  return frame ? store.film.at(chapter).vars(frame) : {};
 }
 
-export function picture(frame: Frame, chapter: number): Draw {
+export function picture(frame: Frame, chapter: Chapter): Draw {
   const d = new Draw();
-  chapterAt(chapter).scene(frame, d);
+  chapter.scene(frame, d);
   return d;
 }

@@ -4,6 +4,7 @@ import type { Lang } from '../i18n';
 
 export interface Saved {
   text?: string;
+  chat?: boolean;
   chapter?: string;
   t?: number;
   layer?: number;
@@ -34,12 +35,13 @@ export function readHash(hash: string): Saved {
   if (top_p !== undefined) settings.top_p = Math.min(1, top_p);
   if (seed !== undefined) settings.seed = seed;
   return {
-    text: q.get('text') ?? undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
+    text: q.get('text') ?? undefined, chat: q.get('chat') === '1' || undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
     lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, settings,
   };
 }
 
 export function writeHash(s: Required<Omit<Saved, 'settings'>> & { settings: SampleSettings }): string {
   const q = new URLSearchParams({ text: s.text, ch: s.chapter, t: s.t.toFixed(2), layer: String(s.layer), head: String(s.head), token: String(s.token), lang: s.lang, depth: s.depth, seed: String(s.settings.seed), temp: String(s.settings.temperature), topk: String(s.settings.top_k), topp: String(s.settings.top_p) });
+  if (s.chat) q.set('chat', '1');
   return `#${q.toString()}`;
 }

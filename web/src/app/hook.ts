@@ -1,8 +1,6 @@
 // A window into the page for tests and for the curious: every number that stands on the stage now, and where the film is.
-import { CHAPTERS } from '../chapters';
 import { cellsOf, isTraceSite } from '../marks/hit';
 import type { Datum, DisplayList } from '../marks/types';
-import { momentOf } from './player';
 import type { Store } from './store.svelte';
 
 export interface Hook {
@@ -54,11 +52,11 @@ export function installHook(store: Store, list: () => DisplayList, progress: () 
     get playing() {
       return store.playing;
     },
-    chapters: () => CHAPTERS.map((c) => ({ id: c.id, steps: c.steps.map((s) => s.id) })),
+    chapters: () => store.film.chapters.map((c) => ({ id: c.id, steps: c.steps.map((s) => s.id) })),
     seek(chapter, step, p = 1) {
-      const c = CHAPTERS.findIndex((x) => x.id === chapter);
-      const s = typeof step === 'number' ? step : (CHAPTERS[c]?.steps.findIndex((x) => x.id === step) ?? -1);
-      if (c >= 0 && s >= 0 && CHAPTERS[c]?.steps[s]) store.seek(momentOf(c, s, p), false);
+      const c = store.film.chapters.findIndex((x) => x.id === chapter);
+      const s = typeof step === 'number' ? step : (store.film.chapters[c]?.steps.findIndex((x) => x.id === step) ?? -1);
+      if (c >= 0 && s >= 0 && store.film.chapters[c]?.steps[s]) store.seek(store.film.momentOf(c, s, p), false);
     },
     inspect: (site, index) => store.inspect({ site, index, value: NaN, text: '' }),
   };

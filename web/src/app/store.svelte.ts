@@ -1,5 +1,6 @@
 // The page's state and what may be done to it. Pictures are made elsewhere, from this state alone.
-import { CHAPTERS } from '../chapters';
+import { chaptersOf, CHAPTERS } from '../chapters';
+import { factsOf } from '../chapters/family';
 import type { Chapter, View } from '../chapters/types';
 import { headInterest } from '../chapters/heads';
 import { translate, type Lang } from '../i18n';
@@ -11,7 +12,7 @@ import { EngineError, type Engine } from '../trace/engine';
 import { isMissing, load } from '../trace/loader';
 import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
 import { readHash, writeHash, type Saved } from './hash';
-import { atFilmEnd, atFilmTime, atStepEnd, chapterAt, endOf, filmTime, lengths, nextStep, placeOf, prevStep, readingTime, startOf, type FilmPlace } from './player';
+import { Film, readingTime, type FilmPlace } from './player';
 
 export type Depth = 'story' | 'numbers' | 'formula';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
@@ -29,10 +30,13 @@ export class Store {
   theme = $state<Theme>('light');
   depth = $state<Depth>('numbers');
   text = $state('');
+  /** Is the text sent as a message, in the model's chat template? */
+  chat = $state(false);
   model = $state.raw<ModelInfo | null>(null);
   bundle = $state.raw<Bundle | null>(null);
   /** Rises whenever the bundle has got more in it; the bundle itself is not watched. */
   version = $state(0);
+  film = $state.raw(new Film(CHAPTERS));
   place = $state.raw<FilmPlace>({ chapter: 0, t: 0 });
   playing = $state(false);
   auto = $state(false);
@@ -54,12 +58,9 @@ export class Store {
 
   constructor(private readonly engine: Engine) {}
 
-  get chapter(): Chapter {
-    return chapterAt(this.place.chapter);
-  }
-  get step(): number {
-    return placeOf(this.place).step;
-  }
+  // Derived, not got: what depends on them is made anew when they change, not with every frame.
+  chapter: Chapter = $derived(this.film.at(this.place.chapter));
+  step: number = $derived(this.film.place(this.place).step);
   /** Can the picture be drawn? */
   get ready(): boolean {
     void this.version;
@@ -80,9 +81,9 @@ export class Store {
   async start(): Promise<void> {
     this.restore();
     await this.guard(async () => {
-      this.model = await this.engine.model();
-      const asked = this.saved.text ?? this.model.initial_text;
-      this.text = asked ?? this.model.default_text[this.lang];
+      const model = this.meet(await this.engine.model());
+      const asked = this.saved.text ?? model.initial_text;
+      this.text = asked ?? model.default_text[this.lang];
       await this.run(true);
     });
   }
@@ -91,15 +92,26 @@ export class Store {
     const s = readHash(location.hash);
     this.saved = s;
     this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
+    this.chat = s.chat ?? false;
     if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) this.depth = s.depth as Depth;
     Object.assign(this.settings, s.settings);
     const chapter = CHAPTERS.findIndex((c) => c.id === s.chapter);
-    if (chapter >= 0) this.place = { chapter, t: Math.min(s.t ?? 0, lengths[chapter] as number) };
+    if (chapter >= 0) this.place = { chapter, t: s.t ?? 0 };
     else this.playing = !this.reduced;
   }
 
+  /** The model has told what it is: the film becomes its family's. */
+  private meet(model: ModelInfo): ModelInfo {
+    if (this.model === null) {
+      this.film = new Film(chaptersOf(factsOf(model)));
+      this.place = { ...this.place, t: Math.min(this.place.t, this.film.length(this.place.chapter)) };
+    }
+    this.model = model;
+    return model;
+  }
+
   address(): string {
-    return writeHash({ text: this.text, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+    return writeHash({ text: this.text, chat: this.chat, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
@@ -112,10 +124,10 @@ export class Store {
     }
     this.busy = true;
     await this.guard(async () => {
-      const model = this.model ?? (await this.engine.model());
-      this.model = model;
-      const trace = await this.engine.trace(this.text);
-      const bundle = emptyBundle(model, trace);
+      const model = this.model ?? this.meet(await this.engine.model());
+      const asked = { text: this.text, chat: this.chat && model.chat };
+      const trace = await this.engine.trace(asked.text, asked.chat);
+      const bundle = emptyBundle(model, trace, asked);
       const last = trace.tokens.length - 1;
       const s: Saved = first ? this.saved : { settings: {} };
       this.view = { layer: Math.min(s.layer ?? this.view.layer, model.n_layers - 1), head: Math.min(s.head ?? this.view.head, model.n_heads - 1), token: Math.min(s.token ?? last, last) };
@@ -125,7 +137,7 @@ export class Store {
       this.version++;
       await this.fill();
       if (!first && !this.reduced) {
-        this.place = startOf(this.place.chapter, this.step);
+        this.place = this.film.startOf(this.place.chapter, this.step);
         this.playing = true;
       }
     });
@@ -157,9 +169,9 @@ export class Store {
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
   private chooseHead(b: Bundle): void {
-    if (this.headChosen || !b.sites.has(`blocks.${b.model.n_layers - 1}.pattern`)) return;
+    if (this.headChosen || !b.heads) return;
     this.headChosen = true;
-    const best = headInterest(b, this.view.token);
+    const best = headInterest(b);
     if (best) this.view = { ...this.view, ...best };
   }
 
@@ -193,7 +205,7 @@ export class Store {
   private async retrace(): Promise<void> {
     const old = this.bundle;
     if (!old) return;
-    const trace = await this.engine.trace(old.trace.text);
+    const trace = await this.engine.trace(old.asked.text, old.asked.chat);
     old.trace = { ...old.trace, id: trace.id };
     this.version++;
   }
@@ -232,30 +244,30 @@ export class Store {
     if (this.dwell > 0) {
       this.dwell -= seconds * this.speed;
       if (this.dwell > 0) return;
-      this.seek(nextStep(this.place), true);
+      this.seek(this.film.next(this.place), true);
       return;
     }
     const r = advance(this.chapter.steps, this.place.t, seconds * this.speed, false);
     this.place = { chapter: this.place.chapter, t: r.t };
     if (!r.held) return;
     const flows = this.auto || (this.chapter.flow === true && !r.ended);
-    if (!flows || atFilmEnd(this.place)) {
+    if (!flows || this.film.atEnd(this.place)) {
       this.playing = false;
       return;
     }
-    const text = this.t(`ch.${this.chapter.id}.${this.chapter.steps[this.step]?.id ?? ''}.story`);
+    const text = this.t(`ch.${this.chapter.id}.${this.chapter.steps[this.step]?.text ?? ''}.story`);
     const spent = this.chapter.steps[this.step]?.seconds ?? 0;
     this.dwell = Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent);
   }
 
   get held(): boolean {
-    return !this.playing && atStepEnd(this.place);
+    return !this.playing && this.film.atStepEnd(this.place);
   }
 
   seek(place: FilmPlace, playing = this.playing): void {
     this.dwell = 0;
     const moved = place.chapter !== this.place.chapter;
-    this.place = this.reduced ? endOf(place.chapter, placeOf(place).step) : place;
+    this.place = this.reduced ? this.film.endOf(place.chapter, this.film.place(place).step) : place;
     this.playing = playing && !this.reduced;
     if (moved) this.ensure();
   }
@@ -265,20 +277,20 @@ export class Store {
       this.playing = false;
       return;
     }
-    if (atFilmEnd(this.place)) this.seek({ chapter: 0, t: 0 }, true);
-    else this.seek(atStepEnd(this.place) ? nextStep(this.place) : this.place, true);
+    if (this.film.atEnd(this.place)) this.seek({ chapter: 0, t: 0 }, true);
+    else this.seek(this.film.atStepEnd(this.place) ? this.film.next(this.place) : this.place, true);
   }
   next(): void {
-    if (!atFilmEnd(this.place)) this.seek(nextStep(this.place), true);
+    if (!this.film.atEnd(this.place)) this.seek(this.film.next(this.place), true);
   }
   prev(): void {
-    this.seek(prevStep(this.place), false);
+    this.seek(this.film.prev(this.place), false);
   }
   goChapter(i: number): void {
-    if (i >= 0 && i < CHAPTERS.length) this.seek(startOf(i, 0), true);
+    if (i >= 0 && i < this.film.chapters.length) this.seek(this.film.startOf(i, 0), true);
   }
   nudge(seconds: number): void {
-    this.seek(atFilmTime(filmTime(this.place) + seconds), false);
+    this.seek(this.film.atTime(this.film.time(this.place) + seconds), false);
   }
 
   // ---- the inspector --------------------------------------------------------------------------------------------
@@ -314,8 +326,12 @@ function realCell(d: Datum, view: View): { site: string; index: number[] } | nul
     case 'derived:q·k':
     case 'derived:unmasked':
       return { site: `${l}scores`, index: d.index };
+    case 'derived:angle':
+      return { site: `${l}q`, index: d.index };
     case 'derived:exp':
       return { site: `${l}pattern`, index: d.index };
+    case 'derived:f(mlp_pre)':
+      return { site: `${l}mlp_pre`, index: d.index };
     case 'derived:post·W_down':
       return { site: `${l}mlp_post`, index: d.index.slice(0, 2) };
     case 'sample:scaled':

@@ -60,7 +60,12 @@ export interface StripOptions {
   reveal?: (i: number) => number;
   a?: number;
   showSite?: boolean;
+  /** The shown entries are the largest, not the first. */
+  largest?: boolean;
 }
+
+/** Vectors longer than this are shown by their largest entries: the first few would say little of them. */
+export const LONG = 256;
 
 /** The shown part of a vector of the trace, with its heading above. Returns what was drawn, for things that fly from or to it. */
 export function strip(f: Frame, d: Draw, o: StripOptions): VectorOptions {
@@ -68,18 +73,30 @@ export function strip(f: Frame, d: Draw, o: StripOptions): VectorOptions {
   const dims = o.dims ?? firstDims(cellsThatFit(o.w, f.numbers, 16), values.length);
   const v: VectorOptions = { x: o.x, y: o.y, w: o.w, h: o.h ?? 30, values, dims, site: o.site, at: o.at, full: o.full ?? fullScale(values), tint: o.tint, numbers: f.numbers, reveal: o.reveal, total: values.length };
   d.fade(o.a ?? 1, () => {
-    if (o.title) heading(d, o.x + 2, o.y - 13, o.title, o.tint, o.showSite === false || f.narrow ? '' : o.site);
+    if (values.length > dims.length) whole(f, d, o, values, v.full);
+    if (o.title) heading(d, o.x + 2, o.y - (values.length > dims.length ? 17 : 13), o.title, o.tint, o.showSite === false || f.narrow ? '' : o.site);
     vectorBar(d, v);
   });
-  if (values.length > dims.length) d.badge('badge.shown', { n: String(dims.length), total: String(values.length) });
+  if (values.length > dims.length) d.badge(o.largest ? 'badge.largest' : 'badge.shown', { n: String(dims.length), total: String(values.length) });
   return v;
 }
 
-export const norm = (v: ArrayLike<number>): number => {
-  let s = 0;
-  for (let i = 0; i < v.length; i++) s += (v[i] as number) ** 2;
-  return Math.sqrt(s);
-};
+/** Every number of the vector in one line above its cells: none is hidden, and each can be opened. */
+function whole(f: Frame, d: Draw, o: StripOptions, values: Float32Array, full: number): void {
+  const a = o.reveal ? o.reveal(0) : 1;
+  d.grid(o.x, o.y - 8, o.w, f.narrow ? 4 : 5, values.length, values, { full: Math.max(full, 1e-9), source: { site: o.site, at: o.at }, a });
+}
+
+/** Lengths already worked out, beside the vectors: pictures of deep models ask for hundreds, sixty times a second. */
+const lengths = new WeakMap<Float32Array, number>();
+
+export function norm(v: Float32Array): number {
+  const known = lengths.get(v);
+  if (known !== undefined) return known;
+  const length = Math.sqrt(v.reduce((s, x) => s + x * x, 0));
+  lengths.set(v, length);
+  return length;
+}
 
 export const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let s = 0;

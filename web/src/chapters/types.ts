@@ -1,5 +1,6 @@
 import type { Draw } from '../marks/draw';
 import type { Step } from '../timeline/timeline';
+import type { Facts } from './family';
 import type { Bundle, Need } from '../trace/bundle';
 import type { SampleSettings } from '../trace/wire';
 
@@ -29,10 +30,29 @@ export interface Frame {
   t: Translate;
 }
 
+/** A step of a chapter as a family shows it. */
+export interface ChapterStep extends Step {
+  /** Behind the chapter's key, the key of its texts. */
+  text: string;
+}
+
+/** A step as it is written, for all families. */
+export interface WrittenStep {
+  id: string;
+  seconds: number;
+  formula?: string | ((facts: Facts) => string);
+  /** The families that have it; all where this is not given. */
+  only?: (facts: Facts) => boolean;
+  /** Which of several texts tells it: `norm` as `norm.rms`, say. */
+  variant?: (facts: Facts) => string | undefined;
+}
+
+export type WrittenChapter = Omit<Chapter, 'steps'> & { steps: readonly WrittenStep[] };
+
 export interface Chapter {
   /** The key of its texts and the name in the address. */
   id: string;
-  steps: readonly Step[];
+  steps: readonly ChapterStep[];
   /** Its steps follow on by themselves: for the opening film. */
   flow?: boolean;
   picks: readonly ('layer' | 'head' | 'token' | 'sampling')[];

@@ -1,6 +1,7 @@
 import { colour, FAINT, inkOn, type Theme } from './palette';
 import { MONO, SANS } from './svg';
-import type { DisplayList, Font, Label, Prim } from './types';
+import { gridPaint } from './grid';
+import type { DisplayList, Font, GridPrim, Label, Prim } from './types';
 
 const font = (size: number, family: Font | undefined, weight: number): string => `${weight} ${size}px ${family === 'mono' ? MONO : SANS}`;
 
@@ -33,12 +34,41 @@ function one(ctx: CanvasRenderingContext2D, p: Prim, theme: Theme): void {
     case 'path':
       fillAndStroke(ctx, p, theme, new Path2D(p.d));
       break;
+    case 'grid':
+      ctx.imageSmoothingEnabled = false;
+      ctx.drawImage(gridImage(p, theme), p.x, p.y, p.w, p.h);
+      break;
     case 'text':
       ctx.font = font(p.size, p.font, p.weight);
       ctx.textAlign = p.anchor === 'middle' ? 'center' : p.anchor;
       ctx.fillStyle = colour(p.fill, theme);
       ctx.fillText(p.text, p.x, p.y);
   }
+}
+
+/** A grid as an image of one pixel for each number, kept beside the numbers: it is drawn sixty times a second. */
+const images = new WeakMap<Float32Array, Map<string, HTMLCanvasElement>>();
+
+function gridImage(p: GridPrim, theme: Theme): HTMLCanvasElement {
+  const kept = images.get(p.values) ?? new Map<string, HTMLCanvasElement>();
+  images.set(p.values, kept);
+  const key = `${theme}|${p.tint ?? ''}|${p.full}|${p.cols}`;
+  const known = kept.get(key);
+  if (known) return known;
+  const image = document.createElement('canvas');
+  image.width = p.cols;
+  image.height = Math.ceil(p.values.length / p.cols);
+  const ctx = image.getContext('2d') as CanvasRenderingContext2D;
+  p.values.forEach((v, i) => {
+    const paint = gridPaint(p, v);
+    if (paint === null) return;
+    ctx.fillStyle = colour(paint, theme);
+    ctx.fillRect(i % p.cols, Math.floor(i / p.cols), 1, 1);
+  });
+  // A dial that changes the scale makes new images; the oldest are let go.
+  if (kept.size > 8) kept.delete(kept.keys().next().value as string);
+  kept.set(key, image);
+  return image;
 }
 
 function fillAndStroke(ctx: CanvasRenderingContext2D, p: { fill?: string; stroke?: string; sw?: number; dash?: number[] }, theme: Theme, path?: Path2D): void {

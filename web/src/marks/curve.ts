@@ -24,7 +24,7 @@ export function curve(d: Draw, box: Box, domain: [number, number], range: [numbe
   }
   const end = domain[0] + (domain[1] - domain[0]) * grow;
   const points: [number, number][] = [];
-  for (let v = domain[0]; v <= end; v += (domain[1] - domain[0]) / 120) points.push([v, f(v)]);
+  for (let v = domain[0]; v <= end; v += (domain[1] - domain[0]) / 120) if (f(v) <= range[1]) points.push([v, f(v)]);
   const path = line<[number, number]>().x((q) => Number(n(x(q[0])))).y((q) => Number(n(y(q[1]))))(points);
   d.path(path ?? '', { stroke: tint, sw: 2.5 });
   return { x: (v) => x(v), y: (v) => y(v) };

@@ -61,6 +61,12 @@ export class Draw {
     this.list.push({ k: 'disc', x: x + this.dx, y: y + this.dy, r, fill: o.fill, stroke: o.stroke, sw: o.sw, label: o.label, cell: o.cell, a });
   }
 
+  grid(x: number, y: number, w: number, h: number, cols: number, values: Float32Array, o: { full: number; tint?: Paint; source?: { site: string; at: readonly number[] }; a?: number }): void {
+    const a = this.alpha * (o.a ?? 1);
+    if (a < INVISIBLE || values.length === 0) return;
+    this.list.push({ k: 'grid', x: x + this.dx, y: y + this.dy, w, h, cols, values, full: o.full, tint: o.tint, source: o.source, a });
+  }
+
   text(x: number, y: number, text: string, o: TextOptions = {}): void {
     const a = this.alpha * (o.a ?? 1);
     if (a < INVISIBLE || text === '') return;

@@ -1,54 +1,79 @@
-// All heads at once: a thumbnail of every pattern, one row per layer.
+// All heads at once: a thumbnail of every pattern, one row per layer; of deep models in several columns of layers.
 import type { Draw } from './draw';
 import type { Box } from './types';
 
-export interface Thumb {
-  layer: number;
-  head: number;
-  name: string;
-  score: number;
-}
-
-export interface WallOptions extends Box {
+export interface WallPlan extends Box {
   layers: number;
   heads: number;
+  labelW: number;
   /** Squares along each side of a thumbnail. */
   side: number;
-  weight: (layer: number, head: number, row: number, column: number) => number;
+}
+
+export interface WallOptions extends WallPlan {
+  pattern: (layer: number, head: number) => Float32Array;
   name: (layer: number, head: number) => string;
   selected: { layer: number; head: number };
   reveal: (layer: number, head: number) => number;
-  labelW: number;
 }
 
-export function thumbBox(o: Pick<WallOptions, 'x' | 'y' | 'w' | 'h' | 'layers' | 'heads' | 'labelW'>, layer: number, head: number): Box {
-  const cw = (o.w - o.labelW) / o.heads;
-  const ch = o.h / o.layers;
-  const side = Math.max(8, Math.min(cw - 10, ch - 20));
-  return { x: o.x + o.labelW + cw * head + (cw - side) / 2, y: o.y + ch * layer + (ch - side - 13) / 2, w: side, h: side };
+interface Grid {
+  /** Columns of layers, and layers in each. */
+  groups: number;
+  rows: number;
+  cw: number;
+  ch: number;
+  thumb: number;
+  names: boolean;
+}
+
+const NAME_H = 20;
+const LEAST_NAMED = 34;
+const MOST_GROUPS = 5;
+const GUTTER = 14;
+
+/** The division into columns that gives the largest thumbnails. */
+function plan(o: WallPlan): Grid {
+  let best: Grid | null = null;
+  for (let groups = 1; groups <= Math.min(MOST_GROUPS, o.layers); groups++) {
+    const rows = Math.ceil(o.layers / groups);
+    const cw = ((o.w - GUTTER * (groups - 1)) / groups - o.labelW) / o.heads;
+    const ch = o.h / rows;
+    const named = Math.min(cw - 10, ch - NAME_H);
+    const names = named >= LEAST_NAMED;
+    const thumb = names ? named : Math.max(4, Math.min(cw - 4, ch - 4));
+    if (!best || thumb > best.thumb) best = { groups, rows, cw, ch, thumb, names };
+  }
+  return best as Grid;
+}
+
+/** Is there room for a name under each thumbnail? */
+export const roomForNames = (o: WallPlan): boolean => plan(o).names;
+
+const columnX = (o: WallPlan, p: Grid, group: number): number => o.x + (o.w + GUTTER) * (group / p.groups);
+
+function place(o: WallPlan, p: Grid, layer: number, head: number): Box {
+  const [group, row] = [Math.floor(layer / p.rows), layer % p.rows];
+  const x = columnX(o, p, group) + o.labelW + p.cw * head + (p.cw - p.thumb) / 2;
+  return { x, y: o.y + p.ch * row + (p.ch - p.thumb - (p.names ? 13 : 0)) / 2, w: p.thumb, h: p.thumb };
 }
 
 export function headWall(d: Draw, o: WallOptions): void {
+  const p = plan(o);
   for (let l = 0; l < o.layers; l++) {
-    const left = thumbBox(o, l, 0);
-    d.text(o.x, left.y + left.h / 2, `L${l}`, { size: 12, font: 'mono', fill: 'muted' });
-    for (let h = 0; h < o.heads; h++) thumb(d, o, l, h);
+    const left = place(o, p, l, 0);
+    d.text(columnX(o, p, Math.floor(l / p.rows)), left.y + left.h / 2, `L${l}`, { size: Math.min(12, p.ch * 0.7), font: 'mono', fill: 'muted' });
+    for (let h = 0; h < o.heads; h++) thumb(d, o, p, l, h);
   }
 }
 
-function thumb(d: Draw, o: WallOptions, l: number, h: number): void {
-  const b = thumbBox(o, l, h);
+function thumb(d: Draw, o: WallOptions, p: Grid, l: number, h: number): void {
+  const b = place(o, p, l, h);
   const active = o.selected.layer === l && o.selected.head === h;
-  const side = b.w / o.side;
+  const edge = p.names ? 2 : 1;
   d.fade(o.reveal(l, h), () => {
-    d.rect(b.x - 2, b.y - 2, b.w + 4, b.h + 4, { r: 5, fill: 'surface', stroke: active ? 'attn' : 'line', sw: active ? 2.5 : 1, cell: { site: 'pick:head', index: [l, h], value: NaN, text: '' } });
-    for (let i = 0; i < o.side; i++) {
-      for (let j = 0; j <= i; j++) {
-        const w = o.weight(l, h, i, j);
-        if (w > 0.03) d.rect(b.x + side * j, b.y + side * i, side, side, { fill: `attn/${Math.round(Math.min(1, 0.1 + 0.9 * w) * 100) / 100}` });
-      }
-    }
-    const name = o.name(l, h);
-    d.text(b.x + b.w / 2, b.y + b.h + 10, name, { size: 10.5, anchor: 'middle', fill: active ? 'ink' : 'muted', weight: active ? 650 : 450 });
+    d.rect(b.x - edge, b.y - edge, b.w + 2 * edge, b.h + 2 * edge, { r: p.names ? 5 : 3, fill: 'surface', stroke: active ? 'attn' : 'line', sw: active ? 2.5 : 1, cell: { site: 'pick:head', index: [l, h], value: NaN, text: '' } });
+    d.grid(b.x, b.y, b.w, b.h, o.side, o.pattern(l, h), { full: 1, tint: 'attn' });
+    if (p.names) d.text(b.x + b.w / 2, b.y + b.h + 10, o.name(l, h), { size: 10.5, anchor: 'middle', fill: active ? 'ink' : 'muted', weight: active ? 650 : 450 });
   });
 }

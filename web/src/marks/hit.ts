@@ -1,8 +1,9 @@
-import type { Datum, DisplayList, Prim } from './types';
+import { gridAt } from './grid';
+import type { Datum, DisplayList, GridPrim, Prim } from './types';
 
 function inside(p: Prim, x: number, y: number): boolean {
   const slack = 1;
-  if (p.k === 'rect') return x >= p.x - slack && x <= p.x + p.w + slack && y >= p.y - slack && y <= p.y + p.h + slack;
+  if (p.k === 'rect' || p.k === 'grid') return x >= p.x - slack && x <= p.x + p.w + slack && y >= p.y - slack && y <= p.y + p.h + slack;
   if (p.k === 'disc') return Math.hypot(x - p.x, y - p.y) <= p.r + slack;
   if (p.k !== 'text') return false;
   const half = p.size * 0.7;
@@ -11,10 +12,16 @@ function inside(p: Prim, x: number, y: number): boolean {
   return x >= from && x <= from + w && Math.abs(y - p.y) <= half;
 }
 
+function inGrid(p: GridPrim, { site, at }: NonNullable<GridPrim['source']>, x: number, y: number): Datum {
+  const place = Math.min(p.values.length - 1, gridAt(p, x, y));
+  return { site, index: [...at, place], value: p.values[place] ?? NaN, text: '' };
+}
+
 /** The cell under a point: the last drawn lies on top. Faded things are not there to be clicked. */
 export function cellAt(list: DisplayList, x: number, y: number): { datum: Datum; prim: Prim } | null {
   for (let i = list.length - 1; i >= 0; i--) {
     const p = list[i] as Prim;
+    if (p.k === 'grid' && p.source && p.a > 0.25 && inside(p, x, y)) return { datum: inGrid(p, p.source, x, y), prim: p };
     if (p.cell && p.a > 0.25 && inside(p, x, y)) return { datum: p.cell, prim: p };
   }
   return null;

@@ -3,6 +3,15 @@ import { area, curveMonotoneY } from 'd3-shape';
 import { n, type Draw } from './draw';
 import type { Paint } from './types';
 
+/** The length at which a ribbon is as wide as it gets. In large models the first token's vector can be hundreds of times as long
+ * as all others: it is cut, so that these can be seen. */
+export function riverScale(lengths: readonly (readonly number[])[]): { full: number; isCut: boolean } {
+  const longest = lengths.map((l) => Math.max(...l, 1e-9)).sort((a, b) => a - b);
+  const most = longest[longest.length - 1] ?? 1e-9;
+  const usual = 3 * (longest[Math.floor((longest.length - 1) / 2)] ?? most);
+  return { full: Math.min(most, usual), isCut: most > usual };
+}
+
 /** One ribbon through the given heights with the given widths; `flow` 0..1 is how far it has come. */
 export function ribbon(d: Draw, x: number, ys: readonly number[], widths: readonly number[], flow: number, tint: Paint, alpha: number): void {
   const reach = flow * (ys.length - 1);

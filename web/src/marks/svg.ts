@@ -1,5 +1,6 @@
 import { colour, FAINT, inkOn, type Theme } from './palette';
-import type { DisplayList, Label, Prim } from './types';
+import { gridPaint } from './grid';
+import type { DisplayList, GridPrim, Label, Prim } from './types';
 
 const esc = (s: string): string => s.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
 const r2 = (v: number): string => String(Math.round(v * 100) / 100);
@@ -27,6 +28,20 @@ function label(l: Label | undefined, x: number, y: number, p: Prim & { fill?: st
   return `<text x="${r2(x)}" y="${r2(y)}" font-size="${r2(l.size)}" font-weight="${l.weight ?? 500}" text-anchor="middle" dominant-baseline="central"${l.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${fill}"${opacity(p)}>${esc(l.text)}</text>`;
 }
 
+/** A path for each paint: thousands of squares stay a small document. */
+function grid(p: GridPrim, theme: Theme): string {
+  const [w, h] = [p.w / p.cols, p.h / Math.ceil(p.values.length / p.cols)];
+  const paths = new Map<string, string[]>();
+  p.values.forEach((v, i) => {
+    const key = gridPaint(p, v);
+    if (key === null) return;
+    const squares = paths.get(key) ?? [];
+    squares.push(`M${r2(p.x + (i % p.cols) * w)},${r2(p.y + Math.floor(i / p.cols) * h)}h${r2(w)}v${r2(h)}h${r2(-w)}z`);
+    paths.set(key, squares);
+  });
+  return [...paths].map(([key, squares]) => `<path d="${squares.join('')}" fill="${colour(key, theme)}"${opacity(p)}/>`).join('');
+}
+
 function one(p: Prim, theme: Theme): string {
   const data = p.cell ? ` data-cell="${esc(`${p.cell.site}[${p.cell.index.join(',')}]`)}"` : '';
   switch (p.k) {
@@ -36,6 +51,8 @@ function one(p: Prim, theme: Theme): string {
       return `<circle cx="${r2(p.x)}" cy="${r2(p.y)}" r="${r2(p.r)}" ${paint(p, theme)}${data}/>${label(p.label, p.x, p.y, p, theme)}`;
     case 'path':
       return `<path d="${p.d}" ${paint(p, theme)} stroke-linecap="round" stroke-linejoin="round"${data}/>`;
+    case 'grid':
+      return grid(p, theme);
     case 'text':
       return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}" dominant-baseline="central"${p.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
   }

@@ -7,6 +7,7 @@ import type { Box, Paint } from './types';
 export interface TokenLike {
   text: string | null;
   bytes?: number[];
+  special?: boolean;
 }
 
 export interface ChipOptions {
@@ -24,11 +25,13 @@ export function tokenChip(d: Draw, box: Box, token: TokenLike, o: ChipOptions = 
   const full = Math.min(o.size ?? 13.5, box.h * 0.58) * (bytes ? 0.85 : 1);
   // A word that is a little too long is written smaller before it is cut.
   const size = Math.max(Math.min(full, 10.5), Math.min(full, (full * (box.w - 7)) / textWidth(text, full, font)));
+  const special = token.special === true;
   const tint = o.tint ?? 'accent';
+  if (special) d.badge('badge.special');
   d.rect(box.x, box.y, box.w, box.h, {
     r: Math.min(8, box.h * 0.3),
     fill: o.active ? `${tint}/0.16` : 'token',
-    stroke: o.active ? tint : bytes ? 'faint' : 'line',
+    stroke: o.active ? tint : special ? 'place' : bytes ? 'faint' : 'line',
     sw: o.active ? 2 : 1,
     dash: bytes && !o.active ? [3, 3] : undefined,
     label: { text: fit(text, box.w - 5, size, font), size, font, weight: o.active ? 650 : 520, fill: o.dim ? 'muted' : 'ink' },

@@ -72,7 +72,23 @@ export interface PathPrim extends Base {
   dash?: number[];
 }
 
-export type Prim = RectPrim | DiscPrim | TextPrim | PathPrim;
+/** Many numbers as coloured squares without text: a whole vector in one line, a pattern in little. */
+export interface GridPrim extends Base {
+  k: 'grid';
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  cols: number;
+  values: Float32Array;
+  /** Signed values up to this size, or shares of 1 in one colour. */
+  full: number;
+  tint?: Paint;
+  /** Where the numbers stand in the trace: the index of each is `at` and its place. */
+  source?: { site: string; at: readonly number[] };
+}
+
+export type Prim = RectPrim | DiscPrim | TextPrim | PathPrim | GridPrim;
 export type DisplayList = Prim[];
 
 export interface Box {

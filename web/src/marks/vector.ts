@@ -57,7 +57,7 @@ export function vectorBar(d: Draw, o: VectorOptions): void {
 }
 
 function drawCell(d: Draw, o: VectorOptions, i: number, dim: number, value: number, cw: number, a: number): void {
-  const text = o.numbers && cw >= MIN_NUMBER_CELL ? num(value, o.digits ?? 2) : '';
+  const text = o.numbers && cw >= MIN_NUMBER_CELL ? num(value, o.digits ?? digitsOf(value)) : '';
   const fill = `s:${clampScale(value / o.full)}`;
   const gap = Math.min(2, cw * 0.08);
   const size = Math.min(11.5, cw / 3.5, o.h * 0.55);
@@ -68,6 +68,9 @@ function drawCell(d: Draw, o: VectorOptions, i: number, dim: number, value: numb
   if (o.weights) d.rect(x, o.y + 1, cw - gap * 2, o.h - 2, { r: o.h / 2, fill, stroke: 'weight', sw: 1.4, label, cell, a });
   else d.rect(x, o.y, cw - gap * 2, o.h, { r: Math.min(5, cw * 0.18), fill, stroke: `${o.tint}/0.55`, sw: 1, label, cell, a });
 }
+
+/** Large numbers have fewer decimals: all fit in a cell. */
+const digitsOf = (v: number): number => (Math.abs(v) >= 99.95 ? 0 : Math.abs(v) >= 9.995 ? 1 : 2);
 
 const clampScale = (v: number): string => (Math.round(Math.max(-1, Math.min(1, v)) * 100) / 100).toString();
 

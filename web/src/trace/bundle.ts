@@ -1,6 +1,7 @@
 // Everything recorded of one run that a scene may look at. Scenes read it synchronously; `Needs` say what must be there first.
+import { SiteRows } from './rows';
 import type { Tensor } from './safetensors';
-import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
+import type { Generated, Guess, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
 export type Need = Wanted & {
@@ -9,8 +10,12 @@ export type Need = Wanted & {
 };
 
 type Wanted =
-  | { kind: 'sites'; globs: string[] }
-  | { kind: 'lens' }
+  /** `rows`: these positions; all where they are not given. */
+  | { kind: 'sites'; globs: string[]; rows?: readonly number[] }
+  /** The patterns of all heads among the last positions, from `first` on. */
+  | { kind: 'corner'; first: number }
+  | { kind: 'heads' }
+  | { kind: 'lens'; rows?: readonly number[] }
   | { kind: 'sample' }
   | { kind: 'generate' }
   | { kind: 'neighbours'; id: number }
@@ -20,11 +25,22 @@ type Wanted =
 export const weightKey = (name: string, rows: [number, number], cols: [number, number]): string => `${name}|${rows.join('..')}|${cols.join('..')}`;
 export const cellKey = (site: string, index: number[]): string => `${site}|${index.join(',')}`;
 
+/** The logit lens of the positions that were asked for: `top[site][position][rank]`. */
+export interface LensRows {
+  sites: string[];
+  top: Guess[][][];
+}
+
 export interface Bundle {
   model: ModelInfo;
   trace: TraceMeta;
-  sites: Map<string, Tensor>;
-  lens?: Lens;
+  /** What was typed, and whether it was sent as a message. */
+  asked: { text: string; chat: boolean };
+  sites: Map<string, SiteRows>;
+  corner?: { first: number; patterns: Map<string, Tensor> };
+  /** All heads in little, by name: pooled [L,H,side,side], a score [L,H] of each habit, interest. */
+  heads?: Map<string, Tensor>;
+  lens?: LensRows;
   sample?: Sample;
   generated?: Generated;
   neighbours: Map<number, Neighbours>;
@@ -32,25 +48,25 @@ export interface Bundle {
   weights: Map<string, Tensor>;
 }
 
-export function emptyBundle(model: ModelInfo, trace: TraceMeta): Bundle {
-  return { model, trace, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
+export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked = { text: trace.text, chat: false }): Bundle {
+  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
 }
 
-export function flatIndex(shape: number[], index: number[]): number {
-  return index.reduce((at, i, axis) => at * (shape[axis] ?? 1) + i, 0);
-}
+/** Does this model have the site? */
+export const hasSite = (bundle: Bundle, site: string): boolean => bundle.trace.sites.some((s) => s.name === site);
 
 /** One number of the trace; NaN where its site has not been loaded. */
-export function valueAt(bundle: Bundle, site: string, index: number[]): number {
-  const t = bundle.sites.get(site);
-  return t ? (t.data[flatIndex(t.shape, index)] ?? NaN) : NaN;
-}
+export const valueAt = (bundle: Bundle, site: string, index: number[]): number => bundle.sites.get(site)?.value(index) ?? NaN;
+
+const NOTHING = new Float32Array(0);
 
 /** The innermost row of a site: `row(b, 'blocks.0.q', [3, 1])` is head 1's query vector of token 3. */
-export function row(bundle: Bundle, site: string, outer: number[]): Float32Array {
-  const t = bundle.sites.get(site);
-  if (!t) return new Float32Array(0);
-  const n = t.shape[t.shape.length - 1] ?? 0;
-  const start = flatIndex(t.shape.slice(0, -1), outer) * n;
-  return t.data.subarray(start, start + n);
+export const row = (bundle: Bundle, site: string, outer: number[]): Float32Array => bundle.sites.get(site)?.row(outer) ?? NOTHING;
+
+/** A weight of attention between two of the last positions. */
+export function cornerAt(bundle: Bundle, layer: number, head: number, query: number, key: number): number {
+  const t = bundle.corner?.patterns.get(`blocks.${layer}.pattern`);
+  if (!t || !bundle.corner) return NaN;
+  const side = t.shape[2] ?? 0;
+  return t.data[(head * side + query - bundle.corner.first) * side + key - bundle.corner.first] ?? NaN;
 }

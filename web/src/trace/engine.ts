@@ -4,12 +4,15 @@ import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, Sample
 
 export interface Engine {
   model(): Promise<ModelInfo>;
-  trace(text: string): Promise<TraceMeta>;
-  tensors(trace: string, globs: string[]): Promise<Map<string, Tensor>>;
-  lens(trace: string, k: number): Promise<Lens>;
+  /** `chat`: as a message, in the model's chat template. */
+  trace(text: string, chat: boolean): Promise<TraceMeta>;
+  /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */
+  tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>>;
+  lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens>;
+  heads(trace: string): Promise<Map<string, Tensor>>;
   cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;
   sample(trace: string, settings: SampleSettings): Promise<Sample>;
-  generate(text: string, maxTokens: number, settings: SampleSettings): Promise<Generated>;
+  generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings): Promise<Generated>;
   neighbours(id: number, k: number): Promise<Neighbours>;
   weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor>;
 }

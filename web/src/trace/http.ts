@@ -11,14 +11,18 @@ export class HttpEngine implements Engine {
   model(): Promise<ModelInfo> {
     return this.json('/api/model');
   }
-  trace(text: string): Promise<TraceMeta> {
-    return this.json('/api/trace', { text });
+  trace(text: string, chat: boolean): Promise<TraceMeta> {
+    return this.json('/api/trace', { text, chat });
   }
-  async tensors(trace: string, globs: string[]): Promise<Map<string, Tensor>> {
-    return parseSafetensors(await this.bytes(`/api/trace/${trace}/tensors?sites=${encodeURIComponent(globs.join(','))}`));
+  async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
+    const part = (rows ? `&rows=${spans(rows)}` : '') + (cols ? `&cols=${spans(cols)}` : '');
+    return parseSafetensors(await this.bytes(`/api/trace/${trace}/tensors?sites=${encodeURIComponent(briefly(globs).join(','))}${part}`));
   }
-  lens(trace: string, k: number): Promise<Lens> {
-    return this.json(`/api/trace/${trace}/lens?k=${k}`);
+  lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens> {
+    return this.json(`/api/trace/${trace}/lens?k=${k}${rows ? `&rows=${spans(rows)}` : ''}`);
+  }
+  async heads(trace: string): Promise<Map<string, Tensor>> {
+    return parseSafetensors(await this.bytes(`/api/trace/${trace}/heads`));
   }
   cell(trace: string, site: string, index: number[], k = 64): Promise<Provenance> {
     return this.json(`/api/trace/${trace}/cell?site=${encodeURIComponent(site)}&index=${index.join(',')}&k=${k}`);
@@ -26,8 +30,8 @@ export class HttpEngine implements Engine {
   sample(trace: string, s: SampleSettings): Promise<Sample> {
     return this.json('/api/sample', { trace, ...s, min_p: 0, repetition_penalty: 1, step: 0 });
   }
-  generate(text: string, maxTokens: number, s: SampleSettings): Promise<Generated> {
-    return this.json('/api/generate', { text, max_tokens: maxTokens, ...s });
+  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings): Promise<Generated> {
+    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, ...s });
   }
   neighbours(id: number, k: number): Promise<Neighbours> {
     return this.json(`/api/neighbours?id=${id}&k=${k}`);
@@ -60,6 +64,28 @@ export class HttpEngine implements Engine {
     if (response.ok) return response;
     throw await errorOf(response);
   }
+}
+
+/** `0,1,2,7` as `0..3,7`. */
+export function spans(rows: readonly number[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < rows.length; ) {
+    const from = rows[i] as number;
+    let n = 1;
+    while (rows[i + n] === from + n) n++;
+    parts.push(n > 2 ? `${from}..${from + n}` : rows.slice(i, i + n).join());
+    i += n;
+  }
+  return parts.join();
+}
+
+/** A site asked for in every block is asked for once: the names of thirty layers would make a long address. */
+function briefly(names: readonly string[]): string[] {
+  const layers = new Map<string, number>();
+  const most = Math.max(...names.map((n) => Number(/^blocks\.(\d+)\./.exec(n)?.[1] ?? -1))) + 1;
+  for (const n of names) layers.set(n.replace(/^blocks\.\d+\./, 'blocks.*.'), (layers.get(n.replace(/^blocks\.\d+\./, 'blocks.*.')) ?? 0) + 1);
+  const whole = [...layers].filter(([name, count]) => name.startsWith('blocks.*.') && count === most && most > 2).map(([name]) => name);
+  return [...whole, ...names.filter((n) => !whole.includes(n.replace(/^blocks\.\d+\./, 'blocks.*.')))];
 }
 
 async function errorOf(response: Response): Promise<EngineError> {

@@ -1,21 +1,45 @@
 // Fetches what chapters need, each thing once, and keeps it in the bundle.
 import type { Engine } from './engine';
 import { cellKey, weightKey, type Bundle, type Need } from './bundle';
+import { SiteRows } from './rows';
 import type { SampleSettings } from './wire';
+
+type SitesNeed = Extract<Need, { kind: 'sites' }>;
 
 const toRegExp = (glob: string): RegExp => new RegExp(`^${glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`);
 
-export function missingSites(bundle: Bundle, globs: string[]): string[] {
-  const tests = globs.map(toRegExp);
-  return bundle.trace.sites.map((s) => s.name).filter((n) => !bundle.sites.has(n) && tests.some((t) => t.test(n)));
+const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+const everyRow = (bundle: Bundle): number[] => range(0, bundle.trace.tokens.length);
+
+/** Which positions of which sites have not come yet. */
+export function missingRows(bundle: Bundle, needs: readonly SitesNeed[]): Map<string, number[]> {
+  const out = new Map<string, Set<number>>();
+  for (const need of needs) {
+    const tests = need.globs.map(toRegExp);
+    for (const { name } of bundle.trace.sites) {
+      if (!tests.some((t) => t.test(name))) continue;
+      const have = bundle.sites.get(name);
+      const rows = (need.rows ?? everyRow(bundle)).filter((r) => !have?.has(r));
+      if (rows.length) out.set(name, new Set([...(out.get(name) ?? []), ...rows]));
+    }
+  }
+  return new Map([...out].map(([name, rows]) => [name, [...rows].sort((a, b) => a - b)]));
+}
+
+function missingLens(bundle: Bundle, rows: readonly number[] | undefined): number[] {
+  return (rows ?? everyRow(bundle)).filter((t) => bundle.lens?.top[0]?.[t] === undefined);
 }
 
 export function isMissing(bundle: Bundle, need: Need): boolean {
   switch (need.kind) {
     case 'sites':
-      return missingSites(bundle, need.globs).length > 0;
+      return missingRows(bundle, [need]).size > 0;
+    case 'corner':
+      return bundle.corner === undefined;
+    case 'heads':
+      return bundle.heads === undefined;
     case 'lens':
-      return bundle.lens === undefined;
+      return missingLens(bundle, need.rows).length > 0;
     case 'sample':
       return bundle.sample === undefined;
     case 'generate':
@@ -30,26 +54,54 @@ export function isMissing(bundle: Bundle, need: Need): boolean {
 }
 
 export async function load(engine: Engine, bundle: Bundle, needs: Need[], settings: SampleSettings, loopLength: number): Promise<void> {
-  const id = bundle.trace.id;
-  const globs = needs.flatMap((n) => (n.kind === 'sites' ? n.globs : []));
-  const names = missingSites(bundle, globs);
-  const jobs: Promise<unknown>[] = [];
-  if (names.length) jobs.push(engine.tensors(id, names).then((got) => got.forEach((t, n) => bundle.sites.set(n, t))));
+  const jobs = sites(engine, bundle, needs.filter((n) => n.kind === 'sites'));
   for (const need of needs) if (need.kind !== 'sites' && isMissing(bundle, need)) jobs.push(one(engine, bundle, need, settings, loopLength));
   await Promise.all(jobs);
 }
 
-async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, { kind: 'sites' }>, settings: SampleSettings, loopLength: number): Promise<void> {
+/** Sites that want the same positions come in one file. */
+function sites(engine: Engine, bundle: Bundle, needs: readonly SitesNeed[]): Promise<void>[] {
+  const groups = new Map<string, { rows: number[]; names: string[] }>();
+  for (const [name, rows] of missingRows(bundle, needs)) {
+    const group = groups.get(rows.join()) ?? { rows, names: [] };
+    group.names.push(name);
+    groups.set(rows.join(), group);
+  }
+  const shapes = new Map(bundle.trace.sites.map((s) => [s.name, s.shape]));
+  return [...groups.values()].map(async ({ rows, names }) => {
+    const got = await engine.tensors(bundle.trace.id, names, rows);
+    for (const [name, tensor] of got) {
+      const site = bundle.sites.get(name) ?? new SiteRows(name, shapes.get(name) ?? []);
+      site.put(rows, tensor);
+      bundle.sites.set(name, site);
+    }
+  });
+}
+
+async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed>, settings: SampleSettings, loopLength: number): Promise<void> {
   const id = bundle.trace.id;
   switch (need.kind) {
-    case 'lens':
-      bundle.lens = await engine.lens(id, 5);
+    case 'corner': {
+      const last = range(need.first, bundle.trace.tokens.length);
+      bundle.corner = { first: need.first, patterns: await engine.tensors(id, ['blocks.*.pattern'], last, last) };
       break;
+    }
+    case 'heads':
+      bundle.heads = await engine.heads(id);
+      break;
+    case 'lens': {
+      const rows = missingLens(bundle, need.rows);
+      const got = await engine.lens(id, 5, rows);
+      const lens = bundle.lens ?? { sites: got.sites, top: got.sites.map(() => []) };
+      got.top.forEach((guesses, s) => guesses.forEach((guess, i) => ((lens.top[s] ?? [])[rows[i] as number] = guess)));
+      bundle.lens = lens;
+      break;
+    }
     case 'sample':
       bundle.sample = await engine.sample(id, settings);
       break;
     case 'generate':
-      bundle.generated = await engine.generate(bundle.trace.kept?.text ?? bundle.trace.text, loopLength, settings);
+      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings);
       break;
     case 'neighbours':
       bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8));

@@ -14,10 +14,30 @@ export interface ModelInfo {
   activation: string;
   tied: boolean;
   norm_eps: number;
+  /** How the model's file stores the weights, which are computed with in f32; null where it says nothing else. */
+  stored: string | null;
+  /** Was it trained for conversations? */
+  chat: boolean;
+  parts: Parts;
   parameters: number;
   version: string;
   initial_text: string | null;
   default_text: { en: string; zh: string };
+}
+
+/** What this family has that others have not. */
+export interface Parts {
+  norm: 'layer' | 'rms';
+  positions: 'learned' | 'rotary' | 'none';
+  /** Radians per position of each pair of a head, where queries and keys are turned. */
+  frequencies: number[] | null;
+  head_norm: boolean;
+  gated: boolean;
+  qkv_bias: boolean;
+  out_bias: boolean;
+  mlp_bias: boolean;
+  /** Of each block: how many positions back a query looks, null for all. */
+  windows: (number | null)[];
 }
 
 export interface Merge {
@@ -31,7 +51,10 @@ export interface Merge {
 export interface Token {
   id: number;
   text: string | null;
+  /** None where the token was set around the text. */
   bytes: number[];
+  /** A mark that no text can write: a turn begins, a turn ends. */
+  special: boolean;
   start: number;
   end: number;
   merges: Merge[];
@@ -61,6 +84,7 @@ export interface Guess {
 
 export interface Lens {
   sites: string[];
+  rows: number[] | null;
   top: Guess[][][];
 }
 
@@ -76,17 +100,24 @@ export interface WeightOf {
   value: number | null;
 }
 
+/** The cosine or sine of the angle by which a pair of a head's numbers is turned: `index` is [position, pair]. */
+export interface AngleOf {
+  angle: 'cos' | 'sin' | '-sin';
+  index: number[];
+  value: number | null;
+}
+
 export interface Term {
   value: number | null;
-  left?: CellOf | WeightOf;
-  right?: CellOf | WeightOf;
+  left?: CellOf | WeightOf | AngleOf;
+  right?: CellOf | WeightOf | AngleOf;
 }
 
 export interface Provenance {
   site: string;
   index: number[];
   value: number | null;
-  op: 'lookup' | 'sum' | 'linear' | 'dot' | 'masked' | 'softmax' | 'weighted_sum' | 'activation' | 'norm';
+  op: 'lookup' | 'sum' | 'linear' | 'dot' | 'masked' | 'softmax' | 'weighted_sum' | 'activation' | 'gate' | 'rotation' | 'norm';
   formula: string;
   terms: Term[];
   total_terms: number;
@@ -97,6 +128,8 @@ export interface Provenance {
   own?: number;
   mean?: number;
   std?: number;
+  rms?: number;
+  activated?: number;
   gain?: number;
   bias?: number;
 }

@@ -1,5 +1,6 @@
-//! What a MODEL on the command line is: `builtin`, a model's folder or file, or a training run's folder.
+//! What a MODEL on the command line is: `builtin`, a model's folder or file, or a training run's folder; and adapters on it.
 
+mod adapter;
 mod folder;
 mod gguf;
 mod hub;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use glassformer_model::{Keep, Model};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
+use glassformer_train::adapter::is_adapter;
 use glassformer_train::checkpoint::Checkpoints;
 
 pub(crate) use vectors::Said;
@@ -57,7 +59,7 @@ pub(crate) struct Suggested {
     pub(crate) repetition_penalty: Option<f32>,
 }
 
-/// The `-m` flag that most verbs have.
+/// The flags `-m` and `--lora` that most verbs have.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
     /// `builtin`, a model's folder or .gguf file, the --out folder of a training run, or a model on the Hugging Face hub:
@@ -69,25 +71,37 @@ pub(crate) struct ModelFlag {
         default_value = "builtin"
     )]
     pub(crate) model: String,
+    /// The folder of a LoRA adapter of that model, as PEFT or `train --lora-rank` writes it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) lora: Option<PathBuf>,
 }
 
 impl Default for ModelFlag {
     fn default() -> Self {
         Self {
             model: "builtin".to_owned(),
+            lora: None,
         }
     }
 }
 
 impl ModelFlag {
-    /// Reads the model, all its parameters in `f32`.
+    /// Reads the model, all its parameters in `f32`, an adapter merged into them.
     pub(crate) fn load(&self) -> Result<Loaded> {
-        load(&self.model, Keep::InMemory)
+        self.read(Keep::InMemory)
     }
 
     /// Opens the model to run it: its matrices stay in their file until they are laid out for products.
     pub(crate) fn open(&self) -> Result<Loaded> {
-        load(&self.model, Keep::InFile)
+        self.read(Keep::InFile)
+    }
+
+    fn read(&self, keep: Keep) -> Result<Loaded> {
+        let loaded = load(&self.model, keep)?;
+        match &self.lora {
+            Some(folder) => adapter::add(loaded, folder, keep),
+            None => Ok(loaded),
+        }
     }
 }
 
@@ -106,6 +120,7 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
         Found::Gguf(file) => gguf::load(file, keep)?,
         Found::Folder(folder) => folder::load(folder, keep)
             .with_context(|| format!("cannot load the model in {}", folder.display()))?,
+        Found::Adapter(folder) => adapter::load(folder, keep)?,
     };
     loaded.about.found = Some(found);
     if is_remote {
@@ -123,11 +138,22 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
     Ok(loaded)
 }
 
+/// Where the files of a MODEL are: absolute, and of a training run its best checkpoint. `builtin` has none.
+pub(crate) fn place(source: &str) -> Result<PathBuf> {
+    if source == "builtin" {
+        return Ok(PathBuf::from(source));
+    }
+    let (Found::Gguf(path) | Found::Folder(path) | Found::Adapter(path)) = find(Path::new(source))?;
+    std::fs::canonicalize(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Where a model is.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     Gguf(PathBuf),
     Folder(PathBuf),
+    /// An adapter, which names its model.
+    Adapter(PathBuf),
 }
 
 /// The file or folder given, or the best checkpoint of a training run.
@@ -149,13 +175,23 @@ fn find(path: &Path) -> Result<Found> {
     if path.join("config.json").exists() {
         return Ok(Found::Folder(path.to_owned()));
     }
+    if is_adapter(path) {
+        return Ok(Found::Adapter(path.to_owned()));
+    }
     let best = Checkpoints::of(path).best();
     if best.is_none()
         && let Some(file) = only_gguf(path)
     {
         return Ok(Found::Gguf(file));
     }
-    best.map(Found::Folder).with_context(|| {
+    let found = best.map(|best| {
+        if is_adapter(&best) {
+            Found::Adapter(best)
+        } else {
+            Found::Folder(best)
+        }
+    });
+    found.with_context(|| {
         format!(
             "{} holds no model: neither a config.json nor one .gguf file nor a checkpoint of a training run",
             path.display()

@@ -26,7 +26,8 @@ impl Said {
     /// Of the files of a model; the built-in one has none. Errors: they cannot be read, or ask for what cannot be computed.
     pub(crate) fn of(found: Option<&Found>) -> Result<Self> {
         match found {
-            None => Ok(Self::default()),
+            // An adapter's folder says nothing of vectors.
+            None | Some(Found::Adapter(_)) => Ok(Self::default()),
             Some(Found::Gguf(path)) => of_gguf(path),
             Some(Found::Folder(folder)) => {
                 of_folder(folder).with_context(|| folder.display().to_string())

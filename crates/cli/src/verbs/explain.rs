@@ -1,11 +1,15 @@
 //! `explain`: serves the animated explainer.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result};
 use clap::Args;
 use glassformer_server::{Explained, Served};
 use glassformer_tensor::Pool;
+use glassformer_tokens::{ChatTemplate, TokenizerConfig};
 
 use crate::source::ModelFlag;
+use crate::terminal::note;
 
 /// Open the animated explainer: every step of the model on your own text.
 ///
@@ -33,9 +37,11 @@ impl Explain {
         let loaded = self.model.load()?.continuing()?;
         let served = Served {
             explained: Explained {
-                name: loaded.name,
+                name: short(&loaded.name),
                 model: loaded.model,
                 tokenizer: loaded.tokenizer,
+                chat: template(&loaded.about.tokenizer),
+                stored: loaded.about.stored.map(|(kinds, _)| kinds),
             },
             pool: Pool::new(self.threads),
             initial_text: self.text,
@@ -61,4 +67,25 @@ impl Explain {
                 .context("the server stopped")
         })
     }
+}
+
+/// The model's chat template; one that cannot be read is told of and left out.
+fn template(config: &TokenizerConfig) -> Option<ChatTemplate> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |now| now.as_secs() as i64);
+    let read = ChatTemplate::new(config.chat_template()?, config);
+    match read {
+        Ok(template) => Some(template.at(seconds)),
+        Err(error) => {
+            note(&format!("the page offers no messages: {error}"));
+            None
+        }
+    }
+}
+
+/// A file's or folder's own name: where it lies is nobody's business on a page.
+fn short(name: &str) -> String {
+    let path = std::path::Path::new(name);
+    let own = path.file_name().map(|name| name.to_string_lossy());
+    own.map_or_else(|| name.to_owned(), std::borrow::Cow::into_owned)
 }

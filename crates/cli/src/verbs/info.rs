@@ -68,6 +68,14 @@ fn of_model(loaded: &Loaded) -> Vec<(&'static str, Value)> {
         vocab,
     } = loaded.model.dimensions();
     let parameters = loaded.model.parameters.layout().len();
+    let adapter = loaded.model.parameters.adapter().map(|adapter| {
+        let kinds = Vec::from_iter(adapter.kinds()).join(", ");
+        let (rank, count) = (adapter.config.rank, adapter.parameters().layout().len());
+        format!(
+            "rank {rank} on {kinds}: {} parameters more",
+            thousands(count as u64)
+        )
+    });
     let about = &loaded.about;
     let stored = about.stored.as_ref();
     vec![
@@ -82,6 +90,7 @@ fn of_model(loaded: &Loaded) -> Vec<(&'static str, Value)> {
         ("n_ctx", json!(n_ctx)),
         ("vocab", json!(vocab)),
         ("parameters", json!(parameters)),
+        ("adapter", json!(adapter)),
         ("memory_bytes", json!(parameters * 4)),
         ("stored", json!(stored.map(|(kind, _)| kind))),
         ("stored_bytes", json!(stored.map(|(_, bytes)| bytes))),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use glassformer_model::Dimensions;
+use glassformer_model::Network;
 use glassformer_tensor::Pool;
-use glassformer_trace::{Change, Edit, Recorded, Recording, Selection, record};
+use glassformer_trace::{Change, Cut, Edit, Recorded, Recording, Selection, record};
 use glassformer_weights::{TensorFile, atomic};
 use serde_json::json;
 
@@ -17,7 +17,9 @@ use crate::terminal::{note, thousands, write};
 /// Run a text through the model once and write its activations to a safetensors file, by name.
 ///
 /// Sites: tokens, embed, pos_embed, blocks.{l}.{resid_pre, ln1, q, k, v, scores, pattern, z, attn_out, resid_mid, ln2,
-/// mlp_pre, mlp_post, mlp_out, resid_post}, ln_final, logits, probs. All are f32.
+/// mlp_pre, mlp_post, mlp_out, resid_post}, ln_final, logits, probs. Where queries and keys are normed or turned before they
+/// meet: q_pre, k_pre, q_norm, k_norm. Of gated MLPs: mlp_up. Of encoders: token_types, type_embed, embed_sum, unembed_pre,
+/// unembed_post. All are f32, computed in f32 whatever the file stores.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -61,12 +63,12 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn run(&self) -> Result<()> {
         let loaded = self.model.load()?;
-        let dimensions = loaded.model.dimensions();
-        let selection = Selection::for_model(&self.sites, dimensions.n_layers)?;
+        let network = &*loaded.model.network;
+        let selection = Selection::for_network(&self.sites, network)?;
         let ids = self.ids(&loaded)?;
-        let edits = self.edits(&dimensions, ids.len())?;
+        let edits = self.edits(network, ids.len())?;
         for edit in &edits {
-            edit.check(dimensions.n_layers, dimensions.n_heads, ids.len())?;
+            edit.check(network, ids.len())?;
         }
         let recording = record(
             &loaded.model,
@@ -85,7 +87,7 @@ impl Trace {
             (None, text) => {
                 let encoding = loaded
                     .tokenizer
-                    .encode(text.as_deref().unwrap_or_default())?;
+                    .encode_prompt(text.as_deref().unwrap_or_default())?;
                 if !encoding.unknown.is_empty() {
                     let some: String = encoding.unknown.iter().take(10).collect();
                     note(&format!(
@@ -117,7 +119,7 @@ impl Trace {
         Ok(ids)
     }
 
-    fn edits(&self, dimensions: &Dimensions, positions: usize) -> Result<Vec<Edit>> {
+    fn edits(&self, network: &dyn Network, positions: usize) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         for text in &self.ablate {
             edits.push(Edit::parse(text, Change::Scale(0.0))?);
@@ -140,7 +142,7 @@ impl Trace {
                     shape,
                     data: data.into(),
                 },
-                dimensions,
+                network,
                 positions,
             )?);
         }
@@ -159,7 +161,7 @@ impl Trace {
             ("text".to_owned(), loaded.tokenizer.decode(ids)),
             ("ablate".to_owned(), self.ablate.join(",")),
         ]);
-        let bytes = recording.to_safetensors(selection, None, &metadata)?;
+        let bytes = recording.to_safetensors(selection, &Cut::default(), &metadata)?;
         atomic::write_file(&self.out, &bytes)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
         let sites: Vec<_> = recording

@@ -185,8 +185,9 @@ impl Shared {
 }
 
 fn is_large(name: &str) -> bool {
-    let end = name.rsplit('.').next();
-    matches!(end, Some("safetensors" | "gguf"))
+    [".safetensors", ".gguf"]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ mod embed;
 mod generate;
 mod hub;
 mod hub_server;
+mod lora;
 mod support;
 mod survive;
 mod trace;

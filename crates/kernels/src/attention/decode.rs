@@ -6,14 +6,15 @@
 //! the online softmax's rule (Dao 2023, "Flash-Decoding").
 
 mod piece;
+mod tile;
 
 use self::piece::Piece;
-use super::{Input, Shape};
+use super::{Kept, Shape};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::exp::exp;
 use crate::memory::floats;
-use crate::product::Precision;
+use crate::product::{Precision, Rows};
 use crate::rows::in_groups;
 
 /// Keys of a piece.
@@ -27,38 +28,47 @@ pub fn scratch_len(shape: &Shape<'_>) -> usize {
     queries * keys.div_ceil(PIECE) * shape.heads * piece::len(shape.d_head)
 }
 
-/// `z [T,H·E]` in `f32` for one sequence; q, k and v in `f32`; scratch as [`scratch_len`] says.
-pub fn decode(pool: &Pool, shape: Shape<'_>, input: Input<'_>, z: &mut [f32], scratch: &mut [f32]) {
-    input.check(&shape);
-    let e = shape.d_head;
-    let [_, keys] = shape.sequences.rows();
+/// `z [T,H·E]` in `f32` for one sequence, from `q [T,H·E]` and the keys and values of a cache; scratch as
+/// [`scratch_len`] says.
+pub fn decode(
+    pool: &Pool,
+    shape: Shape<'_>,
+    q: Rows<'_>,
+    [k, v]: [Kept<'_>; 2],
+    z: &mut [f32],
+    scratch: &mut [f32],
+) {
+    let (e, [queries, keys]) = (shape.d_head, shape.sequences.rows());
+    assert_eq!(shape.sequences.count(), 1, "decoding is of one sequence");
     assert!(
-        shape.sequences.count() == 1 && input.dropout.is_none(),
-        "decoding is of one sequence, without dropout"
+        shape.heads.is_multiple_of(shape.kv_heads) && queries <= keys,
+        "{shape:?}"
     );
-    let sequence = shape.sequences.get(0);
-    assert!(
-        [input.q, input.k, input.v]
-            .iter()
-            .all(|x| x.precision == Precision::F32),
-        "the cache is in f32"
-    );
+    let width = shape.heads * e;
+    assert!(q.precision == Precision::F32, "queries are in f32");
+    assert_eq!([q.rows, q.cols], [queries, width], "q");
+    assert_eq!(z.len(), queries * width, "z");
+    for kept in [k, v] {
+        assert_eq!(
+            [kept.rows(), kept.cols()],
+            [keys, shape.kv_heads * e],
+            "k and v"
+        );
+    }
     let (pieces, heads, each) = (keys.div_ceil(PIECE), shape.heads, piece::len(e));
     let scratch = &mut scratch[..scratch_len(&shape)];
-    let first = input.head(&shape, &sequence, 0);
     pool.chunks(scratch, heads * each, |i, parts| {
         let (t, piece) = (i / pieces, i % pieces);
-        let seen = first.seen(t);
+        let seen = shape.sees.keys(t, queries, keys);
         let end = ((piece + 1) * PIECE).min(seen.end);
         let start = (piece * PIECE).max(seen.start).min(end);
-        let [k, v] = [input.k, input.v].map(|x| x.range(start, end));
         Piece {
-            q: floats(input.q.row(t)),
-            k,
-            v,
+            q: floats(q.row(t)),
+            k: k.range(start, end),
+            v: v.range(start, end),
             group: shape.group(),
             e,
-            scale: first.scale,
+            scale: shape.scale(),
         }
         .attend(parts);
     });

@@ -20,10 +20,12 @@
 pub mod backward;
 pub mod decode;
 pub mod forward;
+mod kept;
 pub mod open;
 
 use std::ops::Range;
 
+pub use self::kept::{Kept, Number};
 use crate::dropout::Mask;
 use crate::product::Rows;
 

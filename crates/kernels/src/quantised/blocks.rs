@@ -20,7 +20,7 @@
 //! *Low* holds the low 4 bits of each code (2 in Q2_K and Q3_K), *high* the rest; in what order `fields` says. The
 //! layouts are those of ggml (`ggml-common.h`), the values those of the Python package `gguf`, bit for bit.
 
-use super::half;
+use crate::half;
 
 /// A format, by its name in GGUF.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -5,9 +5,9 @@
 
 use super::BLOCK;
 use super::blocks::Format;
-use super::half;
 use super::packed::{GROUPS, Line, PANEL, Packed, field_widths};
 use crate::arch::multiversion;
+use crate::half;
 
 /// Tiles (of 32 k) in a chunk.
 pub(super) const TILES: usize = 16;

@@ -30,7 +30,6 @@ use crate::arch::{Level, level};
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod chunk;
-mod half;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni;

@@ -2,7 +2,7 @@
 
 use glassformer_kernels::Pool;
 use glassformer_kernels::attention::{
-    Input, Sees, Sequences, Shape, backward, decode, forward, open,
+    Input, Kept, Number, Sees, Sequences, Shape, backward, decode, forward, open,
 };
 use glassformer_kernels::dropout::{self, Mask};
 use glassformer_kernels::memory::{Block, words};
@@ -281,10 +281,25 @@ proptest! {
         let case = Case { dropout: None, ..case }.with(lengths);
         let numbers = case.numbers();
         let mut z = vec![f32::NAN; case.lens()[0]];
-        let mut scratch = vec![f32::NAN; decode::scratch_len(&case.shape())];
-        decode::decode(&Pool::new(2), case.shape(), case.input(&numbers), &mut z, &mut scratch);
-        let (expected, _) = case.naive(&to_f64(&numbers.concat()), &case.mask());
-        assert_close("z", &z, &expected, 1e-5);
+        let cols = [case.heads, case.kv_heads, case.kv_heads].map(|heads| heads * case.d_head);
+        for number in [Number::F32, Number::F16] {
+            // What the cache keeps: the same numbers, rounded.
+            let [k, v] = [1, 2].map(|i| kept(number, &numbers[i], cols[i]));
+            let meant = |words: &[u32], i: usize| {
+                let mut read = vec![f32::NAN; numbers[i].len()];
+                Kept::new(words, number, cols[i]).read(&mut read);
+                read
+            };
+            let meant = [numbers[0].clone(), meant(&k, 1), meant(&v, 2)];
+            let mut scratch = vec![f32::NAN; decode::scratch_len(&case.shape())];
+            let q = Rows::f32(&numbers[0], cols[0]);
+            let cache = [&k, &v].map(|words| Kept::new(words, number, cols[1]));
+            decode::decode(&Pool::new(2), case.shape(), q, cache, &mut z, &mut scratch);
+            let (expected, _) = case.naive(&to_f64(&meant.concat()), &case.mask());
+            assert_close("z", &z, &expected, 1e-5);
+            let rounding = nmse(&meant[1], &to_f64(&numbers[1]));
+            prop_assert!(rounding == 0.0 || number == Number::F16 && rounding < 1e-6, "{rounding}");
+        }
     }
 
     #[test]
@@ -321,6 +336,16 @@ proptest! {
         let error = nmse(&gradient(Precision::Bf16), &to_f64(&actual));
         prop_assert!(error <= 1e-4 || case.d_head < 8, "bf16: {error}");
     }
+}
+
+/// Rows of `cols` numbers as a cache keeps them.
+fn kept(number: Number, x: &[f32], cols: usize) -> Vec<u32> {
+    let row = number.words(cols);
+    let mut words = vec![u32::MAX; x.len() / cols * row];
+    for (words, x) in words.chunks_exact_mut(row).zip(x.chunks_exact(cols)) {
+        number.write(words, x);
+    }
+    words
 }
 
 #[test]

@@ -12,7 +12,8 @@ use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
 use glassformer_tensor::ops::quantised::Codes;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
-use crate::packed::{Part, Weight};
+use crate::block::Adapted;
+use crate::packed::{self, Part, Weight};
 use crate::{Backward, Gradients, Layer, ParamId, Parameters, Pass, Run, Value};
 
 /// How a checkpoint stores W.
@@ -48,12 +49,24 @@ impl Linear {
         }
     }
 
-    /// W's rows as they lie.
-    fn rows<'a>(&self, weight: &'a [f32]) -> Rows<'a> {
-        match self.storage {
-            Storage::InOut => Rows::f32(weight, self.d_out),
-            Storage::OutIn => Rows::f32(weight, self.d_in),
+    /// Calls `f` with W's rows as they lie in memory, or decoded from the file where they stay.
+    fn with_rows<T>(
+        &self,
+        pool: &Pool,
+        buffers: &Buffers,
+        parameters: &Parameters,
+        f: impl FnOnce(Rows<'_>) -> T,
+    ) -> T {
+        let [rows, cols] = match self.storage {
+            Storage::InOut => [self.d_in, self.d_out],
+            Storage::OutIn => [self.d_out, self.d_in],
+        };
+        if parameters.is_stored(self.weight) {
+            let matrices = parameters.stored(self.weight);
+            let decoded = packed::values(pool, buffers, matrices, [rows, cols]);
+            return f(decoded.as_rows());
         }
+        f(Rows::f32(parameters.get(self.weight), cols))
     }
 
     /// W as B [I,O].
@@ -64,22 +77,19 @@ impl Linear {
         parameters: &Parameters,
         precision: Precision,
     ) -> PackedRight {
-        let rows = self.rows(parameters.get(self.weight));
-        match self.storage {
+        self.with_rows(pool, buffers, parameters, |rows| match self.storage {
             Storage::InOut => PackedRight::of(pool, buffers, precision, rows),
             Storage::OutIn => PackedRight::of_transposed(pool, buffers, precision, rows),
-        }
+        })
     }
 
     /// Wᵀ as B [O,I], for dx.
     pub(crate) fn backward_operand(&self, run: Run<'_>) -> PackedRight {
-        let rows = self.rows(run.parameters.get(self.weight));
-        match self.storage {
-            Storage::InOut => {
-                PackedRight::of_transposed(run.pool, run.buffers, run.precision, rows)
-            }
-            Storage::OutIn => PackedRight::of(run.pool, run.buffers, run.precision, rows),
-        }
+        let (pool, buffers, precision) = (run.pool, run.buffers, run.precision);
+        self.with_rows(pool, buffers, run.parameters, |rows| match self.storage {
+            Storage::InOut => PackedRight::of_transposed(pool, buffers, precision, rows),
+            Storage::OutIn => PackedRight::of(pool, buffers, precision, rows),
+        })
     }
 
     /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
@@ -107,8 +117,8 @@ impl Linear {
     fn packed<'a>(&self, run: Run<'a>) -> Option<&'a [Part]> {
         let packed = run.packed?;
         let parts = packed.parts(self.weight)?;
-        let is_stored = run.parameters.stored_parts(self.weight) > 0;
-        (is_stored || packed.precision() == run.precision).then_some(parts)
+        (run.parameters.is_stored(self.weight) || packed.precision() == run.precision)
+            .then_some(parts)
     }
 
     /// Whether W is, or can be laid out as, one operand of a product.
@@ -136,12 +146,27 @@ impl Linear {
 
     /// Whether `rows` rows are too few to lay W out for them.
     pub(crate) fn runs_in_place(&self, run: Run<'_>, rows: usize) -> bool {
-        rows <= FEW && !run.keeps && self.packed(run).is_none()
+        let is_few = rows <= FEW && !run.keeps && self.packed(run).is_none();
+        is_few && !run.parameters.is_stored(self.weight)
     }
 
     /// b.
     pub(crate) fn bias<'a>(&self, run: Run<'a>) -> Option<&'a [f32]> {
         self.bias.map(|id| run.parameters.get(id))
+    }
+
+    /// y = x·W + b as a call of the pass, with what an adapter adds.
+    pub(crate) fn call(self, pass: &mut Pass<'_>, x: &Value) -> Value {
+        match Adapted::of(pass, self) {
+            Some(adapted) => pass.apply(adapted, [x]),
+            None => pass.apply(self, [x]),
+        }
+    }
+
+    /// Whether an adapter adds to it.
+    pub(crate) fn is_adapted(&self, run: Run<'_>) -> bool {
+        let adapter = run.parameters.adapter();
+        adapter.is_some_and(|adapter| adapter.parts(self).is_some())
     }
 
     /// y = x·W + b + `onto` in `f32`.
@@ -171,7 +196,7 @@ impl Linear {
         });
     }
 
-    /// Adds the gradients of W and b, given x and dy as rows.
+    /// Adds the gradients of W and b, where they are trained, given x and dy as rows.
     pub(crate) fn add_gradients(
         &self,
         run: Run<'_>,
@@ -179,13 +204,15 @@ impl Linear {
         dy: Rows<'_>,
         gradients: &mut Gradients,
     ) {
-        let (left, right) = match self.storage {
-            Storage::InOut => (x, dy),
-            Storage::OutIn => (dy, x),
-        };
-        let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
-        let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
-        self.add_weight_gradient(run, left.view(), right.view(), gradients);
+        if gradients.has(self.weight) {
+            let (left, right) = match self.storage {
+                Storage::InOut => (x, dy),
+                Storage::OutIn => (dy, x),
+            };
+            let left = PackedLeft::columns(run.pool, run.buffers, run.precision, left);
+            let right = PackedRight::of(run.pool, run.buffers, run.precision, right);
+            self.add_weight_gradient(run, left.view(), right.view(), gradients);
+        }
         self.add_bias_gradient(run, dy, gradients);
     }
 
@@ -197,15 +224,23 @@ impl Linear {
         right: Right<'_>,
         gradients: &mut Gradients,
     ) {
-        let dw = gradients.get_mut(self.weight);
-        finish::store(run.pool, dw, left, right, None, Onto::Itself);
+        if let Some(dw) = gradients.get_mut(self.weight) {
+            finish::store(run.pool, dw, left, right, None, Onto::Itself);
+        }
     }
 
     /// Adds the gradient of b.
     pub(crate) fn add_bias_gradient(&self, run: Run<'_>, dy: Rows<'_>, gradients: &mut Gradients) {
-        if let Some(bias) = self.bias {
-            bias_gradient(run.pool, run.buffers, gradients.get_mut(bias), dy);
+        if let Some(db) = self.bias.and_then(|bias| gradients.get_mut(bias)) {
+            bias_gradient(run.pool, run.buffers, db, dy);
         }
+    }
+
+    /// dx += dy·Wᵀ.
+    pub(crate) fn add_input_gradient(&self, run: Run<'_>, dy: Rows<'_>, dx: &mut Tensor) {
+        let dy = Rounded::new(run.pool, run.buffers, run.precision, dy);
+        let (a, w) = (dy.view().into(), self.backward_operand(run));
+        finish::store(run.pool, dx.data_mut(), a, w.view(), None, Onto::Itself);
     }
 
     /// dx = dy·Wᵀ, in `precision`.
@@ -276,9 +311,12 @@ impl LinearOnto {
         x: &Value,
         residual: Option<&Value>,
     ) -> Value {
-        match residual {
-            Some(residual) => pass.apply(Self(linear), [x, residual]),
-            None => pass.apply(linear, [x]),
+        let Some(residual) = residual else {
+            return linear.call(pass, x);
+        };
+        match Adapted::of(pass, linear) {
+            Some(adapted) => pass.apply(adapted, [x, residual]),
+            None => pass.apply(Self(linear), [x, residual]),
         }
     }
 }

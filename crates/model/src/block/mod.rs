@@ -3,6 +3,7 @@
 mod dropout;
 mod layer_norm;
 mod linear;
+mod lora;
 mod norm;
 mod norm_linear;
 mod post_norm;
@@ -17,6 +18,7 @@ pub mod mlp;
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
+pub use lora::{Adapted, LowRank};
 pub use norm::Norm;
 pub use norm_linear::NormLinear;
 pub use post_norm::PostNormBlock;
@@ -24,15 +26,52 @@ pub use pre_norm::PreNormBlock;
 pub use rms_norm::RmsNorm;
 pub use rounded_linear::RoundedLinear;
 
-use crate::{Pass, Value};
+use crate::{BlockSite, Pass, Site, Value};
+
+/// The parts of a block; the residual stream between them is all that the second knows of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Moves information between positions.
+    Attention,
+    /// Works on each position alone.
+    Mlp,
+}
 
 /// What the body of a network is a stack of.
 pub trait Block: Clone + Send + 'static {
+    /// The residual stream `[B·T,D]` through attention, to what the MLP gets.
+    fn attend(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
+    /// … and through the MLP.
+    fn transform(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+
     /// The residual stream `[B·T,D]` through block `layer`.
-    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
+    fn forward(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
+        let x = self.attend(pass, x, layer);
+        self.transform(pass, x, layer)
+    }
+
+    /// One half of it alone.
+    fn half(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        match half {
+            Half::Attention => self.attend(pass, x, layer),
+            Half::Mlp => self.transform(pass, x, layer),
+        }
+    }
 
     /// All its linear layers.
     fn linears(&self) -> [Linear; 4];
+
+    /// The sites that it shows, in the order in which they are computed.
+    fn sites(&self) -> Vec<BlockSite>;
+}
+
+/// The sites of all blocks, in the order in which they are computed.
+pub fn sites<B: Block>(blocks: &[B]) -> impl Iterator<Item = Site> {
+    blocks.iter().enumerate().flat_map(|(layer, block)| {
+        let sites = block.sites().into_iter();
+        sites.map(move |site| Site::block(layer, site))
+    })
 }
 
 /// The residual stream `[B·T,D]` through block after block; each is a segment of the tape.

@@ -23,7 +23,7 @@ pub struct PostNormBlock {
 }
 
 impl Block for PostNormBlock {
-    fn forward(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
+    fn attend(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
         let d_model = [x.tensor().width()];
         pass.tap(at(BlockSite::ResidPre), &mut x, &d_model);
@@ -31,7 +31,13 @@ impl Block for PostNormBlock {
         pass.tap(at(BlockSite::ResidMid), &mut x, &d_model);
         x = pass.apply(self.ln1, [&x]);
         pass.tap(at(BlockSite::Ln1), &mut x, &d_model);
-        x = transform(pass, &self.mlp, None, &x, layer);
+        x
+    }
+
+    fn transform(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
+        let at = |site| Site::block(layer, site);
+        let d_model = [x.tensor().width()];
+        let mut x = transform(pass, &self.mlp, None, &x, layer);
         pass.tap(at(BlockSite::ResidPost), &mut x, &d_model);
         x = pass.apply(self.ln2, [&x]);
         pass.tap(at(BlockSite::Ln2), &mut x, &d_model);
@@ -41,5 +47,17 @@ impl Block for PostNormBlock {
     fn linears(&self) -> [Linear; 4] {
         let [up, down] = self.mlp.linears();
         [self.attention.qkv, self.attention.out, up, down]
+    }
+
+    fn sites(&self) -> Vec<BlockSite> {
+        use BlockSite::{AttnOut, Ln1, Ln2, MlpOut, ResidMid, ResidPost, ResidPre};
+        let mlp = self.mlp.sites().iter().copied();
+        [ResidPre]
+            .into_iter()
+            .chain(self.attention.sites())
+            .chain([AttnOut, ResidMid, Ln1])
+            .chain(mlp)
+            .chain([MlpOut, ResidPost, Ln2])
+            .collect()
     }
 }

@@ -20,19 +20,37 @@ pub struct PreNormBlock {
 }
 
 impl Block for PreNormBlock {
-    fn forward(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
+    fn attend(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
         let d_model = [x.tensor().width()];
         pass.tap(at(BlockSite::ResidPre), &mut x, &d_model);
         x = attend(pass, &self.attention, Some(self.ln1), &x, layer);
         pass.tap(at(BlockSite::ResidMid), &mut x, &d_model);
-        x = transform(pass, &self.mlp, Some(self.ln2), &x, layer);
-        pass.tap(at(BlockSite::ResidPost), &mut x, &d_model);
+        x
+    }
+
+    fn transform(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value {
+        let d_model = [x.tensor().width()];
+        let mut x = transform(pass, &self.mlp, Some(self.ln2), &x, layer);
+        let post = Site::block(layer, BlockSite::ResidPost);
+        pass.tap(post, &mut x, &d_model);
         x
     }
 
     fn linears(&self) -> [Linear; 4] {
         let [up, down] = self.mlp.linears();
         [self.attention.qkv, self.attention.out, up, down]
+    }
+
+    fn sites(&self) -> Vec<BlockSite> {
+        use BlockSite::{AttnOut, Ln1, Ln2, MlpOut, ResidMid, ResidPost, ResidPre};
+        let mlp = self.mlp.sites().iter().copied();
+        [ResidPre, Ln1]
+            .into_iter()
+            .chain(self.attention.sites())
+            .chain([AttnOut, ResidMid, Ln2])
+            .chain(mlp)
+            .chain([MlpOut, ResidPost])
+            .collect()
     }
 }

@@ -16,19 +16,19 @@ pub(super) fn attend(
     x: &Value,
     layer: usize,
 ) -> Value {
-    use BlockSite::{AttnOut, K, Ln1, Pattern, Q, Scores, V, Z};
+    use BlockSite::{AttnOut, Ln1};
     let at = |site| Site::block(layer, site);
-    let is_open = pass.watched_in_block(layer, &[Q, K, V, Scores, Pattern, Z])
-        || norm.is_some() && pass.watched(at(Ln1));
+    let is_open =
+        pass.watched_in_block(layer, attention.sites()) || norm.is_some() && pass.watched(at(Ln1));
     let attn_out = if is_open {
         let normed = normed(pass, norm, x, at(Ln1));
         attention.forward(pass, normed.as_ref().unwrap_or(x), layer)
     } else {
         let z = attention.fused(pass, norm, x, layer);
         if pass.dropout() == 0.0 && !pass.watched(at(AttnOut)) {
-            return pass.apply(LinearOnto(attention.out), [&z, x]);
+            return LinearOnto::joining(pass, attention.out, &z, Some(x));
         }
-        pass.apply(attention.out, [&z])
+        attention.out.call(pass, &z)
     };
     join(pass, x, attn_out, at(AttnOut))
 }
@@ -41,11 +41,11 @@ pub(super) fn transform(
     x: &Value,
     layer: usize,
 ) -> Value {
-    use BlockSite::{Ln2, MlpOut, MlpPost, MlpPre};
+    use BlockSite::{Ln2, MlpOut};
     let at = |site| Site::block(layer, site);
     let joins = pass.dropout() == 0.0 && !pass.watched(at(MlpOut));
-    let is_open =
-        pass.watched_in_block(layer, &[MlpPre, MlpPost]) || norm.is_some() && pass.watched(at(Ln2));
+    let is_open = pass.watched_in_block(layer, mlp.sites().iter().copied())
+        || norm.is_some() && pass.watched(at(Ln2));
     let mlp_out = if is_open {
         let normed = normed(pass, norm, x, at(Ln2));
         mlp.forward(pass, normed.as_ref().unwrap_or(x), layer)

@@ -19,8 +19,12 @@ pub struct RoundedLinear {
 }
 
 impl RoundedLinear {
-    /// Applied to `norm(x)`, or to x itself where no norm comes first.
+    /// Applied to `norm(x)`, or to x itself where no norm comes first. What an adapter adds to is not rounded.
     pub(crate) fn behind(self, pass: &mut Pass<'_>, norm: Option<Norm>, x: &Value) -> Value {
+        if self.linear.is_adapted(pass.run()) {
+            let normed = norm.map(|norm| pass.apply(norm, [x]));
+            return self.linear.call(pass, normed.as_ref().unwrap_or(x));
+        }
         match norm {
             Some(norm) => pass.apply(NormLinear { norm, second: self }, [x]),
             None => pass.apply(self, [x]),

@@ -39,12 +39,9 @@ impl Layer<0> for EmbedRows {
         call: Backward<'_, (), 0>,
         gradients: &mut Gradients,
     ) -> [Tensor; 0] {
-        rows::scatter_add(
-            run.pool,
-            gradients.get_mut(self.table),
-            call.d_output.data(),
-            &self.ids,
-        );
+        if let Some(table) = gradients.get_mut(self.table) {
+            rows::scatter_add(run.pool, table, call.d_output.data(), &self.ids);
+        }
         []
     }
 }

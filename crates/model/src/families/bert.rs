@@ -13,12 +13,12 @@ use super::bert_names::{self as names, HeadNames};
 use super::parts::{STD, block_weight, layer_norm, linear};
 use crate::block::attention::{Attention, Heads, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
-use crate::block::{Block, Dropout, Linear, PostNormBlock, Storage, forward_all};
+use crate::block::{self, Block, Dropout, Half, Linear, PostNormBlock, Storage, forward_all};
 use crate::embed::{LearnedPositions, TypedEmbed};
 use crate::unembed::{Transform, Unembed};
 use crate::{
     Checkpoint, Dimensions, Init, Keep, Layout, Model, Network, ParamId, Parameters, Pass, Place,
-    Value, WeightName, WeightView,
+    Site, Value, WeightName, WeightView,
 };
 
 /// The families that this file composes.
@@ -257,10 +257,25 @@ impl Network for Bert {
         self.config.layer_norm_eps
     }
 
+    fn sites(&self) -> Vec<Site> {
+        let blocks = block::sites(&self.blocks);
+        let head = self.unembed.iter().flat_map(Unembed::sites);
+        let embed = self.embed.sites().into_iter();
+        embed.chain(blocks).chain(head).collect()
+    }
+
+    fn attention(&self, layer: usize) -> &Attention {
+        &self.blocks[layer].attention
+    }
+
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
         forward_all(&self.blocks, pass, x)
+    }
+
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {
@@ -268,6 +283,10 @@ impl Network for Bert {
     }
 
     fn is_encoder(&self) -> bool {
+        true
+    }
+
+    fn is_post_norm(&self) -> bool {
         true
     }
 
@@ -291,7 +310,19 @@ impl Network for Bert {
         match name {
             WeightName::Embed => Some(table(tokens, 0, vocab)),
             WeightName::PosEmbed => Some(table(positions, first, self.dimensions.n_ctx)),
+            WeightName::TypeEmbed => Some(table(self.embed.types?, 0, self.config.type_vocab_size)),
+            WeightName::LnEmbedGain => Some(WeightView::vector(self.embed.norm.gain(), d)),
+            WeightName::LnEmbedBias => Some(WeightView::vector(self.embed.norm.bias()?, d)),
+            WeightName::Transform => {
+                let linear = self.unembed?.transform?.linear;
+                Some(WeightView::part(linear.weight, 0, d, d, d).t())
+            }
+            WeightName::TransformBias => {
+                let bias = self.unembed?.transform?.linear.bias?;
+                Some(WeightView::vector(bias, d))
+            }
             WeightName::Unembed => Some(table(self.unembed?.linear.weight, 0, vocab).t()),
+            WeightName::UnembedBias => Some(WeightView::vector(self.unembed?.linear.bias?, vocab)),
             WeightName::LnFinalGain => Some(WeightView::vector(self.unembed?.ln_final.gain(), d)),
             WeightName::LnFinalBias => Some(WeightView::vector(self.unembed?.ln_final.bias()?, d)),
             WeightName::Block { layer, weight } => {

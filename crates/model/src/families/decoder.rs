@@ -3,12 +3,14 @@
 
 use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Sees};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
-use crate::block::{Block, Dropout, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all};
+use crate::block::{
+    self, Block, Dropout, Half, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all,
+};
 use crate::embed::TokenEmbed;
 use crate::families::names;
 use crate::families::parts::{STD, block_weight, linear};
 use crate::unembed::Unembed;
-use crate::{Dimensions, Init, Layout, Network, Pass, Value, WeightName, WeightView};
+use crate::{Dimensions, Init, Layout, Network, Pass, Site, Value, WeightName, WeightView};
 
 /// What a family's config comes to.
 #[derive(Clone, Debug)]
@@ -207,10 +209,24 @@ impl Network for Decoder {
         self.plan.norm_eps
     }
 
+    fn sites(&self) -> Vec<Site> {
+        let ends = [Site::Tokens, Site::Embed].into_iter();
+        let blocks = block::sites(&self.blocks);
+        ends.chain(blocks).chain(self.unembed.sites()).collect()
+    }
+
+    fn attention(&self, layer: usize) -> &Attention {
+        &self.blocks[layer].attention
+    }
+
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
         forward_all(&self.blocks, pass, x)
+    }
+
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {
@@ -229,7 +245,7 @@ impl Network for Decoder {
         let table = |param| WeightView::part(param, 0, vocab, d, d);
         match name {
             WeightName::Embed => Some(table(self.embed.tokens)),
-            WeightName::PosEmbed | WeightName::LnFinalBias => None,
+
             WeightName::Unembed => Some(table(self.unembed.linear.weight).t()),
             WeightName::LnFinalGain => Some(WeightView::vector(self.unembed.ln_final.gain(), d)),
             WeightName::Block { layer, weight } => {
@@ -237,6 +253,7 @@ impl Network for Decoder {
                 let norms = [&block.ln1, &block.ln2];
                 block_weight(&block.attention, &block.mlp, norms, weight)
             }
+            _ => None,
         }
     }
 

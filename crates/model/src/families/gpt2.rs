@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::attention::{Attention, Heads};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
-use crate::block::{Block, Dropout, Linear, PreNormBlock, Storage, forward_all};
+use crate::block::{self, Block, Dropout, Half, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
 use crate::families::parts::{STD, block_weight, check_sizes, layer_norm};
 use crate::unembed::Unembed;
 use crate::{
     Checkpoint, Dimensions, Init, Keep, Layout, Model, ModelError, Network, Parameters, Pass,
-    Place, Value, WeightName, WeightView,
+    Place, Site, Value, WeightName, WeightView,
 };
 
 /// `config.json`, in Hugging Face's field names.
@@ -312,10 +312,24 @@ impl Network for Gpt2 {
         self.config.layer_norm_epsilon
     }
 
+    fn sites(&self) -> Vec<Site> {
+        let ends = [Site::Tokens, Site::Embed, Site::PosEmbed].into_iter();
+        let blocks = block::sites(&self.blocks);
+        ends.chain(blocks).chain(self.unembed.sites()).collect()
+    }
+
+    fn attention(&self, layer: usize) -> &Attention {
+        &self.blocks[layer].attention
+    }
+
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value {
         let mut x = self.embed.forward(pass, ids);
         x = Dropout::forward(pass, x);
         forward_all(&self.blocks, pass, x)
+    }
+
+    fn half_block(&self, pass: &mut Pass<'_>, x: Value, layer: usize, half: Half) -> Value {
+        self.blocks[layer].half(pass, x, layer, half)
     }
 
     fn unembed(&self) -> Option<&Unembed> {
@@ -346,6 +360,7 @@ impl Network for Gpt2 {
                 let norms = [&block.ln1, &block.ln2];
                 return block_weight(&block.attention, &block.mlp, norms, weight);
             }
+            _ => return None,
         })
     }
 

@@ -16,11 +16,12 @@ impl Pass<'_> {
     }
 
     /// Whether a hook records or changes any of these sites of block `layer`.
-    pub(crate) fn watched_in_block(&self, layer: usize, sites: &[BlockSite]) -> bool {
-        self.hook.is_some()
-            && sites
-                .iter()
-                .any(|&site| self.watched(Site::block(layer, site)))
+    pub(crate) fn watched_in_block(
+        &self,
+        layer: usize,
+        mut sites: impl Iterator<Item = BlockSite>,
+    ) -> bool {
+        self.hook.is_some() && sites.any(|site| self.watched(Site::block(layer, site)))
     }
 
     /// Shows a whole value to the hook. `axes` are the logical axes of one sequence's value after T, e.g. [H,E].

@@ -36,6 +36,13 @@ impl Unembed {
         embed.is_some_and(|view| view.param == self.linear.weight)
     }
 
+    /// The sites that it shows, in the order in which they are computed.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = Site> {
+        let transform = [Site::UnembedPre, Site::UnembedPost];
+        let before = self.transform.map(|_| transform).into_iter().flatten();
+        before.chain([Site::LnFinal, Site::Logits, Site::Probs])
+    }
+
     /// All its linear layers.
     pub(crate) fn linears(&self) -> impl Iterator<Item = Linear> {
         let transform = self.transform.map(|transform| transform.linear);
@@ -45,8 +52,11 @@ impl Unembed {
     /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
         let transformed = self.transform.map(|Transform { linear, activation }| {
-            let inner = pass.apply(linear, [x]);
-            pass.apply(activation, [&inner])
+            let mut inner = linear.call(pass, x);
+            pass.tap(Site::UnembedPre, &mut inner, &[linear.d_out]);
+            let mut outer = pass.apply(activation, [&inner]);
+            pass.tap(Site::UnembedPost, &mut outer, &[linear.d_out]);
+            outer
         });
         let mut normed = pass.apply(self.ln_final, [transformed.as_ref().unwrap_or(x)]);
         pass.tap(Site::LnFinal, &mut normed, &[self.linear.d_in]);

@@ -1,12 +1,13 @@
 //! Keys and values kept from earlier positions change nothing but the time.
 
+use glassformer_kernels::attention::Number;
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
 use glassformer_model::{BlockSite, KvCache, Mode, Model, Pass, Site};
 use glassformer_tensor::{Buffers, Pool};
 use proptest::prelude::*;
 
-use crate::support::{Recorder, distance, logits, odd_model, random_ids};
+use crate::support::{Recorder, distance, logits, odd_model, random_ids, squared_error};
 
 /// Logits of all positions, fed in chunks that end at `cuts`.
 pub(crate) fn in_chunks(
@@ -48,6 +49,12 @@ proptest! {
         let chunked = in_chunks(&model, &pool, &mut cache, &ids, &mut chunk);
         prop_assert!(distance(&whole, &chunked) <= 1e-4);
         prop_assert_eq!((cache.len(), cache.room()), (n, 29 - n));
+
+        // Kept in halves.
+        let mut halves = KvCache::of(&model.dimensions(), Number::F16);
+        let rounded = in_chunks(&model, &pool, &mut halves, &ids, &mut chunk);
+        let error = squared_error(&rounded, &whole);
+        prop_assert!(error <= 1e-5, "{error:e}");
 
         // Another end of the same text, after forgetting a part.
         let keep = (seed % n as u64) as usize;

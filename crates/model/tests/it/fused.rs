@@ -57,7 +57,7 @@ fn watched(model: &Model, pool: &Pool, mode: Mode<'_>, batch: usize, ids: &[u32]
     let mut pass = Pass::new(run, batch, ids.len() / batch, mode).with_hook(&mut recorder);
     let logits = model.logits(&mut pass, ids).tensor().data().to_vec();
     pass.finish();
-    for site in Site::all(model.dimensions().n_layers) {
+    for site in model.network.sites() {
         assert!(
             site == Site::Probs || recorder.sites.contains_key(&site),
             "{site} was not shown"

@@ -1,5 +1,6 @@
 //! Rings 2 and 3: every layer against finite differences, every site and gradient against PyTorch.
 
+mod adapters;
 mod cache;
 mod encoders;
 mod fused;

@@ -5,7 +5,7 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::block::mlp::Activation;
-use glassformer_model::{KvCache, Mode, Model, Pass};
+use glassformer_model::{Mode, Model, Pass};
 use glassformer_tensor::{Buffers, Pool};
 
 use crate::support::{
@@ -130,7 +130,7 @@ fn packed_and_cached_in_bf16() {
             squared_error(&packed, &plain) <= LOGITS,
             "{name}: packed next to unpacked"
         );
-        let mut cache = KvCache::new(&model.dimensions());
+        let mut cache = model.cache();
         let mut cached = Vec::new();
         for now in [&ids[..5], &ids[5..6], &ids[6..]] {
             let run = model.run(&pool, &buffers);

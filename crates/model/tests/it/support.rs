@@ -137,7 +137,7 @@ pub(crate) fn taped_loss_and_gradient(
 ) -> (f64, Gradients) {
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
-    let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mut gradients = Gradients::zeros(model.parameters.trained().layout());
     let mode = Mode::Training {
         tape,
         dropout,
@@ -177,7 +177,7 @@ pub(crate) fn taped_masked_loss_and_gradient(
 ) -> (f64, Gradients) {
     let buffers = Buffers::new();
     let run = model.run(pool, &buffers);
-    let mut gradients = Gradients::zeros(model.parameters.layout());
+    let mut gradients = Gradients::zeros(model.parameters.trained().layout());
     let mode = Mode::Training {
         tape,
         dropout,

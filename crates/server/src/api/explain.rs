@@ -1,4 +1,4 @@
-//! Questions about a kept trace: its tensors, its logit lens, where a number comes from.
+//! Questions about a kept trace: its tensors, its logit lens, its heads, where a number comes from.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,16 @@ use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::header;
 use axum::response::IntoResponse;
-use glassformer_trace::{Cell, Selection, Source, Term, cell as cells, lens as lenses};
+use glassformer_trace::heads::HeadView;
+use glassformer_trace::{
+    Cell, Cut, Selection, Source, Term, cell as cells, lens as lenses, to_safetensors,
+};
+use glassformer_weights::{FloatType, NamedTensor, safetensors};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Token;
-use super::table::range;
+use super::table::list;
 use crate::error::ApiError;
 use crate::state::State;
 
@@ -19,6 +23,7 @@ use crate::state::State;
 pub(crate) struct Which {
     sites: String,
     rows: Option<String>,
+    cols: Option<String>,
 }
 
 pub(crate) async fn tensors(
@@ -27,35 +32,41 @@ pub(crate) async fn tensors(
     Query(which): Query<Which>,
 ) -> Result<impl IntoResponse, ApiError> {
     let trace = state.shared().store.get(&id)?;
-    let n_layers = state.shared().model().dimensions().n_layers;
-    let selection = Selection::for_model(&which.sites, n_layers)?;
-    let rows = which
-        .rows
-        .as_deref()
-        .map(|rows| range(Some(rows), trace.ids.len()))
-        .transpose()?;
-    let bytes = trace
-        .recording
-        .to_safetensors(&selection, rows.as_ref(), &BTreeMap::new())
-        .map_err(|error| ApiError::bad(error.to_string()))?;
+    let network = &*state.shared().model().network;
+    let selection = Selection::for_network(&which.sites, network)?;
+    let places = |text: Option<&str>| text.map(|text| list(text, trace.ids().len())).transpose();
+    let cut = Cut {
+        rows: places(which.rows.as_deref())?,
+        cols: places(which.cols.as_deref())?,
+    };
+    let cut_out = move |shared: &crate::state::Shared| {
+        let parts = trace.cut(shared.model(), shared.pool(), &selection, &cut)?;
+        Ok(to_safetensors(&parts, &BTreeMap::new())?)
+    };
+    let bytes = state.compute(cut_out).await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes))
 }
 
 #[derive(Deserialize)]
 pub(crate) struct HowMany {
     k: Option<usize>,
+    rows: Option<String>,
 }
 
 pub(crate) async fn lens(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
-    Query(HowMany { k }): Query<HowMany>,
+    Query(HowMany { k, rows }): Query<HowMany>,
 ) -> Result<Json<Value>, ApiError> {
     let trace = state.shared().store.get(&id)?;
     let k = k.unwrap_or(5).clamp(1, 50);
+    let rows = rows
+        .map(|rows| list(&rows, trace.ids().len()))
+        .transpose()?;
+    let cut = Cut { rows, cols: None };
     let value = state
         .compute(move |shared| {
-            let read = lenses::read(shared.model(), shared.pool(), &trace.recording, k)?;
+            let read = lenses::read(shared.model(), shared.pool(), trace.kept(), &cut, k)?;
             let word = |&(id, prob): &(u32, f32)| {
                 let Token { text, bytes, .. } = Token::new(shared.tokenizer(), id);
                 json!({"id": id, "text": text, "bytes": bytes, "prob": prob})
@@ -68,14 +79,49 @@ pub(crate) async fn lens(
                         .collect()
                 })
                 .collect();
-            let sites: Vec<String> = lenses::sites(shared.model().dimensions().n_layers)
+            let sites: Vec<String> = lenses::sites(&*shared.model().network)
                 .iter()
                 .map(ToString::to_string)
                 .collect();
-            Ok(json!({"sites": sites, "top": top}))
+            Ok(json!({"sites": sites, "rows": cut.rows, "top": top}))
         })
         .await?;
     Ok(Json(value))
+}
+
+/// All heads in little, as tensors by layer and head.
+pub(crate) async fn heads(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, ApiError> {
+    let trace = state.shared().store.get(&id)?;
+    let heads = trace.heads();
+    let all = || heads.views.iter().flatten();
+    let layers = [heads.views.len(), heads.views.first().map_or(0, Vec::len)];
+    let one = |of: &dyn Fn(&HeadView) -> f32| (layers.to_vec(), all().map(of).collect::<Vec<_>>());
+    let pooled = all().flat_map(|view| &view.pooled).copied().collect();
+    let shape = [layers[0], layers[1], heads.side, heads.side].to_vec();
+    let parts = [
+        ("square", (vec![1], vec![heads.square as f32])),
+        ("pooled", (shape, pooled)),
+        ("previous", one(&|view| view.habits.previous)),
+        ("first", one(&|view| view.habits.first)),
+        ("self", one(&|view| view.habits.own)),
+        ("same", one(&|view| view.habits.same)),
+        ("induction", one(&|view| view.habits.induction)),
+        ("interest", one(&|view| view.interest)),
+    ];
+    let tensors: Vec<NamedTensor<'_>> = parts
+        .iter()
+        .map(|(name, (shape, data))| NamedTensor {
+            name: (*name).to_owned(),
+            shape: shape.clone(),
+            data,
+        })
+        .collect();
+    let bytes = safetensors::to_bytes(&tensors, FloatType::F32, &BTreeMap::new())
+        .map_err(|error| ApiError::bad(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes))
 }
 
 #[derive(Deserialize)]
@@ -105,7 +151,8 @@ pub(crate) async fn cell(
         })?;
     let most = place.k.unwrap_or(64).min(4096);
     let explain = move |shared: &crate::state::Shared| {
-        let cell = cells::explain(shared.model(), &trace.recording, site, &index)?;
+        let around = trace.around(shared.model(), shared.pool(), site);
+        let cell = cells::explain(shared.model(), &around, site, &index)?;
         Ok(to_json(&cell, most))
     };
     state.compute(explain).await.map(Json)
@@ -149,6 +196,9 @@ fn source(source: &Source) -> Value {
         Source::Weight { weight, index, .. } => {
             json!({"weight": weight.to_string(), "index": index, "value": value})
         }
+        Source::Angle {
+            function, index, ..
+        } => json!({"angle": function, "index": index, "value": value}),
     }
 }
 

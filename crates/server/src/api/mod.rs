@@ -21,6 +21,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/trace", post(run::trace))
         .route("/trace/{id}/tensors", get(explain::tensors))
         .route("/trace/{id}/lens", get(explain::lens))
+        .route("/trace/{id}/heads", get(explain::heads))
         .route("/trace/{id}/cell", get(explain::cell))
         .route("/sample", post(sample::sample))
         .route("/generate", post(sample::generate))

@@ -3,20 +3,29 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
-use glassformer_tokens::Tokenizer;
-use glassformer_trace::{Change, Edit, Selection, record};
+use glassformer_tokens::{Message, Tokenizer};
+use glassformer_trace::{Change, Edit, Replay};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::state::State;
-use crate::store::Trace;
 
 #[derive(Deserialize)]
 pub(crate) struct TraceRequest {
-    text: String,
+    #[serde(flatten)]
+    asked: Asked,
     #[serde(default)]
     ablate: Vec<String>,
+}
+
+/// What a visitor typed: a text to be gone on with, or a message to be answered.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    text: String,
+    /// In the model's chat template.
+    #[serde(default)]
+    chat: bool,
 }
 
 #[derive(Serialize)]
@@ -27,6 +36,24 @@ struct Merge {
     rank: usize,
     merged: u32,
 }
+
+impl Asked {
+    /// The text as the model reads it.
+    fn wrapped(&self, shared: &crate::state::Shared) -> Result<String, ApiError> {
+        if !self.chat {
+            return Ok(self.text.clone());
+        }
+        let reason = "this model has no chat template: it was not trained for conversations";
+        let template = shared.served.explained.chat.as_ref();
+        let template = template.ok_or_else(|| ApiError::bad(reason))?;
+        template
+            .render(&[Message::new("user", &self.text)], true)
+            .map_err(|error| ApiError::bad(error.to_string()))
+    }
+}
+
+/// The longest text that is read: patterns grow with its square.
+const MOST_TOKENS: usize = 1024;
 
 /// A text as the model reads it.
 pub(crate) struct Prompt {
@@ -40,32 +67,45 @@ pub(crate) struct Prompt {
 }
 
 impl Prompt {
-    /// Tokenizes; keeps the last `n_ctx` tokens (the page says so).
-    pub(crate) fn read(tokenizer: &Tokenizer, text: &str, n_ctx: usize) -> Result<Self, ApiError> {
-        if text.is_empty() {
+    /// Tokenizes; keeps the last tokens, a context of them and at most [`MOST_TOKENS`] (the page says so).
+    pub(crate) fn read(shared: &crate::state::Shared, asked: &Asked) -> Result<Self, ApiError> {
+        if asked.text.is_empty() {
             return Err(ApiError::bad("the text is empty; type a word or two"));
         }
-        let encoding = tokenizer
-            .encode(text)
-            .map_err(|error| ApiError::bad(error.to_string()))?;
+        let (tokenizer, n_ctx) = (shared.tokenizer(), shared.model().dimensions().n_ctx);
+        let text = asked.wrapped(shared)?;
+        let encoding = if asked.chat {
+            tokenizer.encode_with_specials(&text)
+        } else {
+            tokenizer.encode_prompt(&text)
+        };
+        let encoding = encoding.map_err(|error| ApiError::bad(error.to_string()))?;
         if encoding.ids.is_empty() {
             return Err(ApiError::bad(
                 "this model knows none of these characters; try others",
             ));
         }
         let total = encoding.ids.len();
-        let first = total.saturating_sub(n_ctx);
+        // What is set before a text stays when its beginning is left out.
+        let before = encoding.offsets.iter().take_while(|range| range.is_empty());
+        let (lead, most) = (before.count(), n_ctx.min(MOST_TOKENS));
+        let (lead, first) = if total > most {
+            (lead.min(most - 1), total - most + lead.min(most - 1))
+        } else {
+            (0, 0)
+        };
         let start = encoding.offsets[first].start;
         // A cut inside a character would show half of it: its bytes still come, the text begins after it.
         let visible = (start..=text.len())
             .find(|&at| text.is_char_boundary(at))
             .unwrap_or(text.len());
-        let offsets = encoding.offsets[first..]
+        let offsets = encoding.offsets[..lead]
             .iter()
+            .chain(&encoding.offsets[first..])
             .map(|range| range.start.saturating_sub(visible)..range.end.saturating_sub(visible))
             .collect();
         Ok(Self {
-            ids: encoding.ids[first..].to_vec(),
+            ids: [&encoding.ids[..lead], &encoding.ids[first..]].concat(),
             offsets,
             text: text[visible..].to_owned(),
             total,
@@ -88,7 +128,9 @@ impl Prompt {
             json!({
                 "id": id,
                 "text": tokenizer.token_text(id),
-                "bytes": tokenizer.token_bytes(id),
+                // What stands in no place of the text was set around it.
+                "bytes": if range.is_empty() { &[] } else { tokenizer.token_bytes(id) },
+                "special": tokenizer.is_special(id),
                 "start": range.start,
                 "end": range.end,
                 "merges": merges,
@@ -124,28 +166,20 @@ pub(crate) async fn trace(
 fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, ApiError> {
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
     let dimensions = model.dimensions();
-    let prompt = Prompt::read(tokenizer, &request.text, dimensions.n_ctx)?;
+    let prompt = Prompt::read(shared, &request.asked)?;
     let mut edits = Vec::new();
     for text in &request.ablate {
         let edit = Edit::parse(text, Change::Scale(0.0))?;
-        edit.check(dimensions.n_layers, dimensions.n_heads, prompt.ids.len())?;
+        edit.check(&*model.network, prompt.ids.len())?;
         edits.push(edit);
     }
-    let recording = record(
-        model,
-        shared.pool(),
-        &prompt.ids,
-        &Selection::everything(),
-        &edits,
-    );
-    let sites: Vec<Value> = recording
-        .iter()
-        .map(|(site, r)| json!({"name": site.to_string(), "shape": r.shape}))
-        .collect();
     let (tokens, kept) = (prompt.tokens(tokenizer), prompt.kept());
-    let id = shared.store.keep(Trace {
-        ids: prompt.ids,
-        recording,
-    });
-    Ok(json!({"id": id, "text": prompt.text, "tokens": tokens, "kept": kept, "sites": sites}))
+    let (positions, text) = (prompt.ids.len(), prompt.text);
+    let replay = Replay::run(model, shared.pool(), prompt.ids, edits);
+    let sites = model.network.sites().into_iter();
+    let sites: Vec<Value> = sites
+        .map(|site| json!({"name": site.to_string(), "shape": site.shape(&dimensions, positions)}))
+        .collect();
+    let id = shared.store.keep(replay);
+    Ok(json!({"id": id, "text": text, "tokens": tokens, "kept": kept, "sites": sites}))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Token;
-use super::run::{Prompt, body};
+use super::run::{Asked, Prompt, body};
 use crate::error::ApiError;
 use crate::state::{self, State};
 
@@ -40,10 +40,10 @@ fn draw(shared: &state::Shared, request: &SampleRequest) -> Result<Value, ApiErr
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let trace = shared.store.get(&request.trace)?;
-    let logits = trace.recording.get(Site::Logits)?;
+    let logits = trace.kept().get(Site::Logits)?;
     let vocab = shared.model().dimensions().vocab;
     let last = &logits.data[logits.data.len() - vocab..];
-    let distribution = request.sampling.distribution(last, &trace.ids);
+    let distribution = request.sampling.distribution(last, trace.ids());
     let u = request.sampling.draw_number(request.step);
     let chosen = distribution.draw(u.unwrap_or(0.0));
     let most = request.k.unwrap_or(200).min(vocab);
@@ -76,7 +76,8 @@ fn to_json(shared: &state::Shared, candidate: &Candidate, kept: bool, cumulative
 
 #[derive(Deserialize)]
 pub(crate) struct GenerateRequest {
-    text: String,
+    #[serde(flatten)]
+    asked: Asked,
     #[serde(default = "sixteen")]
     max_tokens: usize,
     #[serde(default)]
@@ -109,7 +110,7 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
-    let prompt = Prompt::read(tokenizer, &request.text, model.dimensions().n_ctx)?;
+    let prompt = Prompt::read(shared, &request.asked)?;
     let mut generation = Generation::new(
         model,
         shared.pool(),

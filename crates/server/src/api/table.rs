@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Query, State as Shared};
 use axum::http::header;
 use axum::response::IntoResponse;
-use glassformer_model::{Dimensions, WeightName};
+use glassformer_model::block::attention::{Rope, Sees};
+use glassformer_model::{BlockWeight, Dimensions, Network, WeightName};
 use glassformer_trace::{neighbours, weight::Weight};
 use glassformer_weights::{FloatType, NamedTensor, safetensors};
 use serde::Deserialize;
@@ -41,11 +42,42 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         "activation": network.activation().name(),
         "tied": shared.model().head().is_tied_to(network.weight(WeightName::Embed)),
         "norm_eps": shortest(network.norm_eps()),
+        "parts": parts(&**network),
+        "stored": shared.served.explained.stored,
+        "chat": shared.served.explained.chat.is_some(),
         "parameters": shared.model().parameters.layout().len(),
         "version": env!("CARGO_PKG_VERSION"),
         "initial_text": shared.served.initial_text,
         "default_text": {"en": DEFAULT_EN, "zh": DEFAULT_ZH},
     }))
+}
+
+/// What this family has that others have not: what the page draws differently.
+fn parts(network: &dyn Network) -> Value {
+    let has = |weight| network.weight(weight).is_some();
+    let in_block = |weight| has(WeightName::block(0, weight));
+    let attention = network.attention(0);
+    let rope = attention.rope.as_ref();
+    let width = |layer| match network.attention(layer).sees {
+        Sees::Window(width) => Some(width),
+        Sees::All | Sees::Past => None,
+    };
+    let windows: Vec<Option<usize>> = (0..network.dimensions().n_layers).map(width).collect();
+    json!({
+        "norm": if has(WeightName::LnFinalBias) { "layer" } else { "rms" },
+        "positions": match rope {
+            Some(_) => "rotary",
+            None if has(WeightName::PosEmbed) => "learned",
+            None => "none",
+        },
+        "frequencies": rope.map(Rope::frequencies),
+        "head_norm": attention.head_norm.is_some(),
+        "gated": in_block(BlockWeight::Gate),
+        "qkv_bias": in_block(BlockWeight::QueryBias),
+        "out_bias": in_block(BlockWeight::OutBias),
+        "mlp_bias": in_block(BlockWeight::UpBias),
+        "windows": windows,
+    })
 }
 
 pub(crate) async fn vocab(Shared(state): Shared<State>) -> Json<Value> {
@@ -122,6 +154,35 @@ pub(crate) fn range(text: Option<&str>, all: usize) -> Result<std::ops::Range<us
     parsed
         .filter(|range: &std::ops::Range<usize>| range.start <= range.end)
         .ok_or_else(|| ApiError::bad(format!("{text:?} is no range; ranges look like 3..7")))
+}
+
+/// `3,7,10..14`: places below `all`; of ranges, those that there are.
+pub(crate) fn list(text: &str, all: usize) -> Result<Vec<usize>, ApiError> {
+    let mut places = Vec::new();
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        if let Ok(one) = part.parse() {
+            if one >= all {
+                let most = all.saturating_sub(1);
+                return Err(ApiError::bad(format!(
+                    "there is no position {one}: they are 0 to {most}"
+                )));
+            }
+            places.push(one);
+        } else {
+            let range = range(Some(part), all)?;
+            places.extend(range.start.min(all)..range.end.min(all));
+        }
+        if places.len() > all {
+            return Err(ApiError::bad(format!(
+                "{text:?} asks for positions more than once"
+            )));
+        }
+    }
+    Ok(places)
 }
 
 /// The shortest decimal number that is this f32: 1e-5, not 9.999999747378752e-6.

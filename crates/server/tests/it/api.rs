@@ -6,7 +6,10 @@ use axum::http::StatusCode;
 use glassformer_weights::TensorFile;
 use serde_json::{Value, json};
 
-use crate::support::{app, get, post, trace};
+use crate::support::{app, get, post, trace, turning};
+
+/// Of the letters that the turning model knows; some come again.
+const TEXT_OF_LETTERS: &str = "once upon a time.";
 
 const TEXT: &str = "从前，有一只小狐狸 and a little dog.";
 
@@ -78,6 +81,20 @@ async fn tensors_come_whole_or_in_rows() {
         let shape: Vec<usize> = serde_json::from_value(site["shape"].clone()).unwrap();
         assert_eq!(all[site["name"].as_str().unwrap()].0, shape);
     }
+    let corner = format!("/api/trace/{id}/tensors?sites=*.pattern,embed&rows=3,1&cols=0..2");
+    let corner = tensors_of(&app, &corner).await;
+    let length = all["embed"].0[0];
+    let at =
+        |h: usize, q: usize, k: usize| all["blocks.0.pattern"].1[(h * length + q) * length + k];
+    let (shape, values) = &corner["blocks.0.pattern"];
+    assert_eq!(
+        (&shape[1..], &values[..4]),
+        (
+            &[2, 2][..],
+            &[at(0, 3, 0), at(0, 3, 1), at(0, 1, 0), at(0, 1, 1)][..]
+        )
+    );
+    assert_eq!(corner["embed"].0[0], 2);
     let some = tensors_of(
         &app,
         &format!("/api/trace/{id}/tensors?sites=embed,blocks.0.pattern&rows=2..4"),
@@ -98,15 +115,20 @@ async fn tensors_come_whole_or_in_rows() {
 
 #[tokio::test]
 async fn every_cell_is_the_sum_of_its_terms() {
-    let app = app();
-    let (answer, id) = trace(&app, TEXT).await;
+    for app in [app(), turning()] {
+        cells_are_sums(&app).await;
+    }
+}
+
+async fn cells_are_sums(app: &axum::Router) {
+    let (answer, id) = trace(app, "once upon a time").await;
     for site in answer["sites"].as_array().unwrap() {
         let shape: Vec<usize> = serde_json::from_value(site["shape"].clone()).unwrap();
         // The last position, some element in the middle.
         let index: Vec<String> = shape.iter().map(|n| (n * 2 / 3).to_string()).collect();
         let name = site["name"].as_str().unwrap();
         let cell = json_of(
-            &app,
+            app,
             &format!("/api/trace/{id}/cell?site={name}&index={}", index.join(",")),
         )
         .await;
@@ -120,7 +142,7 @@ async fn every_cell_is_the_sum_of_its_terms() {
         );
     }
     let masked = json_of(
-        &app,
+        app,
         &format!("/api/trace/{id}/cell?site=blocks.0.scores&index=0,0,1"),
     )
     .await;
@@ -145,6 +167,105 @@ async fn the_lens_ends_at_the_models_own_guess() {
         assert!((row[best["id"].as_u64().unwrap() as usize] - max).abs() < 1e-6);
         assert!((best["prob"].as_f64().unwrap() - f64::from(max)).abs() < 1e-4);
     }
+}
+
+#[tokio::test]
+async fn the_lens_reads_the_rows_asked_for() {
+    let app = turning();
+    let (_, id) = trace(&app, TEXT_OF_LETTERS).await;
+    let all = json_of(&app, &format!("/api/trace/{id}/lens?k=2")).await;
+    let some = json_of(&app, &format!("/api/trace/{id}/lens?k=2&rows=7,3")).await;
+    assert_eq!(some["rows"], json!([7, 3]));
+    for (some, all) in some["top"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(all["top"].as_array().unwrap())
+    {
+        assert_eq!(some, &json!([all[7], all[3]]));
+    }
+}
+
+/// What the page draws of the family, and the way from a score back to the turned query.
+#[tokio::test]
+async fn a_model_that_turns_tells_so() {
+    let app = turning();
+    let model = json_of(&app, "/api/model").await;
+    let parts = &model["parts"];
+    assert_eq!(
+        (&parts["norm"], &parts["positions"]),
+        (&json!("rms"), &json!("rotary"))
+    );
+    assert_eq!(parts["frequencies"].as_array().unwrap().len(), 7);
+    assert_eq!(
+        [&parts["head_norm"], &parts["gated"]],
+        [&json!(true), &json!(true)]
+    );
+    assert_eq!(
+        [&parts["qkv_bias"], &parts["mlp_bias"]],
+        [&json!(false), &json!(false)]
+    );
+    assert_eq!(
+        (&model["stored"], &model["n_kv_heads"]),
+        (&json!("Q8_0"), &json!(2))
+    );
+    let (_, id) = trace(&app, TEXT_OF_LETTERS).await;
+    let cell = |query: &str| format!("/api/trace/{id}/cell?{query}");
+    let score = json_of(&app, &cell("site=blocks.1.scores&index=3,8,2")).await;
+    assert_eq!(score["terms"][0]["right"]["index"][1], json!(1), "{score}");
+    let query = json_of(&app, &cell("site=blocks.1.q&index=8,3,2")).await;
+    assert_eq!(
+        (&query["op"], query["terms"].as_array().unwrap().len()),
+        (&json!("rotation"), 2)
+    );
+    let angles: Vec<&str> = query["terms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|term| term["right"]["angle"].as_str().unwrap())
+        .collect();
+    assert!(
+        angles.contains(&"cos") && angles.contains(&"-sin"),
+        "{query}"
+    );
+    let gate = json_of(&app, &cell("site=blocks.1.mlp_post&index=8,3")).await;
+    assert_eq!(
+        (&gate["op"], &gate["terms"][0]["right"]["site"]),
+        (&json!("gate"), &json!("blocks.1.mlp_up"))
+    );
+}
+
+#[tokio::test]
+async fn messages_are_set_in_the_chat_template() {
+    let body = json!({"text": "a cat", "chat": true}).to_string();
+    let (_, answer) = post(&turning(), "/api/trace", body.clone()).await;
+    assert_eq!(answer["text"], "a cat.");
+    assert_eq!(answer["tokens"].as_array().unwrap().len(), 6);
+    let (status, answer) = post(&app(), "/api/trace", body).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().contains("chat template"));
+    let body = json!({"text": "a cat", "chat": true, "max_tokens": 1}).to_string();
+    let (_, answer) = post(&turning(), "/api/generate", body).await;
+    assert_eq!(answer["prompt_tokens"], 6);
+}
+
+#[tokio::test]
+async fn heads_come_in_little() {
+    let app = turning();
+    let (answer, id) = trace(&app, TEXT_OF_LETTERS).await;
+    let heads = tensors_of(&app, &format!("/api/trace/{id}/heads")).await;
+    let t = answer["tokens"].as_array().unwrap().len();
+    assert_eq!(heads["pooled"].0, [2, 4, t, t]);
+    let pattern = &tensors_of(
+        &app,
+        &format!("/api/trace/{id}/tensors?sites=blocks.1.pattern"),
+    )
+    .await["blocks.1.pattern"]
+        .1;
+    assert_eq!(&heads["pooled"].1[4 * t * t..], pattern.as_slice());
+    assert_eq!(heads["previous"].0, [2, 4]);
+    let of_head_3: f32 = (1..t).map(|q| pattern[(3 * t + q) * t + q - 1]).sum();
+    assert!((heads["previous"].1[7] - of_head_3 / (t - 1) as f32).abs() < 1e-5);
 }
 
 #[tokio::test]

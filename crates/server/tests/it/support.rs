@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use glassformer_model::families;
 use glassformer_server::{Explained, Served, router};
 use glassformer_tensor::Pool;
-use glassformer_tokens::Tokenizer;
+use glassformer_tokens::{ChatTemplate, Tokenizer, TokenizerConfig};
 use glassformer_weights::TensorFile;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -25,6 +25,30 @@ pub(crate) fn app() -> Router {
             name: "builtin".to_owned(),
             model: families::load(&config, &weights, "builtin").unwrap(),
             tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
+            stored: None,
+            chat: None,
+        },
+        pool: Pool::new(2),
+        initial_text: None,
+    })
+}
+
+/// A golden model that turns queries and keys, has gates and fewer heads of keys; its tokens are letters.
+pub(crate) fn turning() -> Router {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden/qwen3-tiny");
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let weights = TensorFile::open(&folder.join("model.safetensors")).unwrap();
+    let letters = "abcdefghijklmnopqrstuvwxyz .".to_owned();
+    router(Served {
+        explained: Explained {
+            name: "qwen3-tiny".to_owned(),
+            model: families::load(&config, &weights, "qwen3-tiny").unwrap(),
+            tokenizer: Tokenizer::characters(std::iter::once(letters)).unwrap(),
+            stored: Some("Q8_0".to_owned()),
+            chat: Some(
+                ChatTemplate::new("{{ messages[0].content }}.", &TokenizerConfig::default())
+                    .unwrap(),
+            ),
         },
         pool: Pool::new(2),
         initial_text: None,

@@ -36,6 +36,14 @@ pub fn add(pool: &Pool, y: &mut [f32], x: &[f32]) {
     map(pool, y, x, rows::add);
 }
 
+/// `y[i] += x[i] · mask(i)`; of x the masked numbers are left.
+pub fn dropout_add(pool: &Pool, y: &mut [f32], x: &mut [f32], mask: Mask) {
+    pool.split(((y, MIN), (x, MIN)), |i, (y, x)| {
+        dropout::apply(x, mask, (i * MIN) as u64);
+        rows::add(y, x);
+    });
+}
+
 /// `y[i] = x[i] · mask(i)`.
 pub fn dropout(pool: &Pool, y: &mut [f32], x: &[f32], mask: Mask) {
     pool.rows(y, 1, MIN, |first, y| {

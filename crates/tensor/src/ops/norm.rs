@@ -36,12 +36,13 @@ pub fn forward(pool: &Pool, y: &mut Tensor, stats: &mut Tensor, x: &Tensor, norm
     });
 }
 
-/// `dx [N,D]` (overwritten, or added to when it `adds`), `dw, db [D]` (added to); `stats` as [`forward`] left them.
+/// `dx [N,D]` (overwritten, or added to when it `adds`), `[dw, db] [D]` (added to, where they are wanted); `stats` as
+/// [`forward`] left them.
 pub fn backward(
     pool: &Pool,
     buffers: &Buffers,
     dx: &mut Tensor,
-    (dw, db): (&mut [f32], &mut [f32]),
+    d_parameters: Option<[&mut [f32]; 2]>,
     [dy, x, stats]: [&Tensor; 3],
     gain: &[f32],
     adds: bool,
@@ -59,9 +60,11 @@ pub fn backward(
         let (dw, db) = sums.split_at_mut(d);
         layer_norm::backward(dx, dw, db, dy, x, gain, mean, inv_std, adds);
     });
-    for part in partial.data().chunks_exact(2 * d) {
-        rows::add(dw, &part[..d]);
-        rows::add(db, &part[d..]);
+    if let Some([dw, db]) = d_parameters {
+        for part in partial.data().chunks_exact(2 * d) {
+            rows::add(dw, &part[..d]);
+            rows::add(db, &part[d..]);
+        }
     }
 }
 
@@ -85,12 +88,12 @@ pub fn rms_forward(
     });
 }
 
-/// `dx [N,D]` (overwritten, or added to when it `adds`), `dw [D]` (added to); `inverse` as [`rms_forward`] left it.
+/// `dx [N,D]` (overwritten, or added to when it `adds`), `dw [D]` (added to, where it is wanted); `inverse` as [`rms_forward`] left it.
 pub fn rms_backward(
     pool: &Pool,
     buffers: &Buffers,
     dx: &mut Tensor,
-    dw: &mut [f32],
+    dw: Option<&mut [f32]>,
     [dy, x, inverse]: [&Tensor; 3],
     gain: &[f32],
     adds: bool,
@@ -106,5 +109,7 @@ pub fn rms_backward(
     pool.split(arrays, |_, (dx, dw, (dy, x), inverse)| {
         rms_norm::backward(dx, dw, dy, x, gain, inverse, adds);
     });
-    rows::sum_rows(dw, partial.data());
+    if let Some(dw) = dw {
+        rows::sum_rows(dw, partial.data());
+    }
 }

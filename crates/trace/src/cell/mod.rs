@@ -1,15 +1,20 @@
 //! Where one number comes from: the terms it is the sum (or the formula) of, each naming the cells it was made of.
+//!
+//! The terms are made again in `f64` from the recorded values and from what the parameters mean. Where the engine rounds
+//! operands of products (bf16, or activations in 8 bits before blocks of a file), the number that it computed differs from
+//! the terms' sum by that rounding: [`Cell::value`] and [`Cell::recomputed`] say how much.
 
 mod recipe;
 mod terms;
 
-use glassformer_model::{BlockSite, BlockWeight, Model, Site, WeightName};
+use glassformer_model::{BlockSite, Model, Site, WeightName};
 
 use crate::{Recording, TraceError};
+pub(crate) use recipe::behind;
 use recipe::recipe;
 use terms::Explainer;
 
-/// A factor of a term: a recorded value, or a parameter.
+/// A factor of a term: a recorded value, a parameter, or an angle's cosine or sine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// A cell that can be opened in turn.
@@ -30,13 +35,24 @@ pub enum Source {
         /// Its value.
         value: f32,
     },
+    /// By how much a pair of a head's numbers is turned: a function of their place alone.
+    Angle {
+        /// `cos`, `sin` or `-sin`.
+        function: &'static str,
+        /// [position, pair].
+        index: Vec<usize>,
+        /// Its value.
+        value: f32,
+    },
 }
 
 impl Source {
     /// Its value.
     pub fn value(&self) -> f32 {
         match self {
-            Self::Site { value, .. } | Self::Weight { value, .. } => *value,
+            Self::Site { value, .. } | Self::Weight { value, .. } | Self::Angle { value, .. } => {
+                *value
+            }
         }
     }
 }
@@ -52,6 +68,26 @@ pub struct Term {
     pub right: Option<Source>,
 }
 
+impl Term {
+    /// left · right.
+    fn product(left: Source, right: Source) -> Self {
+        Self {
+            value: f64::from(left.value()) * f64::from(right.value()),
+            left,
+            right: Some(right),
+        }
+    }
+
+    /// left.
+    fn alone(left: Source) -> Self {
+        Self {
+            value: f64::from(left.value()),
+            left,
+            right: None,
+        }
+    }
+}
+
 /// How a number was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
@@ -64,10 +100,10 @@ pub struct Cell {
     /// The kind of operation, as in the API's documentation.
     pub op: &'static str,
     /// The equation, in the page's notation.
-    pub formula: &'static str,
+    pub formula: String,
     /// All terms, the largest in absolute value first.
     pub terms: Vec<Term>,
-    /// Further numbers of the formula, by name: scale, max, sum, mean, std, gain, bias.
+    /// Further numbers of the formula, by name: scale, max, sum, mean, std, rms, gain, bias, activated.
     pub extra: Vec<(&'static str, f64)>,
     /// The value put together again from the terms, in f64.
     pub recomputed: f64,
@@ -83,34 +119,7 @@ pub(crate) fn is_plane(site: Site) -> bool {
     )
 }
 
-/// Refuses the sites whose making is not told yet: what turns queries and keys, what multiplies a gate, and all of an
-/// encoder, whose norms stand elsewhere.
-fn explainable(model: &Model, site: Site) -> Result<(), TraceError> {
-    if model.network.is_encoder() {
-        return Err(TraceError::Missing(format!(
-            "this model is an encoder; the terms of {site} cannot be shown yet"
-        )));
-    }
-    let Site::Block { layer, site: value } = site else {
-        return Ok(());
-    };
-    let network = &model.network;
-    let is_gated = network
-        .weight(WeightName::block(layer, BlockWeight::Gate))
-        .is_some();
-    let is_turned = network.weight(WeightName::PosEmbed).is_none();
-    match value {
-        BlockSite::Q | BlockSite::K if is_turned => Err(TraceError::Missing(format!(
-            "{site} is turned by its position in this model; its terms cannot be shown yet"
-        ))),
-        BlockSite::MlpPre | BlockSite::MlpPost if is_gated => Err(TraceError::Missing(format!(
-            "{site} is gated in this model; its terms cannot be shown yet"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Explains element `index` of `site` in a recording of every site.
+/// Explains element `index` of `site` in a recording of every site that it is made from.
 pub fn explain(
     model: &Model,
     recording: &Recording,
@@ -118,15 +127,13 @@ pub fn explain(
     index: &[usize],
 ) -> Result<Cell, TraceError> {
     let value = recording.at(site, index)?;
-    let dimensions = model.dimensions();
     let explainer = Explainer {
         model,
         recording,
-        dimensions,
+        dimensions: model.dimensions(),
         index,
     };
-    explainable(model, site)?;
-    let mut cell = explainer.make(&recipe(site, dimensions.n_layers))?;
+    let mut cell = explainer.make(&recipe(&*model.network, site))?;
     cell.terms
         .sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
     Ok(Cell {

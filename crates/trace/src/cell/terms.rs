@@ -1,9 +1,10 @@
 //! The recipes carried out: each term with the cells it was made of.
 
 use glassformer_kernels::activation::{self, Activation};
+use glassformer_model::block::attention::Sees;
 use glassformer_model::{BlockSite, Dimensions, Model, Site, WeightName};
 
-use super::recipe::Recipe;
+use super::recipe::{Picks, Recipe};
 use super::{Cell, Source, Term};
 use crate::weight::Weight;
 use crate::{Recording, TraceError};
@@ -17,43 +18,41 @@ pub(super) struct Explainer<'a> {
 }
 
 /// A cell whose place and value are filled in by [`super::explain`].
-fn cell(op: &'static str, formula: &'static str, terms: Vec<Term>, recomputed: f64) -> Cell {
+fn cell(op: &'static str, formula: impl Into<String>, terms: Vec<Term>, recomputed: f64) -> Cell {
     Cell {
         site: Site::Tokens,
         index: Vec::new(),
         value: 0.0,
         op,
-        formula,
+        formula: formula.into(),
         terms,
         extra: Vec::new(),
         recomputed,
     }
 }
 
+/// A cell that is the sum of its terms.
+fn total(op: &'static str, formula: impl Into<String>, terms: Vec<Term>) -> Cell {
+    let sum = terms.iter().map(|term| term.value).sum();
+    cell(op, formula, terms, sum)
+}
+
 impl Explainer<'_> {
     /// The cell, made as the recipe says.
     pub(super) fn make(&self, recipe: &Recipe) -> Result<Cell, TraceError> {
         match *recipe {
-            Recipe::Token => self.lookup_token(),
-            Recipe::Row(WeightName::Embed) => {
-                self.row_of(WeightName::Embed, self.token(self.index[0])?)
-            }
-            Recipe::Row(table) => self.row_of(table, self.index[0]),
+            Recipe::Given(site, formula) => self.given(site, formula),
+            Recipe::Row(formula, table, picks) => self.row_of(formula, table, picks),
             Recipe::Sum(formula, ref sites) => self.sum(formula, sites),
             Recipe::Norm(input, gain, bias) => self.norm(input, gain, bias),
-            Recipe::Linear(formula, input, matrix, bias) => {
-                self.linear(formula, input, matrix, bias)
-            }
+            Recipe::Linear(input, column, matrix, bias) => self.linear(input, column, matrix, bias),
+            Recipe::Rotation(input, layer) => self.rotation(input, layer),
             Recipe::Score(layer) => self.score(layer),
             Recipe::Softmax(formula, input) => self.softmax(input, formula),
             Recipe::WeightedSum(layer) => self.weighted_sum(layer),
-            Recipe::Activation(input) => self.activation(input),
+            Recipe::Activation(input, function) => self.activation(input, function),
+            Recipe::Gate(gate, up, function) => self.gate([gate, up], function),
         }
-    }
-
-    /// Whether the model has this parameter.
-    fn has(&self, name: WeightName) -> bool {
-        self.model.network.weight(name).is_some()
     }
 
     fn site(&self, site: Site, index: &[usize]) -> Result<Source, TraceError> {
@@ -64,66 +63,48 @@ impl Explainer<'_> {
         })
     }
 
-    fn token(&self, position: usize) -> Result<usize, TraceError> {
-        Ok(self.recording.at(Site::Tokens, &[position])? as usize)
-    }
-
-    fn lookup_token(&self) -> Result<Cell, TraceError> {
-        let value = self.token(self.index[0])? as f64;
-        Ok(cell("lookup", "the tokenizer's id", Vec::new(), value))
+    /// What the model was given.
+    fn given(&self, site: Site, formula: &'static str) -> Result<Cell, TraceError> {
+        let value = f64::from(self.recording.at(site, self.index)?);
+        Ok(cell("lookup", formula, Vec::new(), value))
     }
 
     /// A row of a table.
-    fn row_of(&self, table: WeightName, row: usize) -> Result<Cell, TraceError> {
-        let index = [row, self.index[1]];
-        let value = Weight::of(self.model, table)?.at(index[0], index[1]);
+    fn row_of(
+        &self,
+        formula: &'static str,
+        table: WeightName,
+        picks: Picks,
+    ) -> Result<Cell, TraceError> {
+        let &[t, i] = self.index else {
+            unreachable!("sites read from a table have two axes")
+        };
+        let row = match picks {
+            Picks::Value(site) => self.recording.at(site, &[t])? as usize,
+            Picks::Position => t,
+        };
         let left = Source::Weight {
             weight: table,
-            index: index.to_vec(),
-            value,
+            index: vec![row, i],
+            value: Weight::of(self.model, table)?.at(row, i),
         };
-        let formula = if table == WeightName::Embed {
-            "W_E[id,i]"
-        } else {
-            "W_pos[t,i]"
-        };
-        let value = f64::from(value);
-        Ok(cell(
-            "lookup",
-            formula,
-            vec![Term {
-                value,
-                left,
-                right: None,
-            }],
-            value,
-        ))
+        Ok(total("lookup", formula, vec![Term::alone(left)]))
     }
 
     /// The same element of several sites, added.
     fn sum(&self, formula: &'static str, sites: &[Site]) -> Result<Cell, TraceError> {
-        let mut terms = Vec::new();
-        // A model that turns queries and keys instead adds no positions.
-        let adds = |site: &&Site| **site != Site::PosEmbed || self.has(WeightName::PosEmbed);
-        for &site in sites.iter().filter(adds) {
-            let left = self.site(site, self.index)?;
-            terms.push(Term {
-                value: f64::from(left.value()),
-                left,
-                right: None,
-            });
-        }
-        let total = terms.iter().map(|term| term.value).sum();
-        Ok(cell("sum", formula, terms, total))
+        let term = |&site: &Site| Ok(Term::alone(self.site(site, self.index)?));
+        let terms = sites.iter().map(term).collect::<Result<_, TraceError>>()?;
+        Ok(total("sum", formula, terms))
     }
 
     /// Σ input[t,·]·matrix[·,column] + bias[column].
     fn linear(
         &self,
-        formula: &'static str,
         input: Site,
+        written: &'static str,
         matrix: WeightName,
-        bias: Option<WeightName>,
+        (bias_written, bias): (&'static str, WeightName),
     ) -> Result<Cell, TraceError> {
         // Element (t, h, e) of a site of heads is column h·E + e of the matrix.
         let column = match *self.index {
@@ -131,89 +112,118 @@ impl Explainer<'_> {
             [_, column] => column,
             _ => unreachable!("sites made by a matrix have two or three axes"),
         };
-        let weights = Weight::of(self.model, matrix)?;
+        let weights = Weight::of(self.model, matrix)?.column(column);
         let inner = self.recording.get(input)?.shape[1..].to_vec();
-        let mut terms = Vec::new();
-        for row in 0..weights.shape()[0] {
+        let mut terms = Vec::with_capacity(weights.len() + 1);
+        for (row, &value) in weights.iter().enumerate() {
             let mut index = vec![self.index[0]];
             // A row of heads [H,E] is read as one vector.
             match inner.as_slice() {
                 [_, d_head] => index.extend([row / d_head, row % d_head]),
                 _ => index.push(row),
             }
-            let left = self.site(input, &index)?;
-            let weight = weights.at(row, column);
             let right = Source::Weight {
                 weight: matrix,
                 index: vec![row, column],
-                value: weight,
-            };
-            terms.push(Term {
-                value: f64::from(left.value()) * f64::from(weight),
-                left,
-                right: Some(right),
-            });
-        }
-        if let Some(name) = bias.filter(|&name| self.has(name)) {
-            let value = Weight::of(self.model, name)?.at(0, column);
-            let left = Source::Weight {
-                weight: name,
-                index: vec![column],
                 value,
             };
-            terms.push(Term {
-                value: f64::from(value),
-                left,
-                right: None,
-            });
+            terms.push(Term::product(self.site(input, &index)?, right));
         }
-        let total = terms.iter().map(|term| term.value).sum();
-        Ok(cell("linear", formula, terms, total))
+        let name = input.to_string();
+        let name = name.rsplit('.').next().unwrap_or_default();
+        let mut formula = format!("Σᵢ {name}[t,i] · {written}");
+        if let Ok(weight) = Weight::of(self.model, bias) {
+            terms.push(Term::alone(Source::Weight {
+                weight: bias,
+                index: vec![column],
+                value: weight.at(0, column),
+            }));
+            formula = format!("{formula} + {bias_written}");
+        }
+        Ok(total("linear", formula, terms))
     }
 
-    fn norm(&self, input: Site, gain: WeightName, bias: WeightName) -> Result<Cell, TraceError> {
-        let &[t, i] = self.index else {
-            return Err(TraceError::NotRecorded(input.to_string()));
-        };
-        let d = self.dimensions.d_model;
-        let row: Vec<f64> = (0..d)
-            .map(|i| self.recording.at(input, &[t, i]).map(f64::from))
-            .collect::<Result<_, _>>()?;
+    /// The norm of a row, which is the last axis of the input.
+    fn norm(
+        &self,
+        input: Site,
+        gain: WeightName,
+        bias: Option<WeightName>,
+    ) -> Result<Cell, TraceError> {
+        let (&i, outer) = self.index.split_last().expect("a row and a column");
+        let width = *self.recording.get(input)?.shape.last().expect("a row");
+        let mut row = Vec::with_capacity(width);
+        for i in 0..width {
+            let index: Vec<usize> = outer.iter().copied().chain([i]).collect();
+            row.push(f64::from(self.recording.at(input, &index)?));
+        }
         let eps = f64::from(self.model.network.norm_eps());
         let gain = f64::from(Weight::of(self.model, gain)?.at(0, i));
-        if !self.has(bias) {
-            let square = row.iter().map(|x| x * x).sum::<f64>() / d as f64;
-            let root = (square + eps).sqrt();
-            let left = self.site(input, self.index)?;
-            let value = f64::from(left.value()) / root * gain;
-            let term = Term {
-                value,
-                left,
-                right: None,
-            };
-            let formula = "x[t,i] / √(mean(x²) + ε) · gain[i]";
-            let mut cell = cell("norm", formula, vec![term], value);
-            cell.extra = vec![("rms", root), ("gain", gain)];
-            return Ok(cell);
-        }
-        let bias = f64::from(Weight::of(self.model, bias)?.at(0, i));
-        let mean = row.iter().sum::<f64>() / d as f64;
-        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
-        let std = (variance + eps).sqrt();
         let left = self.site(input, self.index)?;
-        let scaled = (f64::from(left.value()) - mean) / std * gain;
-        let mut cell = cell(
-            "norm",
-            "(x[t,i] − mean) / std · gain[i] + bias[i]",
-            vec![Term {
-                value: scaled,
-                left,
-                right: None,
-            }],
-            scaled + bias,
-        );
-        cell.extra = vec![("mean", mean), ("std", std), ("gain", gain), ("bias", bias)];
+        let d = width as f64;
+        let (formula, value, bias, extra) = if let Some(bias) = bias {
+            let bias = f64::from(Weight::of(self.model, bias)?.at(0, i));
+            let mean = row.iter().sum::<f64>() / d;
+            let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d;
+            let std = (variance + eps).sqrt();
+            let formula = "(x[t,i] − mean) / std · gain[i] + bias[i]";
+            let extra = vec![("mean", mean), ("std", std), ("gain", gain), ("bias", bias)];
+            (formula, (row[i] - mean) / std * gain, bias, extra)
+        } else {
+            let root = (row.iter().map(|x| x * x).sum::<f64>() / d + eps).sqrt();
+            let formula = "x[t,i] / √(mean(x²) + ε) · gain[i]";
+            let extra = vec![("rms", root), ("gain", gain)];
+            (formula, row[i] / root * gain, 0.0, extra)
+        };
+        let term = Term {
+            value,
+            left,
+            right: None,
+        };
+        let mut cell = cell("norm", formula, vec![term], value + bias);
+        cell.extra = extra;
         Ok(cell)
+    }
+
+    /// One number of a pair that is turned by its position's angle.
+    fn rotation(&self, input: Site, layer: usize) -> Result<Cell, TraceError> {
+        let &[t, h, e] = self.index else {
+            unreachable!("queries and keys have three indices")
+        };
+        let rope = self.model.network.attention(layer).rope.as_ref();
+        let rope = rope.expect("a block that turns queries and keys");
+        let half = self.dimensions.d_head / 2;
+        let pair = e % half;
+        let (cos, sin) = rope.angle(t, pair);
+        let (formula, other, function, sin) = if e < half {
+            let formula = "x[t,e] · cos θ − x[t,e + d_head/2] · sin θ";
+            (formula, e + half, "-sin", -sin)
+        } else {
+            let formula = "x[t,e] · cos θ + x[t,e − d_head/2] · sin θ";
+            (formula, e - half, "sin", sin)
+        };
+        let angle = |function, value| Source::Angle {
+            function,
+            index: vec![t, pair],
+            value,
+        };
+        let terms = vec![
+            Term::product(self.site(input, &[t, h, e])?, angle("cos", cos)),
+            Term::product(self.site(input, &[t, h, other])?, angle(function, sin)),
+        ];
+        let mut cell = total("rotation", formula, terms);
+        cell.extra = vec![("position", t as f64), ("pair", pair as f64)];
+        Ok(cell)
+    }
+
+    /// The keys that a query of this block looks at.
+    fn seen(&self, layer: usize, t: usize) -> Result<std::ops::Range<usize>, TraceError> {
+        let scores = Site::block(layer, BlockSite::Scores);
+        let &[_, queries, keys] = self.recording.get(scores)?.shape.as_slice() else {
+            unreachable!("scores have three axes")
+        };
+        let sees = self.model.network.attention(layer).sees;
+        Ok(sees.keys(t, queries, keys))
     }
 
     fn score(&self, layer: usize) -> Result<Cell, TraceError> {
@@ -226,8 +236,13 @@ impl Explainer<'_> {
             n_kv_heads,
             ..
         } = self.dimensions;
-        if s > t {
-            let formula = "−∞: a later token must not tell an earlier one";
+        if !self.seen(layer, t)?.contains(&s) {
+            let formula = match self.model.network.attention(layer).sees {
+                Sees::Window(width) if s <= t => {
+                    format!("−∞: more than {width} positions back, outside of the window")
+                }
+                _ => "−∞: a later token must not tell an earlier one".to_owned(),
+            };
             return Ok(cell("masked", formula, Vec::new(), f64::NEG_INFINITY));
         }
         let kv = h * n_kv_heads / n_heads;
@@ -235,15 +250,11 @@ impl Explainer<'_> {
         for e in 0..d_head {
             let left = self.site(Site::block(layer, BlockSite::Q), &[t, h, e])?;
             let right = self.site(Site::block(layer, BlockSite::K), &[s, kv, e])?;
-            terms.push(Term {
-                value: f64::from(left.value()) * f64::from(right.value()),
-                left,
-                right: Some(right),
-            });
+            terms.push(Term::product(left, right));
         }
         let scale = 1.0 / (d_head as f64).sqrt();
-        let total = terms.iter().map(|term| term.value).sum::<f64>() * scale;
-        let mut cell = cell("dot", "Σₑ q[t,e] · k[s,e] · 1/√d_head", terms, total);
+        let scaled = terms.iter().map(|term| term.value).sum::<f64>() * scale;
+        let mut cell = cell("dot", "Σₑ q[t,e] · k[s,e] · 1/√d_head", terms, scaled);
         cell.extra = vec![("scale", scale)];
         Ok(cell)
     }
@@ -288,51 +299,53 @@ impl Explainer<'_> {
         };
         let kv = h * self.dimensions.n_kv_heads / self.dimensions.n_heads;
         let mut terms = Vec::new();
-        for s in 0..=t {
+        for s in self.seen(layer, t)? {
             let left = self.site(Site::block(layer, BlockSite::Pattern), &[h, t, s])?;
             let right = self.site(Site::block(layer, BlockSite::V), &[s, kv, e])?;
-            terms.push(Term {
-                value: f64::from(left.value()) * f64::from(right.value()),
-                left,
-                right: Some(right),
-            });
+            terms.push(Term::product(left, right));
         }
-        let total = terms.iter().map(|term| term.value).sum();
-        Ok(cell(
-            "weighted_sum",
-            "Σₛ pattern[t,s] · v[s,e]",
-            terms,
-            total,
-        ))
+        Ok(total("weighted_sum", "Σₛ pattern[t,s] · v[s,e]", terms))
     }
 
-    fn activation(&self, input: Site) -> Result<Cell, TraceError> {
+    fn activation(&self, input: Site, function: Activation) -> Result<Cell, TraceError> {
         let left = self.site(input, self.index)?;
-        let x = f64::from(left.value());
-        let (formula, value) = match self.model.network.activation() {
-            Activation::Relu => ("max(0, x)", x.max(0.0)),
-            Activation::Silu => ("x / (1 + exp(−x))", x / (1.0 + (-x).exp())),
-            Activation::GeluTanh => {
-                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
-                let formula = "½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))";
-                (formula, 0.5 * x * (1.0 + u.tanh()))
-            }
-            Activation::Gelu => {
-                // There is no error function here but the engine's own.
-                let mut value = [0.0];
-                activation::forward(Activation::Gelu, &mut value, &[left.value()]);
-                ("½ x (1 + erf(x/√2))", f64::from(value[0]))
-            }
+        let (formula, value) = activated(function, left.value());
+        Ok(cell("activation", formula, vec![Term::alone(left)], value))
+    }
+
+    /// f(gate)·up.
+    fn gate(&self, [gate, up]: [Site; 2], function: Activation) -> Result<Cell, TraceError> {
+        let (left, right) = (self.site(gate, self.index)?, self.site(up, self.index)?);
+        let (formula, open) = activated(function, left.value());
+        let term = Term {
+            value: open * f64::from(right.value()),
+            left,
+            right: Some(right),
         };
-        Ok(cell(
-            "activation",
-            formula,
-            vec![Term {
-                value: x,
-                left,
-                right: None,
-            }],
-            value,
-        ))
+        let formula = format!("f(mlp_pre) · mlp_up, f(x) = {formula}");
+        let mut cell = total("gate", formula, vec![term]);
+        cell.extra = vec![("activated", open)];
+        Ok(cell)
+    }
+}
+
+/// The function as the page writes it, and its value.
+fn activated(function: Activation, x: f32) -> (&'static str, f64) {
+    let given = x;
+    let x = f64::from(x);
+    match function {
+        Activation::Relu => ("max(0, x)", x.max(0.0)),
+        Activation::Silu => ("x / (1 + exp(−x))", x / (1.0 + (-x).exp())),
+        Activation::GeluTanh => {
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            let formula = "½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))";
+            (formula, 0.5 * x * (1.0 + u.tanh()))
+        }
+        Activation::Gelu => {
+            // There is no error function here but the engine's own.
+            let mut value = [0.0];
+            activation::forward(Activation::Gelu, &mut value, &[given]);
+            ("½ x (1 + erf(x/√2))", f64::from(value[0]))
+        }
     }
 }

@@ -4,7 +4,9 @@ use glassformer_model::{BlockSite, BlockWeight, Model, Site, WeightName};
 use glassformer_trace::{Change, Edit, Part, TraceError};
 use proptest::prelude::*;
 
-use crate::support::{GOLDEN, T, block, distance, model, plain_logits, recorded, text, values};
+use crate::support::{
+    GOLDEN, T, all, block, distance, model, plain_logits, recorded, text, values,
+};
 
 fn edit(text: &str, change: Change) -> Edit {
     Edit::parse(text, change).unwrap()
@@ -13,9 +15,7 @@ fn edit(text: &str, change: Change) -> Edit {
 /// Logits of an edited run.
 fn logits(model: &Model, ids: &[u32], edits: &[Edit]) -> Vec<f32> {
     for edit in edits {
-        let dimensions = model.dimensions();
-        edit.check(dimensions.n_layers, dimensions.n_heads, ids.len())
-            .unwrap();
+        edit.check(&*model.network, ids.len()).unwrap();
     }
     values(&recorded(model, ids, edits), Site::Logits).to_vec()
 }
@@ -40,7 +40,7 @@ fn scale_rows(
 
 #[test]
 fn ablating_a_head_is_zeroing_its_rows_of_the_output_matrix() {
-    for name in GOLDEN {
+    for name in all() {
         let whole = model(name);
         let ids = text(&whole, 31);
         let before = logits(&whole, &ids, &[]);
@@ -151,13 +151,13 @@ fn patching_a_whole_residual_stream_is_the_other_run() {
 /// Replacing by what is there already, and scaling by 1, change nothing: for each site, whole, by head, by position.
 #[test]
 fn what_changes_nothing_changes_nothing() {
-    for name in GOLDEN {
+    for name in all() {
         let model = model(name);
         let ids = text(&model, 35);
         let before = recorded(&model, &ids, &[]);
         for (site, value) in before
             .iter()
-            .filter(|(site, _)| !matches!(site, Site::Tokens | Site::Probs))
+            .filter(|(site, _)| !matches!(site, Site::Tokens | Site::TokenTypes | Site::Probs))
         {
             let part = |keep: &dyn Fn(usize) -> bool| -> Vec<f32> {
                 let kept = value.data.iter().enumerate().filter(|&(i, _)| keep(i));
@@ -173,11 +173,13 @@ fn what_changes_nothing_changes_nothing() {
                     },
                     _,
                 ) => {
-                    edits.push((Part::Head(1), part(&|i| i / inner == 1)));
+                    let last = value.shape[0] - 1;
+                    edits.push((Part::Head(last), part(&|i| i / inner == last)));
                     edits.push((Part::Position(4), part(&|i| i / T % T == 4)));
                 }
-                (_, &[_, _, d_head]) => {
-                    edits.push((Part::Head(1), part(&|i| i % inner / d_head == 1)));
+                (_, &[_, heads, d_head]) => {
+                    let last = heads - 1;
+                    edits.push((Part::Head(last), part(&|i| i % inner / d_head == last)));
                     edits.push((Part::Position(4), part(&|i| i / inner == 4)));
                 }
                 _ => edits.push((Part::Position(4), part(&|i| i / inner == 4))),
@@ -252,6 +254,50 @@ fn a_patched_pattern_is_used() {
     );
 }
 
+/// In a model with a gate: without what passes it, or with the gates shut, the MLP adds nothing (it has no bias).
+#[test]
+fn a_shut_gate_lets_nothing_through() {
+    let model = model("llama-tiny");
+    let ids = text(&model, 39);
+    let without = logits(&model, &ids, &[edit("blocks.1.mlp", Change::Scale(0.0))]);
+    for site in ["blocks.1.mlp_up", "blocks.1.mlp_pre", "blocks.1.mlp_post"] {
+        assert_eq!(
+            logits(&model, &ids, &[edit(site, Change::Scale(0.0))]),
+            without,
+            "{site}"
+        );
+    }
+    assert_ne!(logits(&model, &ids, &[]), without);
+}
+
+/// Keys and values have fewer heads than queries, and each is used by several of these.
+#[test]
+fn heads_of_keys_are_counted_as_such() {
+    let model = model("llama-tiny");
+    let check = |text: &str| edit(text, Change::Scale(0.0)).check(&*model.network, T);
+    for site in ["k", "k_pre", "v"] {
+        assert_eq!(check(&format!("blocks.0.{site}.head.1")), Ok(()));
+        assert!(check(&format!("blocks.0.{site}.head.2")).is_err(), "{site}");
+    }
+    for site in ["q", "q_pre", "z", "scores"] {
+        assert_eq!(check(&format!("blocks.0.{site}.head.3")), Ok(()), "{site}");
+        assert!(check(&format!("blocks.0.{site}.head.4")).is_err(), "{site}");
+    }
+    let ids = text(&model, 40);
+    let run = recorded(
+        &model,
+        &ids,
+        &[edit("blocks.0.v.head.1", Change::Scale(0.0))],
+    );
+    let z = run.get(block(0, BlockSite::Z)).unwrap();
+    for (t, e) in (0..T).flat_map(|t| (0..10).map(move |e| (t, e))) {
+        for head in 0..4 {
+            let is_silent = head >= 2;
+            assert_eq!(z.at(&[t, head, e]) == Some(0.0), is_silent, "head {head}");
+        }
+    }
+}
+
 #[test]
 fn wrong_edits_are_told() {
     for text in [
@@ -274,9 +320,11 @@ fn wrong_edits_are_told() {
             "{error}"
         );
     }
+    let model = model("gpt2-tiny");
+    let network = &*model.network;
     let check = |text: &str| {
         edit(text, Change::Scale(0.0))
-            .check(3, 3, T)
+            .check(network, T)
             .map_err(|error| error.to_string())
     };
     for right in [
@@ -293,13 +341,15 @@ fn wrong_edits_are_told() {
         part: Part::Head(0),
         change: Change::Scale(0.0),
     };
-    assert!(headless.check(3, 3, T).is_err(), "made without `parse`");
+    assert!(headless.check(network, T).is_err(), "made without `parse`");
     for wrong in [
         "blocks.3.head.0",
         "blocks.0.head.3",
         "blocks.99999999999.mlp",
         "embed[13]",
         "blocks.0.scores[13]",
+        "blocks.0.mlp_up",
+        "embed_sum",
     ] {
         let message = check(wrong).unwrap_err();
         assert!(!message.contains('\n'), "{message}");
@@ -312,7 +362,7 @@ proptest! {
     /// What `check` lets through runs; everything else is an error, not a panic.
     #[test]
     fn no_edit_panics(
-        site in 0usize..60,
+        site in 0usize..4 * 71,
         part in prop_oneof![
             Just(Part::All),
             (0usize..5).prop_map(Part::Head),
@@ -323,12 +373,12 @@ proptest! {
             prop::collection::vec(-1.0f32..1.0, 0..900).prop_map(Change::Replace),
         ],
     ) {
-        let model = model("gpt2-relu-odd");
+        let model = model(["gpt2-relu-odd", "qwen3-tiny", "mistral-tiny", "bert-tiny"][site % 4]);
         let sites = Site::all(3);
         let edit = Edit { site: sites[site % sites.len()], part, change };
-        if edit.check(2, 2, T).is_ok() {
+        if edit.check(&*model.network, T).is_ok() {
             let run = recorded(&model, &text(&model, 38), &[edit]);
-            prop_assert_eq!(run.iter().count(), 2 * 15 + 6);
+            prop_assert_eq!(run.iter().count(), model.network.sites().len());
         }
     }
 }

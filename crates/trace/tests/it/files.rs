@@ -1,18 +1,16 @@
 //! Recordings as safetensors files.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use glassformer_model::{BlockSite, Site};
-use glassformer_trace::{Recording, Selection};
+use glassformer_trace::{Cut, Recording, Selection, TraceError};
 use glassformer_weights::TensorFile;
 
 use crate::support::{T, model, recorded, text};
 
-fn written(recording: &Recording, globs: &str, rows: Option<&Range<usize>>) -> TensorFile {
+fn written(recording: &Recording, globs: &str, cut: &Cut) -> TensorFile {
     let metadata = BTreeMap::from([("model".to_owned(), "tiny".to_owned())]);
     let bytes = recording
-        .to_safetensors(&Selection::parse(globs).unwrap(), rows, &metadata)
+        .to_safetensors(&Selection::parse(globs).unwrap(), cut, &metadata)
         .unwrap();
     TensorFile::from_vec(bytes, "a recording").unwrap()
 }
@@ -21,8 +19,8 @@ fn written(recording: &Recording, globs: &str, rows: Option<&Range<usize>>) -> T
 fn hold_what_was_selected() {
     let model = model("gpt2-tiny");
     let recording = recorded(&model, &text(&model, 51), &[]);
-    let file = written(&recording, "*", None);
-    assert_eq!(file.names().len(), Site::all(3).len());
+    let file = written(&recording, "*", &Cut::default());
+    assert_eq!(file.names().len(), model.network.sites().len());
     for (site, value) in recording.iter() {
         let (shape, data) = file.load_f32(&site.to_string()).unwrap();
         assert_eq!(
@@ -33,40 +31,55 @@ fn hold_what_was_selected() {
     }
     assert_eq!(file.metadata()["model"], "tiny");
     assert_eq!(
-        written(&recording, "blocks.*.z,probs", None).names(),
+        written(&recording, "blocks.*.z,probs", &Cut::default()).names(),
         ["blocks.0.z", "blocks.1.z", "blocks.2.z", "probs"]
     );
-    assert_eq!(written(&recording, "nothing", None).names().len(), 0);
+    assert_eq!(
+        written(&recording, "nothing", &Cut::default())
+            .names()
+            .len(),
+        0
+    );
 }
 
 #[test]
 fn hold_the_positions_asked_for() {
     let model = model("gpt2-tiny");
     let recording = recorded(&model, &text(&model, 52), &[]);
-    let (backwards, empty) = (Range { start: 5, end: 3 }, 4..4);
-    for rows in [0..T, 2..5, 12..13, 0..1, 11..99, 50..60, empty, backwards] {
-        let file = written(&recording, "*", Some(&rows));
-        let kept: Vec<usize> = rows.filter(|&t| t < T).collect();
+    let keys = vec![11, 0, 3];
+    for rows in [vec![0], vec![2, 3, 4], vec![12], vec![7, 1, 7], vec![]] {
+        let cut = Cut {
+            rows: Some(rows.clone()),
+            cols: Some(keys.clone()),
+        };
+        let file = written(&recording, "*", &cut);
         for (site, value) in recording.iter() {
-            // The queries of scores and patterns are their second axis.
-            let axis = usize::from(matches!(
-                site,
-                Site::Block {
-                    site: BlockSite::Scores | BlockSite::Pattern,
-                    ..
-                }
-            ));
-            let inner: usize = value.shape[axis + 1..].iter().product();
             let (shape, data) = file.load_f32(&site.to_string()).unwrap();
-            let mut expected_shape = value.shape.clone();
-            expected_shape[axis] = kept.len();
-            assert_eq!(shape, expected_shape, "{site}");
-            let cells = value
-                .data
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| kept.contains(&(i / inner % T)));
-            assert_eq!(data, cells.map(|(_, &x)| x).collect::<Vec<_>>(), "{site}");
+            if let [heads, _, _] = value.shape[..]
+                && crate::recording::is_plane(site)
+            {
+                assert_eq!(shape, [heads, rows.len(), keys.len()], "{site}");
+                let all = (0..heads).flat_map(|h| rows.iter().map(move |&q| (h, q)));
+                let all = all.flat_map(|(h, q)| keys.iter().map(move |&k| [h, q, k]));
+                let expected: Vec<f32> = all.map(|at| value.at(&at).unwrap()).collect();
+                assert_eq!(data, expected, "{site}");
+                continue;
+            }
+            let inner: usize = value.shape[1..].iter().product();
+            assert_eq!((shape[0], &shape[1..]), (rows.len(), &value.shape[1..]));
+            let rows = rows.iter().map(|t| &value.data[t * inner..][..inner]);
+            assert_eq!(data, rows.flatten().copied().collect::<Vec<_>>(), "{site}");
         }
+    }
+    let whole = Selection::everything();
+    for cut in [
+        Cut::rows([T]),
+        Cut {
+            rows: None,
+            cols: Some(vec![T]),
+        },
+    ] {
+        let error = recording.to_safetensors(&whole, &cut, &BTreeMap::new());
+        assert!(matches!(error, Err(TraceError::OutOfRange { .. })));
     }
 }

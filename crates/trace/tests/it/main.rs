@@ -5,5 +5,6 @@ mod explain;
 mod files;
 mod reading;
 mod recording;
+mod replay;
 mod stages;
 mod support;

@@ -4,50 +4,64 @@ use glassformer_model::{BlockSite, Dimensions, Site};
 use glassformer_tensor::Pool;
 use glassformer_trace::{Selection, TraceError, record};
 
-use crate::support::{GOLDEN, T, block, distance, model, plain_logits, recorded, text, values};
+use crate::support::{
+    GOLDEN, T, all, block, distance, model, plain_logits, recorded, text, values,
+};
+
+pub(crate) fn is_plane(site: Site) -> bool {
+    matches!(
+        site,
+        Site::Block {
+            site: BlockSite::Scores | BlockSite::Pattern,
+            ..
+        }
+    )
+}
 
 /// As `site.rs` documents it.
 fn shape(site: Site, dimensions: &Dimensions) -> Vec<usize> {
     use BlockSite::{
-        AttnOut, K, Ln1, Ln2, MlpOut, MlpPost, MlpPre, Pattern, Q, ResidMid, ResidPost, ResidPre,
+        K, KNorm, KPre, MlpPost, MlpPre, MlpUp, Pattern, Q, QNorm, QPre, Scores, V, Z,
     };
-    use BlockSite::{Scores, V, Z};
     let &Dimensions {
         d_model,
         n_heads,
+        n_kv_heads,
         d_head,
         d_ff,
         vocab,
         ..
     } = dimensions;
     match site {
-        Site::Tokens => vec![T],
-        Site::Embed | Site::PosEmbed | Site::LnFinal => vec![T, d_model],
+        Site::Tokens | Site::TokenTypes => vec![T],
         Site::Logits | Site::Probs => vec![T, vocab],
         Site::Block { site, .. } => match site {
-            ResidPre | Ln1 | AttnOut | ResidMid | Ln2 | MlpOut | ResidPost => vec![T, d_model],
-            Q | K | V | Z => vec![T, n_heads, d_head],
+            QPre | QNorm | Q | Z => vec![T, n_heads, d_head],
+            KPre | KNorm | K | V => vec![T, n_kv_heads, d_head],
             Scores | Pattern => vec![n_heads, T, T],
-            MlpPre | MlpPost => vec![T, d_ff],
+            MlpPre | MlpUp | MlpPost => vec![T, d_ff],
+            _ => vec![T, d_model],
         },
+        _ => vec![T, d_model],
     }
 }
 
 #[test]
 fn everything_is_every_site_in_its_shape() {
-    for name in GOLDEN {
+    for name in all() {
         let model = model(name);
         let ids = text(&model, 1);
         let recording = recorded(&model, &ids, &[]);
         let sites: Vec<Site> = recording.iter().map(|(site, _)| site).collect();
-        assert_eq!(
-            sites,
-            Site::all(model.dimensions().n_layers),
-            "in the order of computation"
-        );
+        let mut own = model.network.sites();
+        let pre_norm = !model.network.is_post_norm();
+        assert!(!pre_norm || own.is_sorted(), "in the order of computation");
+        own.sort();
+        assert_eq!(sites, own, "{name}");
         let mut bytes = 0;
         for (site, value) in recording.iter() {
             assert_eq!(value.shape, shape(site, &model.dimensions()), "{site}");
+            assert_eq!(value.shape, site.shape(&model.dimensions(), T), "{site}");
             assert_eq!(
                 value.data.len(),
                 value.shape.iter().product::<usize>(),
@@ -63,7 +77,7 @@ fn everything_is_every_site_in_its_shape() {
 
 #[test]
 fn looking_changes_nothing() {
-    for name in GOLDEN {
+    for name in all() {
         let model = model(name);
         let ids = text(&model, 2);
         let plain = plain_logits(&model, &ids);
@@ -119,7 +133,7 @@ fn only_what_is_selected() {
     let model = model("gpt2-tiny");
     let ids = text(&model, 4);
     let names = |globs: &str| -> Vec<String> {
-        let selection = Selection::for_model(globs, 3).unwrap();
+        let selection = Selection::for_network(globs, &*model.network).unwrap();
         let recording = record(&model, &Pool::single(), &ids, &selection, &[]);
         recording.iter().map(|(site, _)| site.to_string()).collect()
     };
@@ -144,6 +158,7 @@ fn only_what_is_selected() {
 
 #[test]
 fn wrong_selections_are_told() {
+    let model = model("gpt2-tiny");
     for glob in [
         "nope",
         "blocks.3.q",
@@ -151,15 +166,20 @@ fn wrong_selections_are_told() {
         "",
         "tokens,",
         "EMBED",
+        "blocks.*.mlp_up",
+        "*.q_pre",
     ] {
         assert!(
-            matches!(Selection::for_model(glob, 3), Err(TraceError::NoSite(_))),
+            matches!(
+                Selection::for_network(glob, &*model.network),
+                Err(TraceError::NoSite(_))
+            ),
             "{glob:?}"
         );
     }
     for glob in ["[", "a[", "{a", "embed,{"] {
         assert!(matches!(
-            Selection::for_model(glob, 3),
+            Selection::for_network(glob, &*model.network),
             Err(TraceError::Glob { .. } | TraceError::NoSite(_))
         ));
         let message = Selection::parse(glob).map(|_| ()).unwrap_err().to_string();

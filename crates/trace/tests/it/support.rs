@@ -2,37 +2,60 @@
 
 use std::path::PathBuf;
 
+use glassformer_kernels::product::Precision;
 use glassformer_kernels::random;
 use glassformer_model::families;
-use glassformer_model::{BlockSite, Mode, Model, Pass, Site};
+use glassformer_model::{BlockSite, Keep, Mode, Model, Pass, Site};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_trace::{Edit, Recording, Selection, record};
-use glassformer_weights::TensorFile;
+use glassformer_weights::{GgufFile, TensorFile};
 
 /// GELU with 3 blocks and 3 heads; ReLU with 2 blocks and 2 heads. Every parameter is random.
 pub(crate) const GOLDEN: [&str; 2] = ["gpt2-tiny", "gpt2-relu-odd"];
 
+/// Decoders that turn queries and keys: grouped heads, gated MLPs, biases or none, norms of heads, windows.
+pub(crate) const TURNING: [&str; 6] = [
+    "llama-tiny",
+    "llama-biased",
+    "mistral-tiny",
+    "qwen2-tiny",
+    "qwen3-tiny",
+    "qwen3-window",
+];
+
+/// Norms behind each part, token types or none, a head that fills gaps; every position sees all.
+pub(crate) const ENCODERS: [&str; 2] = ["bert-tiny", "roberta-odd"];
+
+/// Models in blocks of a GGUF file.
+pub(crate) const BLOCKS: [&str; 3] = ["llama-blocks", "qwen2-blocks", "qwen3-blocks"];
+
+/// One of each family and more.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    GOLDEN.into_iter().chain(TURNING).chain(ENCODERS)
+}
+
 /// Length of the texts: odd, and shorter than either context.
 pub(crate) const T: usize = 13;
 
+fn path(name: &str, file: &str) -> PathBuf {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../parity/golden");
+    [golden, name, file].iter().collect()
+}
+
 pub(crate) fn model(name: &str) -> Model {
-    let path = |file: &str| -> PathBuf {
-        [
-            env!("CARGO_MANIFEST_DIR"),
-            "../../parity/golden",
-            name,
-            file,
-        ]
-        .iter()
-        .collect()
-    };
-    let config = std::fs::read_to_string(path("config.json")).unwrap();
-    families::load(
-        &config,
-        &TensorFile::open(&path("model.safetensors")).unwrap(),
-        name,
-    )
-    .unwrap()
+    let config = std::fs::read_to_string(path(name, "config.json")).unwrap();
+    let weights = TensorFile::open(&path(name, "model.safetensors")).unwrap();
+    families::load(&config, &weights, name).unwrap()
+}
+
+/// A model in blocks: all its numbers in f32, or multiplied as they stand in the file.
+pub(crate) fn model_in_blocks(name: &str, keep: Keep) -> Model {
+    let file = GgufFile::open(&path(name, "model.gguf")).unwrap();
+    let mut model = families::open_gguf(&file, keep).unwrap();
+    if keep == Keep::InFile {
+        model.pack(&Pool::single(), Precision::F32);
+    }
+    model
 }
 
 /// A text of [`T`] ids, some of which come twice.

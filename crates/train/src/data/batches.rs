@@ -3,7 +3,7 @@
 use glassformer_kernels::random;
 
 use super::error::DataError;
-use super::shards::Shard;
+use super::shards::{READ_ONLY, Shard};
 
 /// Sets the places of windows apart from other random numbers of the same seed: "data" in ASCII.
 const PURPOSE: u64 = 0x6461_7461;
@@ -43,6 +43,11 @@ impl Batches {
     /// Tokens in one batch: `batch_size` × `context`.
     pub fn tokens(&self) -> usize {
         self.batch_size * self.context
+    }
+
+    /// Whether some targets may not be asked for.
+    pub fn is_marked(&self) -> bool {
+        self.shard.is_marked()
     }
 
     /// Fills batch number `index`: inputs `x` and targets `y`, both \[B, T\] of ids.
@@ -130,9 +135,12 @@ impl Windows {
     }
 }
 
-/// Inputs from `start` on, targets one later.
+/// Inputs from `start` on, targets one later; of these some may not be asked for ([`super::is_asked`]).
 fn window(shard: &Shard, start: usize, x: &mut [u32], y: &mut [u32]) {
     shard.copy_to(start, x);
+    for id in x.iter_mut() {
+        *id &= !READ_ONLY;
+    }
     shard.copy_to(start + 1, y);
 }
 

@@ -8,7 +8,8 @@ use glassformer_tensor::Pool;
 use glassformer_tokens::{TokenizeError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
-use super::documents::Documents;
+use super::conversation::ChatFormat;
+use super::documents::{Document, Documents};
 use super::error::DataError;
 
 /// What separates the documents inside a text file. The marker `<|endoftext|>` always does.
@@ -31,6 +32,9 @@ pub struct CorpusOptions {
     pub split: DocumentSplit,
     /// The field of each JSON object that holds its text.
     pub text_field: String,
+    /// How conversations (the field `messages` of a JSON object) are written for the model.
+    #[serde(default)]
+    pub chat: Option<ChatFormat>,
 }
 
 impl Default for CorpusOptions {
@@ -38,6 +42,7 @@ impl Default for CorpusOptions {
         Self {
             split: DocumentSplit::default(),
             text_field: "text".into(),
+            chat: None,
         }
     }
 }
@@ -137,7 +142,10 @@ impl Corpus {
             .files
             .iter()
             .flat_map(|file| match self.documents_of(file) {
-                Ok(documents) => Box::new(documents) as Box<dyn Iterator<Item = _> + Send>,
+                Ok(documents) => {
+                    let texts = documents.map(|document| document.map(Document::into_text));
+                    Box::new(texts) as Box<dyn Iterator<Item = _> + Send>
+                }
                 Err(error) => Box::new(std::iter::once(Err(error))),
             });
         all.take_while(move |document| !std::mem::replace(&mut failed, document.is_err()))

@@ -8,23 +8,57 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+use glassformer_tokens::{ChatTemplate, Message};
 use serde_json::Value;
 
+use super::conversation::{self, Stretch};
 use super::corpus::{CorpusOptions, DocumentSplit, Packing, SourceFile};
 use super::error::DataError;
 
 /// Written in a text, it separates documents, whatever the [`DocumentSplit`].
 pub const DOCUMENT_MARKER: &str = "<|endoftext|>";
 
+/// The field of a JSON object that holds a conversation.
+const MESSAGES: &str = "messages";
+
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 16;
+
+/// One document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// A text, to be learned as a whole.
+    Text(String),
+    /// A conversation, of which the answers are learned.
+    Conversation(Vec<Stretch>),
+}
+
+impl Document {
+    /// All its text.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Conversation(stretches) => stretches.into_iter().map(|s| s.text).collect(),
+        }
+    }
+
+    /// Bytes of its text.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Conversation(stretches) => stretches.iter().map(|s| s.text.len()).sum(),
+        }
+    }
+}
 
 /// The documents of one file, in order: none of them blank, line ends as `\n`, no byte order mark.
 /// Line ends beside a [`DOCUMENT_MARKER`] or a blank line belong to no document.
 pub struct Documents<'a> {
     lines: Lines<'a>,
     options: &'a CorpusOptions,
-    ready: VecDeque<String>,
+    /// Made when the first conversation comes.
+    template: Option<ChatTemplate>,
+    ready: VecDeque<Document>,
     /// The document being read.
     text: String,
     /// It began with a marker.
@@ -41,6 +75,7 @@ impl<'a> Documents<'a> {
         Ok(Self {
             lines: Lines::open(file)?,
             options,
+            template: None,
             ready: VecDeque::new(),
             text: String::new(),
             after_marker: false,
@@ -55,7 +90,7 @@ impl<'a> Documents<'a> {
     }
 
     /// Reads on until a document is complete; `None` at the end.
-    fn read(&mut self) -> Result<Option<String>, DataError> {
+    fn read(&mut self) -> Result<Option<Document>, DataError> {
         let split = if self.lines.file.is_json {
             DocumentSplit::Whole
         } else {
@@ -71,9 +106,16 @@ impl<'a> Documents<'a> {
                 break;
             };
             if self.lines.file.is_json {
-                if let Some(text) = text_of(&line, &self.options.text_field, &self.lines)? {
-                    self.take(&text, split);
-                    self.end_document();
+                match object_of(&line, &self.options.text_field, &self.lines)? {
+                    None => {}
+                    Some(Object::Text(text)) => {
+                        self.take(&text, split);
+                        self.end_document();
+                    }
+                    Some(Object::Messages(messages)) => {
+                        let stretches = self.conversation(&messages)?;
+                        self.ready.push_back(Document::Conversation(stretches));
+                    }
                 }
             } else {
                 self.take(&line, split);
@@ -115,13 +157,32 @@ impl<'a> Documents<'a> {
         let text = std::mem::take(&mut self.text);
         self.after_marker = false;
         if !text.trim().is_empty() {
-            self.ready.push_back(text);
+            self.ready.push_back(Document::Text(text));
         }
+    }
+
+    fn conversation(&mut self, messages: &[Message]) -> Result<Vec<Stretch>, DataError> {
+        let error = |why| DataError::Conversation {
+            path: self.lines.file.path.clone(),
+            line: self.lines.number,
+            why,
+        };
+        if self.template.is_none() {
+            let chat = self.options.chat.as_ref().ok_or_else(|| {
+                error(
+                    "a conversation needs a model with a chat template; name one with --init"
+                        .to_owned(),
+                )
+            })?;
+            self.template = Some(chat.template().map_err(error)?);
+        }
+        let template = self.template.as_ref().expect("made above");
+        conversation::stretches(template, messages).map_err(error)
     }
 }
 
 impl Iterator for Documents<'_> {
-    type Item = Result<String, DataError>;
+    type Item = Result<Document, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_done && self.ready.is_empty() {
@@ -137,8 +198,14 @@ fn trim_end(text: &mut String) {
     text.truncate(text.trim_end().len());
 }
 
-/// The text in one line of JSON; `None` for a blank line.
-fn text_of(line: &str, field: &str, lines: &Lines) -> Result<Option<String>, DataError> {
+/// What a line of JSON holds.
+enum Object {
+    Text(String),
+    Messages(Vec<Message>),
+}
+
+/// The text, or else the messages, in one line of JSON; `None` for a blank line.
+fn object_of(line: &str, field: &str, lines: &Lines) -> Result<Option<Object>, DataError> {
     if line.trim().is_empty() {
         return Ok(None);
     }
@@ -165,8 +232,16 @@ fn text_of(line: &str, field: &str, lines: &Lines) -> Result<Option<String>, Dat
         });
     }
     match value.get_mut(field).map(Value::take) {
-        Some(Value::String(text)) if text.contains('\r') => Ok(Some(text.replace("\r\n", "\n"))),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::String(text)) => Ok(Some(Object::Text(text.replace("\r\n", "\n")))),
+        None if value.get(MESSAGES).is_some() => {
+            let messages = serde_json::from_value(value[MESSAGES].take());
+            let messages = messages.map_err(|error| DataError::Conversation {
+                path,
+                line: line_number,
+                why: format!("{MESSAGES:?} is no list of messages with role and content: {error}"),
+            })?;
+            Ok(Some(Object::Messages(messages)))
+        }
         _ => Err(DataError::NoField {
             path,
             line: line_number,

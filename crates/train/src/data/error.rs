@@ -66,6 +66,16 @@ pub enum DataError {
         /// The field looked for.
         field: String,
     },
+    /// A conversation that cannot be written as the model reads it.
+    #[error("{path}:{line}: {why}", path = path.display())]
+    Conversation {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A compressed file that cannot be unpacked to its end.
     #[error("{path} is damaged, it cannot be decompressed: {why}; get it again", path = path.display())]
     Damaged {

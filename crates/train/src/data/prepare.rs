@@ -11,9 +11,9 @@ use glassformer_tensor::Pool;
 use glassformer_tokens::{TokenizeError, Tokenizer};
 
 use super::corpus::{Corpus, SourceFile};
-use super::documents::Documents;
+use super::documents::{Document, Documents};
 use super::error::DataError;
-use super::shards::{MadeFrom, Meta, Shards, Source, Writers};
+use super::shards::{MadeFrom, Meta, READ_ONLY, Shards, Source, Width, Writers};
 
 /// Changes when the same corpus would give other shards.
 const FORMAT: u32 = 1;
@@ -73,9 +73,10 @@ impl Prepare<'_> {
             return Ok(shards);
         }
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
+        let width = Width::of(made_from.vocab_size, made_from.chat.is_some());
         let mut work = Work {
             prepare: self,
-            writers: Writers::create(folder, self.tokenizer.vocab_size())?,
+            writers: Writers::create(folder, width)?,
             newline: self
                 .tokenizer
                 .encode("\n")
@@ -111,6 +112,7 @@ impl Prepare<'_> {
             split: self.corpus.options().split,
             text_field: self.corpus.options().text_field.clone(),
             val_fraction: self.val_fraction,
+            chat: self.corpus.options().chat.clone(),
         }
     }
 }
@@ -140,10 +142,10 @@ impl Work<'_> {
                 path: file.path.clone(),
                 source,
             };
-            for Tokens { ids, unknown } in self.tokenise(&batch).map_err(refused)? {
+            for tokens in self.tokenise(&batch).map_err(refused)? {
                 starts.push(self.writers.train.len());
-                self.unknown.extend(unknown);
-                self.add_document(&ids)?;
+                self.add_document(&tokens)?;
+                self.unknown.extend(tokens.unknown);
             }
             self.progress.bytes = before + documents.position();
             (self.prepare.progress)(self.progress);
@@ -154,16 +156,17 @@ impl Work<'_> {
         self.writers.train.move_tail(from, &mut self.writers.val)
     }
 
-    /// One document, set apart from the next by the end of text, or else from the one before by a newline.
-    fn add_document(&mut self, ids: &[u32]) -> Result<(), DataError> {
+    /// One document, set apart from the next by the end of text, or else from the one before by a newline. A conversation
+    /// has marks of its own.
+    fn add_document(&mut self, tokens: &Tokens) -> Result<(), DataError> {
         let train = &mut self.writers.train;
         let before = train.len();
         let end = self.prepare.tokenizer.end_of_text();
-        if end.is_none() && self.progress.documents > 0 {
+        if end.is_none() && self.progress.documents > 0 && !tokens.is_marked {
             train.push(&self.newline)?;
         }
-        train.push(ids)?;
-        train.push(end.as_slice())?;
+        train.push(&tokens.ids)?;
+        train.push(end.filter(|_| !tokens.is_marked).as_slice())?;
         self.progress.documents += 1;
         self.progress.tokens += train.len() - before;
         Ok(())
@@ -171,22 +174,36 @@ impl Work<'_> {
 
     /// The ids of each document and its unknown characters. Long documents are cut where that changes
     /// nothing, so that all threads have work even for a single book.
-    fn tokenise(&self, batch: &[String]) -> Result<Vec<Tokens>, TokenizeError> {
+    fn tokenise(&self, batch: &[Document]) -> Result<Vec<Tokens>, TokenizeError> {
         let tokenizer = self.prepare.tokenizer;
         let mut pieces = Vec::new();
-        for (n, text) in batch.iter().enumerate() {
-            pieces.extend(tokenizer.pieces(text).map(|piece| (n, piece)));
+        for (n, document) in batch.iter().enumerate() {
+            match document {
+                Document::Text(text) => {
+                    let parts = tokenizer.pieces(text);
+                    pieces.extend(parts.map(|part| (n, &text[part], None)));
+                }
+                // A model reads the marks before its answer apart from the answer.
+                Document::Conversation(stretches) => {
+                    pieces.extend(stretches.iter().map(|s| (n, &*s.text, Some(s.is_answer))));
+                }
+            }
         }
         let mut encoded: Vec<_> = pieces.iter().map(|_| None).collect();
         self.prepare.pool.chunks(&mut encoded, 1, |i, encoded| {
-            let (n, piece) = pieces[i].clone();
-            encoded[0] = Some(tokenizer.encode(&batch[n][piece]));
+            let (_, text, part) = pieces[i];
+            encoded[0] = Some(match part {
+                None => tokenizer.encode(text),
+                Some(_) => tokenizer.encode_with_specials(text),
+            });
         });
         let mut documents: Vec<Tokens> = batch.iter().map(|_| Tokens::default()).collect();
-        for ((n, _), found) in pieces.iter().zip(encoded.into_iter().flatten()) {
-            let found = found?;
-            documents[*n].ids.extend(found.ids);
-            documents[*n].unknown.extend(found.unknown);
+        for (&(n, _, part), found) in pieces.iter().zip(encoded.into_iter().flatten()) {
+            let (found, tokens) = (found?, &mut documents[n]);
+            let mark = if part == Some(false) { READ_ONLY } else { 0 };
+            tokens.ids.extend(found.ids.iter().map(|id| id | mark));
+            tokens.unknown.extend(found.unknown);
+            tokens.is_marked = part.is_some();
         }
         Ok(documents)
     }
@@ -213,10 +230,12 @@ impl Work<'_> {
 struct Tokens {
     ids: Vec<u32>,
     unknown: Vec<char>,
+    /// With special tokens around its parts.
+    is_marked: bool,
 }
 
 /// Some megabytes of documents; none at the end.
-fn next_batch(documents: &mut Documents) -> Result<Vec<String>, DataError> {
+fn next_batch(documents: &mut Documents) -> Result<Vec<Document>, DataError> {
     let mut batch = Vec::new();
     let mut bytes = 0;
     while bytes < BATCH {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use glassformer_weights::{MappedFile, atomic};
 use serde::{Deserialize, Serialize};
 
+use super::conversation::ChatFormat;
 use super::corpus::DocumentSplit;
 use super::error::DataError;
 use super::writer::{ShardWriter, remove};
@@ -21,9 +22,18 @@ pub(super) enum Width {
     Four,
 }
 
+/// Set in the ids of tokens that are read and not asked for: those of a conversation that are not in an answer.
+pub(super) const READ_ONLY: u32 = 1 << 31;
+
+/// Whether a target is asked for.
+pub fn is_asked(target: u32) -> bool {
+    target & READ_ONLY == 0
+}
+
 impl Width {
-    pub(super) fn of(vocab_size: usize) -> Self {
-        if vocab_size <= 1 << 16 {
+    /// Of the ids of so many tokens, with or without a mark in them.
+    pub(super) fn of(vocab_size: usize, marks: bool) -> Self {
+        if vocab_size <= 1 << 16 && !marks {
             Self::Two
         } else {
             Self::Four
@@ -53,6 +63,8 @@ pub struct Shard {
     ids: Ids,
     /// What it is called in messages.
     name: Arc<str>,
+    /// Whether some ids may be marked as not asked for.
+    is_marked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +96,7 @@ impl Shard {
         Ok(Self {
             ids: Ids::Mapped(Arc::new(file), width),
             name: name.into(),
+            is_marked: false,
         })
     }
 
@@ -92,6 +105,7 @@ impl Shard {
         Self {
             ids: Ids::Memory(ids.into()),
             name: name.into(),
+            is_marked: false,
         }
     }
 
@@ -106,6 +120,11 @@ impl Shard {
             Ids::Mapped(file, width) => file.len() / width.bytes(),
             Ids::Memory(ids) => ids.len(),
         }
+    }
+
+    /// Whether some of its tokens may not be asked for, those of questions.
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     /// No tokens?
@@ -157,7 +176,8 @@ impl Shard {
 
 /// `at` tokens stand before `ids`.
 fn check_ids(ids: &[u32], at: usize, part: &str, vocab_size: usize) -> Result<(), DataError> {
-    match ids.iter().position(|&id| id as usize >= vocab_size) {
+    let is_outside = |&id: &u32| (id & !READ_ONLY) as usize >= vocab_size;
+    match ids.iter().position(is_outside) {
         None => Ok(()),
         Some(n) => {
             let part = part.to_owned();
@@ -203,6 +223,9 @@ pub struct MadeFrom {
     pub text_field: String,
     /// The part of each file that is kept for validation.
     pub val_fraction: f64,
+    /// How conversations are written.
+    #[serde(default)]
+    pub chat: Option<ChatFormat>,
 }
 
 /// A file by which its shards recognise it.
@@ -245,12 +268,18 @@ impl Shards {
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let meta = read_meta(folder)?;
         let width = match &meta {
-            Some(meta) => Width::of(meta.made_from.vocab_size),
+            Some(meta) => Width::of(meta.made_from.vocab_size, meta.made_from.chat.is_some()),
             None if Width::Four.path(folder, "train").is_file() => Width::Four,
             None => Width::Two,
         };
-        let train = Shard::open(&width.path(folder, "train"), "training")?;
-        let val = Shard::open(&width.path(folder, "val"), "validation")?;
+        let is_marked = meta
+            .as_ref()
+            .is_some_and(|meta| meta.made_from.chat.is_some());
+        let open = |part, name| -> Result<Shard, DataError> {
+            let shard = Shard::open(&width.path(folder, part), name)?;
+            Ok(Shard { is_marked, ..shard })
+        };
+        let (train, val) = (open("train", "training")?, open("val", "validation")?);
         let lengths = (train.len() as u64, val.len() as u64);
         if let Some(meta) = &meta
             && lengths != (meta.train_tokens, meta.val_tokens)
@@ -275,7 +304,7 @@ impl Shards {
         vocab_size: usize,
     ) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
-        let mut writers = Writers::create(folder, vocab_size)?;
+        let mut writers = Writers::create(folder, Width::of(vocab_size, false))?;
         check_ids(train, 0, "training", vocab_size)?;
         check_ids(val, 0, "validation", vocab_size)?;
         writers.train.push(train)?;
@@ -308,8 +337,7 @@ pub(super) struct Writers {
 }
 
 impl Writers {
-    pub(super) fn create(folder: &Path, vocab_size: usize) -> Result<Self, DataError> {
-        let width = Width::of(vocab_size);
+    pub(super) fn create(folder: &Path, width: Width) -> Result<Self, DataError> {
         Ok(Self {
             train: ShardWriter::create(width.path(folder, "train"), width)?,
             val: ShardWriter::create(width.path(folder, "val"), width)?,

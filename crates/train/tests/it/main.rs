@@ -1,5 +1,6 @@
 //! One binary for all integration tests of this crate.
 
+mod adapters;
 mod data;
 mod memory;
 mod parity;

@@ -105,7 +105,7 @@ fn more_steps_can_be_asked_for() {
     place.undisturbed("run", options());
     let folder = place.path("run");
     let more = |options: &mut Options| options.steps = 50;
-    let mut trainer = setup::resume(&folder, more, &Pool::single(), &|_| ())
+    let mut trainer = setup::resume(&folder, more, None, &Pool::single(), &|_| ())
         .unwrap()
         .trainer;
     assert_eq!(trainer.progress.step, 40);
@@ -130,7 +130,7 @@ fn recomputing_can_change_on_the_way() {
     run(&mut place.start("run", options), &folder, 13).unwrap();
     for (recompute, stop) in [(true, 21), (false, u64::MAX)] {
         let change = |options: &mut Options| options.recompute = recompute;
-        let mut ready = setup::resume(&folder, change, &Pool::single(), &|_| ()).unwrap();
+        let mut ready = setup::resume(&folder, change, None, &Pool::single(), &|_| ()).unwrap();
         run(&mut ready.trainer, &folder, stop).unwrap();
         // The next resume takes it from run.json.
         let again = place.resume("run").trainer;

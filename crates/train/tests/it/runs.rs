@@ -57,6 +57,7 @@ impl Place {
 
     pub(crate) fn request(&self, options: Options) -> Request {
         Request {
+            base: None,
             corpora: vec![self.path("corpus.txt")],
             reading: CorpusOptions::default(),
             options,
@@ -90,7 +91,7 @@ impl Place {
 }
 
 pub(crate) fn resume(folder: &Path) -> Result<Ready, TrainError> {
-    setup::resume(folder, |_| (), &Pool::single(), &|_| ())
+    setup::resume(folder, |_| (), None, &Pool::single(), &|_| ())
 }
 
 /// Runs until step `last` is done, as if Ctrl-C were pressed then.
@@ -143,8 +144,8 @@ pub(crate) fn assert_same(a: &Trainer, b: &Trainer) {
     };
     assert_eq!(best(a), best(b));
     assert_eq!(
-        bits(a.model.parameters.arena()),
-        bits(b.model.parameters.arena()),
+        bits(a.model.parameters.trained().arena()),
+        bits(b.model.parameters.trained().arena()),
         "parameters"
     );
     assert_eq!(bits(&a.optimizer.m), bits(&b.optimizer.m), "first moments");

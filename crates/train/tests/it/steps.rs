@@ -121,7 +121,7 @@ fn a_run_that_diverges_is_told_and_leaves_a_sound_checkpoint() {
             options.learning_rate = 1e-3;
             options.steps = 3;
         };
-        let mut ready = setup::resume(&folder, lower, &Pool::single(), &|_| ()).unwrap();
+        let mut ready = setup::resume(&folder, lower, None, &Pool::single(), &|_| ()).unwrap();
         assert!(
             ready
                 .trainer

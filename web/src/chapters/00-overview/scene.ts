@@ -1,13 +1,13 @@
-import { joined, percent } from '../../i18n/format';
+import { joined, num, percent } from '../../i18n/format';
 import { arcs, type Arc } from '../../marks/arcs';
 import { barList } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
 import { textWidth } from '../../marks/measure';
-import { ribbon } from '../../marks/river';
+import { ribbon, riverScale } from '../../marks/river';
 import { chipWidth, tokenChip, windowOf } from '../../marks/tokens';
 import type { Box } from '../../marks/types';
 import { land, lerp, part, stagger } from '../../timeline/ease';
-import { row, valueAt } from '../../trace/bundle';
+import { cornerAt, row } from '../../trace/bundle';
 import { norm, pad, prog, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
 
@@ -105,12 +105,15 @@ function blocks(f: Frame, d: Draw, p: Plan): void {
   const L = f.b.model.n_layers;
   const grow = part(prog(f, 'columns'), 0.4, 1);
   const h = p.river.h / L;
+  const every = h < 16 ? 5 : 1;
   for (let l = 0; l < L; l++) {
     const a = grow * stagger(prog(f, 'columns'), l, L, 0.3, 1, 0.5);
     const y = p.river.y + p.river.h - h * (l + 1);
     d.fade(a, () => {
-      d.rect(p.river.x - 4, y + 3, p.river.w + 8, h - 6, { r: 8, fill: 'surface/0.75', stroke: 'line' });
-      d.text(p.river.x - 12, y + h / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
+      const gap = Math.min(3, h * 0.12);
+      d.rect(p.river.x - 4, y + gap, p.river.w + 8, h - 2 * gap, { r: Math.min(8, h * 0.25), fill: 'surface/0.75', stroke: 'line' });
+      // Where blocks are low, only some are named.
+      if (l % every === 0 || l === L - 1) d.text(p.river.x - 12, y + h / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
     });
   }
 }
@@ -125,11 +128,12 @@ function columns(f: Frame, d: Draw, p: Plan): void {
   const L = f.b.model.n_layers;
   const names = ['blocks.0.resid_pre', ...Array.from({ length: L }, (_, l) => [`blocks.${l}.resid_mid`, `blocks.${l}.resid_post`]).flat()];
   const lengths = p.shown.map((t) => names.map((s) => norm(row(f.b, s, [t]))));
-  const longest = Math.max(...lengths.flat(), 1e-9);
+  const { full, isCut } = riverScale(lengths);
+  if (isCut) d.badge('badge.cut', { v: num(full, 0) });
   const wide = Math.min(30, (p.river.w / (p.shown.length + 1)) * 0.62);
   const up = progressUp(f);
   p.shown.forEach((t, i) => {
-    const widths = (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest));
+    const widths = (lengths[i] as number[]).map((v) => 3 + (wide - 3) * Math.min(1, v / full));
     const enter = part(prog(f, 'columns'), 0, 0.5);
     const [chip, first] = [p.chips[i] as Box, p.ys[0] as number];
     d.fade(enter, () => d.line(p.colX(i), chip.y, p.colX(i), first, 'resid', 3));
@@ -158,11 +162,13 @@ function attention(f: Frame, d: Draw, p: Plan, up: number): void {
       p.shown.forEach((k, ki) => {
         if (k >= q) return;
         let w = 0;
-        for (let h = 0; h < H; h++) w += valueAt(f.b, `blocks.${l}.pattern`, [h, q, k]) / H;
+        for (let h = 0; h < H; h++) w += cornerAt(f.b, l, h, q, k) / H;
         if (w > 0.06) list.push({ from: p.colX(ki), to: p.colX(qi), weight: w * (q === tokensOf(f).length - 1 ? 1.5 : 0.5) });
       });
     });
-    arcs(d, list, p.ys[2 * l] as number, (p.river.h / (2 * L)) * 0.95, 'attn', 7, a);
+    // Low blocks have thin arcs, or all would be one colour.
+    const band = p.river.h / (2 * L);
+    arcs(d, list, p.ys[2 * l] as number, band * 0.95, 'attn', Math.min(7, band * 0.4), a);
   }
 }
 

@@ -1,8 +1,8 @@
 import { prose } from '../../i18n/format';
-import type { Chapter } from '../types';
+import type { WrittenChapter } from '../types';
 import { focusToken, scene } from './scene';
 
-export const tokenize: Chapter = {
+export const tokenize: WrittenChapter = {
   id: 'tokenize',
   picks: ['token'],
   steps: [

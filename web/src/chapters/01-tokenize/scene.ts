@@ -27,7 +27,12 @@ export function focusToken(f: Frame): number {
   return best;
 }
 
+/** The characters of a run, worked out once: a long text has thousands. */
+const spelledOut = new WeakMap<object, Char[]>();
+
 function characters(f: Frame): Char[] {
+  const known = spelledOut.get(f.b.trace.tokens);
+  if (known) return known;
   const owner: number[] = [];
   tokensOf(f).forEach((t, i) => t.bytes.forEach(() => owner.push(i)));
   const encoder = new TextEncoder();
@@ -38,6 +43,7 @@ function characters(f: Frame): Char[] {
     out.push({ text, bytes, tokens: bytes.map((_, i) => owner[at + i] ?? -1) });
     at += bytes.length;
   }
+  spelledOut.set(f.b.trace.tokens, out);
   return out;
 }
 
@@ -60,7 +66,7 @@ const GAP = 5;
 /** Characters in centred lines, each as wide as its bytes need; lines break between tokens. What does not fit is left out and said. */
 function layout(f: Frame, area: Box, rowH: number): Spelling {
   const chars = characters(f);
-  const bytes = chars.reduce((n, c) => n + c.bytes.length, 0);
+  const bytes = byteCount(f);
   const most = Math.max(1, Math.floor(area.h / rowH));
   const byteW = Math.max(f.narrow ? 23 : 25, Math.min(40, (area.w * Math.min(2, most)) / (bytes + 6) - 4));
   // Lines of about the same length: no single character is left alone on the last one.
@@ -68,17 +74,18 @@ function layout(f: Frame, area: Box, rowH: number): Spelling {
   const limit = Math.min(area.w, whole / Math.ceil(whole / area.w) + byteW * 4);
   const lines: CharPlace[][] = [[]];
   let x = 0;
-  chars.forEach((c, i) => {
+  for (const [i, c] of chars.entries()) {
     const w = c.bytes.length * byteW + GAP;
     const fresh = i === 0 || c.tokens[0] !== chars[i - 1]?.tokens.at(-1);
     const room = fresh ? tokenRest(chars, i) * byteW : w;
     if (x > 0 && (x + w > area.w || (fresh && x + Math.min(room, area.w * 0.5) > limit))) {
+      if (lines.length === most) break;
       lines.push([]);
       x = 0;
     }
     lines[lines.length - 1]?.push({ ...c, x, w, row: lines.length - 1 });
     x += w;
-  });
+  }
   const shown = lines.slice(0, most);
   const places = shown.flatMap((line) => {
     const last = line[line.length - 1];
@@ -87,6 +94,8 @@ function layout(f: Frame, area: Box, rowH: number): Spelling {
   });
   return { places, left: chars.length - places.length, byteW, rows: shown.length };
 }
+
+const byteCount = (f: Frame): number => tokensOf(f).reduce((n, t) => n + t.bytes.length, 0);
 
 /** Bytes from here to the end of the token that begins here. */
 function tokenRest(chars: Char[], from: number): number {
@@ -128,19 +137,19 @@ function spelled(f: Frame, d: Draw, area: Box, grouped: number): void {
       d.rect(x + 1, lerp(y + 18, y + 42, a), byteW - 2, 24, { r: 4, a, fill: grouped > 0 ? `${tint}/${0.22 * grouped + 0.02}` : 'token', stroke: grouped > 0.5 ? tint : 'line', label: { text: hex(b), size: Math.min(13.5, byteW * 0.45), font: 'mono' } });
     });
   });
-  if (grouped > 0) brackets(f, d, { places, byteW }, top, rowH, grouped);
+  if (grouped > 0) brackets(d, { places, byteW }, top, rowH, grouped);
 }
 
 /** A line under the bytes of each token: where it is one piece, where a character is cut. */
-function brackets(f: Frame, d: Draw, { places, byteW }: Pick<Spelling, 'places' | 'byteW'>, top: number, rowH: number, a: number): void {
-  tokensOf(f).forEach((_, i) => {
+function brackets(d: Draw, { places, byteW }: Pick<Spelling, 'places' | 'byteW'>, top: number, rowH: number, a: number): void {
+  for (const i of new Set(places.flatMap((c) => c.tokens))) {
     for (const row of new Set(places.filter((c) => c.tokens.includes(i)).map((c) => c.row))) {
       const xs = places.filter((c) => c.row === row).flatMap((c) => c.tokens.flatMap((t, j) => (t === i ? [c.x + 2.5 + byteW * j] : [])));
       if (!xs.length) continue;
       const [from, to] = [Math.min(...xs) + 2, Math.max(...xs) + byteW - 2];
       d.fade(a, () => d.line(from, top + row * rowH + 72, to, top + row * rowH + 72, hue(i), 3));
     }
-  });
+  }
 }
 
 interface Node {
@@ -213,18 +222,19 @@ function idList(f: Frame, d: Draw, area: Box): void {
   const tokens = tokensOf(f);
   const size = f.narrow ? 15 : 19;
   const [chipH, lineH] = f.narrow ? [30, 72] : [38, 100];
+  const fits = Math.max(1, Math.floor(area.h / lineH));
   const rows: { i: number; x: number; w: number }[][] = [[]];
   let x = 0;
   for (let i = 0; i < tokens.length; i++) {
     const w = Math.max(chipWidth(tokens[i] as Token, size, 180), textWidth(String((tokens[i] as Token).id), 15, 'mono') + 10);
     if (x + w > area.w && x > 0) {
+      if (rows.length === fits) break;
       rows.push([]);
       x = 0;
     }
     (rows[rows.length - 1] as { i: number; x: number; w: number }[]).push({ i, x, w });
     x += w + 8;
   }
-  const fits = Math.max(1, Math.floor(area.h / lineH));
   const shown = rows.slice(0, fits);
   const count = shown.flat().length;
   if (count < tokens.length) d.badge('badge.tokens', { n: String(count), total: String(tokens.length) });

@@ -5,7 +5,7 @@ import { matrix } from '../../marks/matrix';
 import { chipWidth, tokenChip, windowOf } from '../../marks/tokens';
 import { cellWidth, cellX, cellsThatFit, firstDims, fullScale, vectorBar } from '../../marks/vector';
 import { lerp, part, stagger } from '../../timeline/ease';
-import { row, valueAt, weightKey } from '../../trace/bundle';
+import { hasSite, row, valueAt, weightKey } from '../../trace/bundle';
 import { heading, pad, prog, strip, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
 
@@ -87,12 +87,17 @@ function sum(f: Frame, d: Draw, p: Plan): void {
   const t = f.view.token;
   const top = part(g, 0, 0.3);
   strip(f, d, { x: p.x, y: lerp(stripY(f, 0), stripY(f, 1), top), w: p.w, h: 34, site: 'embed', at: [t], title: f.t('scene.embed'), tint: 'resid', dims: p.dims, full: p.full });
-  strip(f, d, { x: p.x, y: stripY(f, 2), w: p.w, h: 34, site: 'pos_embed', at: [t], title: f.t('scene.position', { t }), tint: 'place', dims: p.dims, full: p.full, a: part(g, 0.2, 0.4) });
+  const learned = hasSite(f.b, 'pos_embed');
+  if (learned) strip(f, d, { x: p.x, y: stripY(f, 2), w: p.w, h: 34, site: 'pos_embed', at: [t], title: f.t('scene.position', { t }), tint: 'place', dims: p.dims, full: p.full, a: part(g, 0.2, 0.4) });
   const out = strip(f, d, { x: p.x, y: stripY(f, 3), w: p.w, h: 34, site: 'blocks.0.resid_pre', at: [t], title: f.t('scene.resid0'), tint: 'resid', dims: p.dims, full: p.full, reveal: (i) => stagger(g, i, p.dims.length, 0.45, 1, 0.4), a: part(g, 0.35, 0.5) });
   const r = Math.min(9, cellWidth(out) * 0.3);
   p.dims.forEach((_, i) => {
     const a = stagger(g, i, p.dims.length, 0.4, 0.95, 0.4);
     const x = cellX(out, i);
+    if (!learned) {
+      d.text(x, (stripY(f, 1) + 34 + stripY(f, 3) - 22) / 2, '↓', { size: r + 7, anchor: 'middle', fill: 'muted', a });
+      return;
+    }
     d.text(x, (stripY(f, 1) + 34 + stripY(f, 2) - 22) / 2, '+', { size: 15, anchor: 'middle', fill: 'muted', a });
     d.text(x, (stripY(f, 2) + 34 + stripY(f, 3) - 22) / 2, '↓', { size: r + 7, anchor: 'middle', fill: 'muted', a });
   });

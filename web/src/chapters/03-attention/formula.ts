@@ -6,20 +6,22 @@ import type { Box, Paint } from '../../marks/types';
 import { fullScale } from '../../marks/vector';
 import { lerp, part, stagger } from '../../timeline/ease';
 import { row } from '../../trace/bundle';
+import { kvHead } from '../family';
 import { attended, block, pad, prog, word } from '../common';
 import type { Frame } from '../types';
 
 /** A vector or a matrix of the trace in small, without numbers: its cells can be clicked all the same. */
 function mini(d: Draw, f: Frame, box: Box, part_: string, tokens: readonly number[], tint: Paint, upright: boolean): void {
   const site = block(f, part_);
-  const rows = tokens.map((t) => row(f.b, site, [t, f.view.head]));
+  const head = part_ === 'k' || part_ === 'v' ? kvHead(f.b, f.view.head) : f.view.head;
+  const rows = tokens.map((t) => row(f.b, site, [t, head]));
   const full = fullScale(...rows);
   const n = 10;
   tokens.forEach((t, i) => {
     for (let e = 0; e < n; e++) {
       const value = (rows[i] as Float32Array)[e] as number;
       const [x, y, w, h] = upright ? [box.x + (box.w / tokens.length) * i, box.y + (box.h / n) * e, box.w / tokens.length, box.h / n] : [box.x + (box.w / n) * e, box.y + (box.h / tokens.length) * i, box.w / n, box.h / tokens.length];
-      d.rect(x + 0.6, y + 0.6, w - 1.2, h - 1.2, { r: 2, fill: `s:${Math.round(Math.max(-1, Math.min(1, value / full)) * 100) / 100}`, cell: { site, index: [t, f.view.head, e], value, text: '' } });
+      d.rect(x + 0.6, y + 0.6, w - 1.2, h - 1.2, { r: 2, fill: `s:${Math.round(Math.max(-1, Math.min(1, value / full)) * 100) / 100}`, cell: { site, index: [t, head, e], value, text: '' } });
     }
   });
   d.rect(box.x - 3, box.y - 3, box.w + 6, box.h + 6, { r: 5, stroke: tint, sw: 2 });

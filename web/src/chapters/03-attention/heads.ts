@@ -1,12 +1,13 @@
 // All heads: their outputs joined by W_O, and the wall of all patterns.
 import { percent } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
-import { headWall } from '../../marks/headwall';
+import { headWall, roomForNames } from '../../marks/headwall';
+import { fit } from '../../marks/measure';
 import { cellsThatFit, firstDims, fullScale, vectorBar } from '../../marks/vector';
 import { land, lerp, part, stagger } from '../../timeline/ease';
-import { row, weightKey } from '../../trace/bundle';
-import { block, heading, pad, prog, strip, tokensOf } from '../common';
-import { headName } from '../heads';
+import { row, weightKey, type Bundle } from '../../trace/bundle';
+import { block, heading, pad, prog, strip } from '../common';
+import { headCounts, headName } from '../heads';
 import type { Frame } from '../types';
 
 /** What one head adds through its rows of W_O, for the first few entries of the stream. */
@@ -29,7 +30,10 @@ export function headsJoin(f: Frame, d: Draw): void {
   const g = prog(f, 'heads');
   const m = pad(f);
   const { n_heads: H, d_model: D, d_head: E } = f.b.model;
-  const shownHeads = firstDims(f.narrow ? 6 : 8, H);
+  // With many heads, those around the chosen one.
+  const most = f.narrow ? 6 : 9;
+  const first = H <= most ? 0 : Math.max(0, Math.min(H - most, f.view.head - Math.floor(most / 2)));
+  const shownHeads = firstDims(most, H - first).map((i) => first + i);
   const labelW = f.narrow ? 26 : 66;
   const zW = f.narrow ? 92 : (f.W - 2 * m - labelW) * 0.34;
   const woW = f.narrow ? 26 : 64;
@@ -62,46 +66,41 @@ export function headsJoin(f: Frame, d: Draw): void {
     if (fall > 0 && fall < 1) vectorBar(d, { ...bar, site: 'derived:moving', y: lerp(y, yOut, fall), numbers: false, reveal: () => 0.5 * (1 - part(fall, 0.8, 1)) });
   });
   strip(f, d, { x: cX, y: yOut, w: cW, h: 36, site: block(f, 'attn_out'), at: [f.view.token], title: f.t(f.narrow ? 'scene.attnOutShort' : 'scene.attnOut'), tint: 'attn', dims, full, reveal: (j) => stagger(g, j, dims.length, 0.76, 1, 0.4), a: part(g, 0.7, 0.78), showSite: false });
-  d.text(cX - 14, yOut + 18, 'Σ + b_O', { size: 12.5, font: 'mono', anchor: 'end', fill: 'muted', a: part(g, 0.7, 0.8) });
+  d.text(cX - 14, yOut + 18, f.b.model.parts.out_bias ? 'Σ + b_O' : 'Σ', { size: 12.5, font: 'mono', anchor: 'end', fill: 'muted', a: part(g, 0.7, 0.8) });
 }
 
-const MOST_SQUARES = 32;
-/** Pooled patterns, kept beside the tensors they were made from: the wall is drawn sixty times a second. */
-const pools = new WeakMap<Float32Array, Map<number, Float32Array>>();
+/** One head's pattern in little: the same array each time, so that its image can be kept. */
+const thumbs = new WeakMap<Float32Array, Map<number, Float32Array>>();
 
-/** A head's pattern in squares of `block` × `block` weights, each as strong as its largest. */
-function pooled(f: Frame, layer: number, head: number, block: number): Float32Array {
-  const T = tokensOf(f).length;
-  const side = Math.ceil(T / block);
-  const data = f.b.sites.get(`blocks.${layer}.pattern`)?.data ?? new Float32Array(0);
-  const known = pools.get(data) ?? new Map<number, Float32Array>();
-  pools.set(data, known);
-  let out = known.get(head);
-  if (!out) {
-    out = new Float32Array(side * side);
-    for (let q = 0; q < T; q++)
-      for (let k = 0; k <= q; k++) {
-        const at = Math.floor(q / block) * side + Math.floor(k / block);
-        out[at] = Math.max(out[at] as number, data[(head * T + q) * T + k] as number);
-      }
-    known.set(head, out);
-  }
-  return out;
+function pooled(b: Bundle, layer: number, head: number): Float32Array {
+  const t = b.heads?.get('pooled');
+  if (!t) return new Float32Array(0);
+  const known = thumbs.get(t.data) ?? new Map<number, Float32Array>();
+  thumbs.set(t.data, known);
+  const at = layer * b.model.n_heads + head;
+  const size = (t.shape[2] ?? 0) * (t.shape[3] ?? 0);
+  const own = known.get(at) ?? t.data.subarray(at * size, (at + 1) * size);
+  known.set(at, own);
+  return own;
 }
 
 export function wall(f: Frame, d: Draw): void {
   const g = prog(f, 'wall');
   const m = pad(f);
-  const T = tokensOf(f).length;
   const { n_layers: L, n_heads: H } = f.b.model;
-  const block = Math.ceil(T / MOST_SQUARES);
-  const side = Math.ceil(T / block);
-  if (block > 1) d.badge('badge.pooled', { n: String(block) });
-  const top = f.narrow ? 34 : 56;
-  d.text(m, top - 20, f.t('scene.wall', { n: L * H }), { size: 13, fill: 'muted' });
+  const square = f.b.heads?.get('square')?.data[0] ?? 1;
+  if (square > 1) d.badge('badge.pooled', { n: String(square) });
+  const o = { x: m, y: f.narrow ? 34 : 56, w: f.W - 2 * m, h: 0, layers: L, heads: H, labelW: 26, side: f.b.heads?.get('pooled')?.shape[2] ?? 1 };
+  o.h = f.H - o.y - 8;
+  const names = roomForNames(o);
+  if (!names) o.y += f.narrow ? 14 : 20;
+  o.h = f.H - o.y - 8;
+  d.text(m, f.narrow ? 14 : 36, f.t('scene.wall', { n: L * H }), { size: 13, fill: 'muted' });
+  // Where there is no room for a name under each, they are counted.
+  if (!names) d.text(m, f.narrow ? 31 : 56, fit(headCounts(f.b).map(({ name, count }) => `${f.t(`head.${name}`)} ${count}`).join('  ·  '), o.w, 12), { size: 12, fill: 'ink' });
   headWall(d, {
-    x: m, y: top, w: f.W - 2 * m, h: f.H - top - 8, layers: L, heads: H, side, labelW: 26,
-    weight: (l, h, i, j) => pooled(f, l, h, block)[i * side + j] as number,
+    ...o,
+    pattern: (l, h) => pooled(f.b, l, h),
     name: (l, h) => {
       const { name, score } = headName(f.b, l, h);
       if (name === 'broad') return f.narrow ? '·' : f.t('head.broad');

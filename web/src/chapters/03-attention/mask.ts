@@ -4,6 +4,7 @@ import type { Draw } from '../../marks/draw';
 import { fit } from '../../marks/measure';
 import { lerp, part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
+import { kvHead } from '../family';
 import { attended, block, dot, heading, pad, prog, word } from '../common';
 import type { Frame } from '../types';
 
@@ -31,7 +32,7 @@ export function maskMatrix(f: Frame, d: Draw): void {
 }
 
 /** The score before the mask: what q and k would give, also for a later token. */
-const scoreOf = (f: Frame, q: number, k: number): number => dot(row(f.b, block(f, 'q'), [q, f.view.head]), row(f.b, block(f, 'k'), [k, f.view.head])) / Math.sqrt(f.b.model.d_head);
+const scoreOf = (f: Frame, q: number, k: number): number => dot(row(f.b, block(f, 'q'), [q, f.view.head]), row(f.b, block(f, 'k'), [k, kvHead(f.b, f.view.head)])) / Math.sqrt(f.b.model.d_head);
 
 interface MaskCell {
   q: number;

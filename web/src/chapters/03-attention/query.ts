@@ -3,10 +3,14 @@ import { unfold } from '../../marks/unfold';
 import type { Draw } from '../../marks/draw';
 import { cellsThatFit, firstDims, fullScale } from '../../marks/vector';
 import { part, stagger } from '../../timeline/ease';
-import { cellKey, row } from '../../trace/bundle';
-import { block, pad, prog, strip } from '../common';
+import { cellKey, row, type Bundle } from '../../trace/bundle';
+import { pad, prog, strip } from '../common';
+import { turns } from '../family';
 import type { Frame } from '../types';
 import { tokenRow } from './residual';
+
+/** Where the query stands as the product gives it: before it is turned, where it is turned. */
+export const askedSite = (b: Bundle, layer: number): string => `blocks.${layer}.${turns(b) ? 'q_pre' : 'q'}`;
 
 export function query(f: Frame, d: Draw): void {
   const g = prog(f, 'query');
@@ -14,7 +18,7 @@ export function query(f: Frame, d: Draw): void {
   const { token, head } = f.view;
   const y = f.narrow ? 12 : 34;
   const { h } = tokenRow(f, d, y, f.narrow ? 6 : 10);
-  const site = block(f, 'q');
+  const site = askedSite(f.b, f.view.layer);
   const of = f.b.cells.get(cellKey(site, [token, head, 0]));
   const top = y + h + (f.narrow ? 30 : 54);
   if (of) {

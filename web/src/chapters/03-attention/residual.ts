@@ -3,10 +3,10 @@ import { num } from '../../i18n/format';
 import { arcs } from '../../marks/arcs';
 import type { Draw } from '../../marks/draw';
 import { tokenChip } from '../../marks/tokens';
-import { cellsThatFit, cellX, firstDims, fullScale } from '../../marks/vector';
+import { cellsThatFit, cellX, firstDims, fullScale, topDims } from '../../marks/vector';
 import { part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
-import { attended, block, norm, pad, prog, strip, tokenAt } from '../common';
+import { attended, block, LONG, norm, pad, prog, strip, tokenAt } from '../common';
 import type { Frame } from '../types';
 
 export function tokenRow(f: Frame, d: Draw, y: number, max: number, show = 1): { shown: number[]; x: (i: number) => number; h: number } {
@@ -46,13 +46,15 @@ function change(f: Frame, d: Draw, top: number, gap: number, a: Shown): void {
   const full = fullScale(...rows);
   const side = f.narrow ? 0 : 84;
   const w = f.W - 2 * m - side;
-  const dims = firstDims(cellsThatFit(w, f.numbers, 16), f.b.model.d_model);
+  const fit = cellsThatFit(w, f.numbers, 16);
+  const long = f.b.model.d_model > LONG;
+  const dims = long ? topDims(rows[1] as Float32Array, fit) : firstDims(fit, f.b.model.d_model);
   const titles = [f.t('scene.before'), f.t('scene.attnAdds'), f.t('scene.after')];
   const tints = ['resid', 'attn', 'resid'];
   const shows = [a.pre, a.out, 1];
   sites.forEach((site, i) => {
     const y = top + gap * i;
-    const o = strip(f, d, { x: m, y, w, h: Math.min(36, gap - 36), site, at: [t], title: i < 2 || a.mid(0, dims.length) > 0 ? titles[i] as string : '', tint: tints[i] as string, dims, full, a: shows[i], reveal: i === 2 ? (j) => a.mid(j, dims.length) : undefined });
+    const o = strip(f, d, { x: m, y, w, h: Math.min(36, gap - 36), site, at: [t], title: i < 2 || a.mid(0, dims.length) > 0 ? titles[i] as string : '', tint: tints[i] as string, dims, full, largest: long, a: shows[i], reveal: i === 2 ? (j) => a.mid(j, dims.length) : undefined });
     if (!f.narrow) d.text(m + w + 10, y + o.h / 2, f.t('scene.length', { v: num(norm(rows[i] as Float32Array)) }), { size: 12, fill: 'muted', a: i === 2 ? a.mid(dims.length - 1, dims.length) : shows[i] });
     if (i < 2) dims.forEach((_, j) => d.text(cellX(o, j), y + o.h + 9, i === 0 ? '+' : '↓', { size: 12, anchor: 'middle', fill: 'faint', a: a.mid(j, dims.length) }));
   });
@@ -66,7 +68,8 @@ export function normed(f: Frame, d: Draw): void {
   const [pre, ln] = [row(f.b, block(f, 'resid_pre'), [t]), row(f.b, block(f, 'ln1'), [t])];
   const w = f.W - 2 * m;
   const dims = firstDims(cellsThatFit(w, f.numbers, 16), f.b.model.d_model);
-  const mean = pre.reduce((s, v) => s + v, 0) / pre.length;
+  const rms = f.b.model.parts.norm === 'rms';
+  const mean = rms ? 0 : pre.reduce((s, v) => s + v, 0) / pre.length;
   const std = Math.sqrt(pre.reduce((s, v) => s + (v - mean) ** 2, 0) / pre.length + f.b.model.norm_eps);
   const { h } = tokenRow(f, d, f.narrow ? 14 : 40, f.narrow ? 6 : 10);
   const top = (f.narrow ? 14 : 40) + h + (f.narrow ? 60 : 90);
@@ -74,8 +77,9 @@ export function normed(f: Frame, d: Draw): void {
   const mid = (top + 36 + f.H - 96 - 26) / 2 - 10;
   d.fade(part(g, 0.1, 0.35), () => {
     const text = `x − ${num(mean, 3)}`.replace('− −', '+ ');
-    d.text(f.W / 2, mid, f.narrow ? `(${text}) ÷ ${num(std, 3)} · γ + β` : `(${text})  ÷  ${num(std, 3)}   ·  γ  +  β`, { size: f.narrow ? 15 : 19, font: 'mono', anchor: 'middle', weight: 560 });
-    d.text(f.W / 2, mid + 24, f.t(f.narrow ? 'scene.meanStdShort' : 'scene.meanStd'), { size: 12.5, anchor: 'middle', fill: 'muted' });
+    const plain = rms ? (f.narrow ? `x ÷ ${num(std, 3)} · γ` : `x  ÷  ${num(std, 3)}   ·  γ`) : f.narrow ? `(${text}) ÷ ${num(std, 3)} · γ + β` : `(${text})  ÷  ${num(std, 3)}   ·  γ  +  β`;
+    d.text(f.W / 2, mid, plain, { size: f.narrow ? 15 : 19, font: 'mono', anchor: 'middle', weight: 560 });
+    d.text(f.W / 2, mid + 24, f.t(`scene.${rms ? 'rms' : 'meanStd'}${f.narrow ? 'Short' : ''}`), { size: 12.5, anchor: 'middle', fill: 'muted' });
   });
   strip(f, d, { x: m, y: f.H - 96, w, h: 36, site: block(f, 'ln1'), at: [t], title: f.t('scene.normed'), tint: 'resid', dims, full: fullScale(ln), reveal: (i) => stagger(g, i, dims.length, 0.4, 1, 0.4), a: part(g, 0.3, 0.5) });
 }

@@ -7,12 +7,14 @@ import { goal, normed, added } from './residual';
 import { headsJoin, wall } from './heads';
 import { maskMatrix } from './mask';
 import { query } from './query';
+import { share } from './share';
 import { table } from './table';
+import { turn } from './turn';
 
 /** Which picture each step belongs to; where two neighbours differ, one fades into the other as the step begins. */
 type Picture = (f: Frame, d: Draw) => void;
 const PICTURES: Record<string, Picture> = {
-  goal, norm: normed, query, keys: table, dot: table, scale: table, mask: maskMatrix, softmax: table, values: table, heads: headsJoin, add: added, wall, formula: assembled,
+  goal, norm: normed, query, turn, keys: table, share, dot: table, scale: table, mask: maskMatrix, softmax: table, values: table, heads: headsJoin, add: added, wall, formula: assembled,
 };
 
 export function scene(f: Frame, d: Draw): void {

@@ -6,6 +6,7 @@ import { tokenChip } from '../../marks/tokens';
 import { cellsThatFit, cellWidth, cellX, fullScale, topDims, vectorBar } from '../../marks/vector';
 import { land, lerp, part, stagger } from '../../timeline/ease';
 import { row, valueAt } from '../../trace/bundle';
+import { kvHead } from '../family';
 import { argmax, attended, block, dot, heading, isOne, pad, prog, strip, tokenAt, word } from '../common';
 import type { Frame } from '../types';
 
@@ -51,7 +52,7 @@ function plan(f: Frame, d: Draw): Plan {
   // Until the values come, the bars of the weights may use their place.
   const bW = f.narrow || !late ? bWide : lerp(f.W - m - bX, bWide, part(prog(f, 'values'), 0, 0.15));
   const q = row(f.b, block(f, 'q'), [token, head]);
-  const kf = row(f.b, block(f, 'k'), [focus, head]);
+  const kf = row(f.b, block(f, 'k'), [focus, kvHead(f.b, head)]);
   const products = Array.from(q, (v, e) => v * (kf[e] as number));
   const fitK = cellsThatFit(Math.max(kW, 120), f.numbers, 14);
   const vTop = row(f.b, block(f, 'z'), [token, head]);
@@ -77,7 +78,7 @@ function asking(f: Frame, d: Draw, p: Plan): void {
 }
 
 function answering(f: Frame, d: Draw, p: Plan): void {
-  const { head } = f.view;
+  const head = kvHead(f.b, f.view.head);
   const keys = p.shown.map((k) => row(f.b, block(f, 'k'), [k, head]));
   const full = fullScale(...keys);
   const g = prog(f, 'keys');
@@ -93,7 +94,7 @@ function answering(f: Frame, d: Draw, p: Plan): void {
   });
 }
 
-const rawScore = (f: Frame, k: number): number => dot(row(f.b, block(f, 'q'), [f.view.token, f.view.head]), row(f.b, block(f, 'k'), [k, f.view.head]));
+const rawScore = (f: Frame, k: number): number => dot(row(f.b, block(f, 'q'), [f.view.token, f.view.head]), row(f.b, block(f, 'k'), [k, kvHead(f.b, f.view.head)]));
 
 /** q·k for the focus, then for all others; then divided by the root of d_head. */
 function scores(f: Frame, d: Draw, p: Plan): void {
@@ -129,7 +130,7 @@ function products(f: Frame, d: Draw, p: Plan): void {
   if (!isOne(f, 'dot') || f.p >= 0.66) return;
   const { token, head } = f.view;
   const q = row(f.b, block(f, 'q'), [token, head]);
-  const k = row(f.b, block(f, 'k'), [p.focus, head]);
+  const k = row(f.b, block(f, 'k'), [p.focus, kvHead(f.b, head)]);
   const i = p.shown.indexOf(p.focus);
   const v = { x: p.kX, w: p.kW, dims: p.kDims, total: q.length };
   const cw = cellWidth(v);
@@ -203,7 +204,8 @@ function values(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'values');
   const { head, token } = f.view;
   const pattern = row(f.b, block(f, 'pattern'), [head, token]);
-  const vs = p.shown.map((k) => row(f.b, block(f, 'v'), [k, head]));
+  const own = kvHead(f.b, head);
+  const vs = p.shown.map((k) => row(f.b, block(f, 'v'), [k, own]));
   const z = row(f.b, block(f, 'z'), [token, head]);
   const full = fullScale(...vs);
   const zy = f.H - (f.narrow ? 52 : 62);
@@ -214,7 +216,7 @@ function values(f: Frame, d: Draw, p: Plan): void {
     const enter = stagger(g, i, p.shown.length, 0, 0.25, 0.4);
     const y = rowY(p, i) + 2;
     const keep = lerp(1, 0.13 + 0.87 * Math.sqrt(w), dimmed);
-    const base = { x: p.vX, w: p.vW, h: p.rowH - 5, values: vs[i] as Float32Array, dims: p.vDims, site: block(f, 'v'), at: [k, head], full, tint: 'v', total: z.length };
+    const base = { x: p.vX, w: p.vW, h: p.rowH - 5, values: vs[i] as Float32Array, dims: p.vDims, site: block(f, 'v'), at: [k, own], full, tint: 'v', total: z.length };
     vectorBar(d, { ...base, y, numbers: f.numbers, reveal: () => enter * keep });
     const fall = land(g, 0.5 + 0.03 * i, 0.72 + 0.03 * i);
     if (fall > 0 && fall < 1) vectorBar(d, { ...base, y: lerp(y, zy, fall), site: 'derived:moving', numbers: false, reveal: () => (0.15 + 0.7 * w) * (1 - part(fall, 0.8, 1)), total: p.vDims.length });

@@ -1,6 +1,8 @@
 import { percent, prose } from '../../i18n/format';
 import { said } from '../common';
-import type { Chapter, Frame } from '../types';
+import type { Frame, WrittenChapter } from '../types';
+import { normTex } from '../family';
+import { nearRows } from '../positions';
 import { scene } from './scene';
 
 /** The first layer from which on the guess stays what it is at the end. */
@@ -13,16 +15,19 @@ function settles(f: Frame): number {
   return i;
 }
 
-export const layers: Chapter = {
+export const layers: WrittenChapter = {
   id: 'layers',
   picks: ['token'],
   steps: [
     { id: 'river', seconds: 3, formula: 'x^{(l+1)} = x^{(l)} + \\mathrm{attn\\_out}^{(l)} + \\mathrm{mlp\\_out}^{(l)}' },
     { id: 'changes', seconds: 2 },
-    { id: 'lens', seconds: 2.6, formula: '\\mathrm{softmax}(\\mathrm{LN}_f(x^{(l)})\\, W_U)' },
+    { id: 'lens', seconds: 2.6, formula: (p) => `\\mathrm{softmax}(${normTex(p)}_f(x^{(l)})\\, W_U)` },
     { id: 'last', seconds: 2.2 },
   ],
-  needs: () => [{ kind: 'sites', globs: ['blocks.*.resid_pre', 'blocks.*.resid_mid', 'blocks.*.resid_post', 'blocks.*.attn_out', 'blocks.*.mlp_out'] }, { kind: 'lens' }],
+  needs: (v, b) => [
+    { kind: 'sites', globs: ['blocks.0.resid_pre', 'blocks.*.resid_mid', 'blocks.*.resid_post', 'blocks.*.attn_out', 'blocks.*.mlp_out'], rows: nearRows(b, v) },
+    { kind: 'lens', rows: nearRows(b, v) },
+  ],
   scene,
   vars: (f) => {
     const top = f.b.lens?.top ?? [];

@@ -1,7 +1,7 @@
 import { num, percent, tokenText } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
 import { fit } from '../../marks/measure';
-import { ribbon } from '../../marks/river';
+import { ribbon, riverScale } from '../../marks/river';
 import { tokenChip, windowOf } from '../../marks/tokens';
 import { part, stagger } from '../../timeline/ease';
 import { row } from '../../trace/bundle';
@@ -50,11 +50,19 @@ export function scene(f: Frame, d: Draw): void {
   if (focus > 0) d.fade(focus, () => guesses(f, d));
 }
 
+/** Evenly spaced of `count` levels so many as fit, the first and the last among them. */
+export function levels(count: number, most: number): number[] {
+  const n = Math.max(2, Math.min(count, Math.floor(most)));
+  return Array.from({ length: n }, (_, i) => Math.round((i * (count - 1)) / (n - 1)));
+}
+
 function frames(f: Frame, d: Draw, p: Plan): void {
+  const low = (p.ys[0] as number) - (p.ys[2] as number) < 16;
   for (let l = 0; l < f.b.model.n_layers; l++) {
     const [y1, y0] = [p.ys[2 * l + 2] as number, p.ys[2 * l] as number];
-    d.rect(p.left - 2, y1 + 3, p.step * p.shown.length + 4, y0 - y1 - 6, { r: 8, fill: 'surface/0.7', stroke: 'line' });
-    d.text(p.left - 10, (y0 + y1) / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
+    const gap = Math.min(3, (y0 - y1) * 0.12);
+    d.rect(p.left - 2, y1 + gap, p.step * p.shown.length + 4, y0 - y1 - 2 * gap, { r: Math.min(8, (y0 - y1) * 0.25), fill: 'surface/0.7', stroke: 'line' });
+    if (!low || l % 5 === 0 || l === f.b.model.n_layers - 1) d.text(p.left - 10, (y0 + y1) / 2, f.narrow ? String(l) : `${f.t('scene.block')} ${l}`, { size: 11.5, anchor: 'end', fill: 'muted' });
   }
   p.shown.forEach((t, i) => {
     const w = Math.min(p.step - 6, 110);
@@ -69,23 +77,45 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
   const lens = part(prog(f, 'lens'), 0, 0.3);
   const lengths = p.shown.map((t) => p.stages.map((s) => norm(row(f.b, s, [t]))));
   const adds = p.shown.map((t) => p.stages.slice(1).map((_, i) => norm(row(f.b, `blocks.${Math.floor(i / 2)}.${i % 2 ? 'mlp_out' : 'attn_out'}`, [t]))));
-  const longest = Math.max(...lengths.flat(), 1e-9);
+  const { full, isCut } = riverScale(lengths);
+  if (isCut) d.badge('badge.cut', { v: num(full, 0) });
+  const share = (v: number): number => Math.min(1, v / full);
+  const band = (p.ys[0] as number) - (p.ys[1] as number);
   const wide = Math.min(38, p.step * 0.5);
   d.fade(1 - 0.84 * lens, () => {
+    // Streams of one colour are one path: a deep model has hundreds.
+    const streams = new Map<string, string>();
     p.shown.forEach((t, i) => {
       const mine = t === f.view.token;
-      ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * (v / longest)), g, 'resid', mine ? 0.9 : 0.5);
+      const named = p.step > 64 ? roomFor(adds[i] as number[], band) : new Set<number>();
+      ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * share(v)), g, 'resid', mine ? 0.9 : 0.5);
       (adds[i] as number[]).forEach((v, s) => {
         const a = part(g * (p.ys.length - 1), s + 0.2, s + 1);
         const y = ((p.ys[s] as number) + (p.ys[s + 1] as number)) / 2;
-        const w = Math.max(1.5, wide * (v / longest));
+        const w = Math.max(1.5, wide * share(v));
         const tint = s % 2 ? 'mlp' : 'attn';
-        const edge = p.x(i) - (3 + (wide - 3) * (((lengths[i] as number[])[s] as number) / longest)) / 2;
-        d.path(inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, ((p.ys[0] as number) - (p.ys[1] as number)) * 0.4)), { fill: `${tint}/0.8`, a });
-        if (ch > 0 && p.step > 64 && (p.ys[0] as number) - (p.ys[1] as number) > 13) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
+        const edge = p.x(i) - (3 + (wide - 3) * share((lengths[i] as number[])[s] as number)) / 2;
+        const key = `${tint}|${a.toFixed(2)}`;
+        streams.set(key, (streams.get(key) ?? '') + inflow(p.x(i) - p.step * 0.46, edge, y, w, Math.min(14, band * 0.4)));
+        if (ch > 0 && named.has(s)) d.text(p.x(i) + wide / 2 + 4, y, size(v), { size: 11, font: 'mono', fill: tint, weight: 600, a: ch * stagger(prog(f, 'changes'), s, p.ys.length, 0, 1, 0.4), cell: { site: `derived:‖${s % 2 ? 'mlp_out' : 'attn_out'}‖`, index: [Math.floor(s / 2), t], value: v, text: size(v) } });
       });
     });
+    for (const [key, path] of streams) {
+      const [tint, a] = key.split('|') as [string, string];
+      d.path(path, { fill: `${tint}/0.8`, a: Number(a) });
+    }
   });
+}
+
+const LABEL_H = 13;
+
+/** The additions that there is room to name: all, or the largest that do not lie on one another. */
+function roomFor(adds: readonly number[], band: number): Set<number> {
+  const apart = Math.ceil(LABEL_H / band);
+  const chosen = new Set<number>();
+  const bySize = [...adds.keys()].sort((a, b) => (adds[b] as number) - (adds[a] as number));
+  for (const s of bySize) if ([...chosen].every((other) => Math.abs(other - s) >= apart)) chosen.add(s);
+  return chosen;
 }
 
 /** A side stream of constant width that bends upwards into the edge of the river. */
@@ -101,7 +131,9 @@ function words(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'lens');
   const lens = f.b.lens;
   if (!lens || g === 0) return;
-  lens.sites.forEach((_, s) => {
+  const shown = levels(lens.sites.length, ((p.ys[0] as number) - (p.ys[p.ys.length - 1] as number)) / 30 + 1);
+  if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
+  shown.forEach((s) => {
     const y = p.ys[Math.min(p.ys.length - 1, 2 * s)] as number;
     p.shown.forEach((t, i) => {
       const guess = lens.top[s]?.[t]?.[0];
@@ -128,15 +160,17 @@ function guesses(f: Frame, d: Draw): void {
   const count = f.narrow ? 3 : 5;
   const labelW = f.narrow ? 54 : 110;
   const top = f.narrow ? 52 : 86;
-  const rowH = Math.min(64, (f.H - top - 16) / lens.sites.length);
+  const shown = levels(lens.sites.length, (f.H - top - 16) / (f.narrow ? 24 : 30));
+  if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
+  const rowH = Math.min(64, (f.H - top - 16) / shown.length);
   const colW = (f.W - 2 * m - labelW) / count;
   const final = lens.top[lens.top.length - 1]?.[f.view.token]?.[0]?.id;
   tokenChip(d, { x: m, y: f.narrow ? 10 : 30, w: Math.min(130, f.W * 0.3), h: 32 }, tokenAt(f, f.view.token), { active: true });
   d.text(m + Math.min(130, f.W * 0.3) + 12, f.narrow ? 26 : 46, f.t('scene.lensHint'), { size: 13, fill: 'muted' });
-  lens.sites.forEach((_, s) => {
+  shown.forEach((s, i) => {
     // The last layer stands at the bottom: the guess is read downwards, as it forms.
-    const y = top + rowH * s + rowH / 2;
-    const a = stagger(prog(f, 'last'), s, lens.sites.length, 0.15, 1, 0.3);
+    const y = top + rowH * i + rowH / 2;
+    const a = stagger(prog(f, 'last'), i, shown.length, 0.15, 1, 0.3);
     d.text(m + labelW - 12, y, s === 0 ? f.t('scene.entryShort') : f.narrow ? `${f.t('scene.blockShort')}${s - 1}` : `${f.t('scene.block')} ${s - 1}`, { size: 12.5, anchor: 'end', fill: 'muted', a });
     (lens.top[s]?.[f.view.token] ?? []).slice(0, count).forEach((g, r) => guessCell(f, d, { g, x: m + labelW + colW * r, y, w: colW - 8, h: Math.min(36, rowH - 6), a, final: g.id === final, at: [s, f.view.token, r] }));
   });

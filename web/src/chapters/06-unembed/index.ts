@@ -1,21 +1,23 @@
 import { num, percent, prose } from '../../i18n/format';
 import { tokensOf } from '../common';
 import type { Bundle, Need } from '../../trace/bundle';
-import type { Chapter, View } from '../types';
+import type { View, WrittenChapter } from '../types';
+import { normTex } from '../family';
 import { scene } from './scene';
 
 function needs(_: View, b: Bundle): Need[] {
-  const list: Need[] = [{ kind: 'sites', globs: ['ln_final', 'logits', 'probs'] }, { kind: 'sample' }];
+  // Of all positions but the last the logits would be megabytes that nobody looks at.
+  const list: Need[] = [{ kind: 'sites', globs: ['ln_final', 'logits'], rows: [b.trace.tokens.length - 1] }, { kind: 'sample' }];
   const best = b.sample?.candidates[0];
   if (best) list.push({ kind: 'cell', site: 'logits', index: [b.trace.tokens.length - 1, best.id] });
   return list;
 }
 
-export const unembed: Chapter = {
+export const unembed: WrittenChapter = {
   id: 'unembed',
   picks: ['sampling'],
   steps: [
-    { id: 'last', seconds: 1.6, formula: 'y = \\mathrm{LN}_f(x_T)' },
+    { id: 'last', seconds: 1.6, formula: (p) => `y = ${normTex(p)}_f(x_T)` },
     { id: 'dot', seconds: 3, formula: '\\mathrm{logit}_v = y \\cdot W_U[:,v]' },
     { id: 'logits', seconds: 1.8, formula: '\\mathrm{logits} = y\\, W_U \\in \\mathbb{R}^{V}' },
     { id: 'temperature', seconds: 1.8, formula: '\\mathrm{scaled}_v = \\mathrm{logit}_v / \\tau' },

@@ -95,16 +95,25 @@ function ranking(f: Frame, d: Draw): void {
   });
 }
 
-/** softmax of the scaled logits over the candidates sent and, exactly, over all where the temperature is 1. */
+/** Shares already worked out, beside the logits and the temperature that they come from: a vocabulary is long. */
+const sums = new WeakMap<Float32Array, { tau: number; max: number; sum: number }>();
+
+/** softmax of the scaled logits, over the whole vocabulary. */
 function softProbs(s: Sample, f: Frame): number[] {
-  const V = f.b.model.vocab;
   const logits = row(f.b, 'logits', [lastOf(f)]);
   const tau = f.settings.temperature || 1;
+  const known = sums.get(logits);
+  const { max, sum } = known?.tau === tau ? known : exponentials(logits, tau);
+  sums.set(logits, { tau, max, sum });
+  return s.candidates.map((c) => Math.exp(c.scaled - max) / sum);
+}
+
+function exponentials(logits: Float32Array, tau: number): { max: number; sum: number } {
   let max = -Infinity;
   for (const v of logits) max = Math.max(max, v / tau);
   let sum = 0;
-  for (let v = 0; v < V; v++) sum += Math.exp((logits[v] as number) / tau - max);
-  return s.candidates.map((c) => Math.exp(c.scaled - max) / sum);
+  for (const v of logits) sum += Math.exp(v / tau - max);
+  return { max, sum };
 }
 
 function reading(f: Frame, c: Candidate, phase: number, prob: number): { text: string; cell: Datum } {

@@ -1,8 +1,8 @@
 import { joined, percent, prose } from '../../i18n/format';
-import type { Chapter } from '../types';
+import type { WrittenChapter } from '../types';
 import { scene, withoutCache } from './scene';
 
-export const generate: Chapter = {
+export const generate: WrittenChapter = {
   id: 'generate',
   picks: ['sampling'],
   steps: [

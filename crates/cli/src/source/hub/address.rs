@@ -5,7 +5,6 @@ use std::path::{Component, Path};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use hf_hub::{Repo, RepoType};
 
 /// The revision of which nothing is said.
 const MAIN: &str = "main";
@@ -19,17 +18,6 @@ pub(super) struct Address {
     pub(super) revision: String,
     /// The one file that is meant.
     pub(super) file: Option<String>,
-}
-
-impl Address {
-    /// Its repository as the library takes it, at a revision.
-    pub(super) fn repo(&self, revision: &str) -> Repo {
-        Repo::with_revision(
-            self.repository.clone(),
-            RepoType::Model,
-            revision.to_owned(),
-        )
-    }
 }
 
 impl FromStr for Address {
@@ -87,6 +75,13 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(['.', '-']) && name.chars().all(plain)
 }
 
+/// Whether a file is a GGUF file by its name.
+pub(super) fn is_gguf(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "gguf")
+}
+
 /// A path that stays within its folder and needs no escapes in an address.
 pub(super) fn is_path(path: &str) -> bool {
     let plain = |c: char| !c.is_control() && !matches!(c, '\\' | '?' | '#' | '%' | ':' | ' ');
@@ -95,11 +90,6 @@ pub(super) fn is_path(path: &str) -> bool {
         && !path.ends_with('/')
         && path.chars().all(plain)
         && parts.all(|part| matches!(part, Component::Normal(_)))
-}
-
-/// Whether a name is that of a GGUF file.
-pub(super) fn is_gguf(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|end| end == "gguf")
 }
 
 #[cfg(test)]

@@ -39,9 +39,12 @@ fn is_of_the_network(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof
-    ) || error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<ureq::Error>)
+    )
+        || error.get_ref().is_some_and(
+            <dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<
+                ureq::Error,
+            >,
+        )
 }
 
 /// The repository could not be asked for.

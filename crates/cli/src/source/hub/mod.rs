@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use hf_hub::Cache;
-use hf_hub::api::sync::{Api, ApiBuilder};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use address::Address;
 use plan::Plan;
@@ -94,7 +94,7 @@ impl Hub {
             });
         }
         let api = self.api()?;
-        match api.repo(address.repo(&address.revision)).info() {
+        match api.repo(repo_of(address, &address.revision)).info() {
             Ok(info) => self.download(&api, address, &info.sha, info.siblings),
             Err(error) => {
                 let is_unreachable = error::is_unreachable(&error);
@@ -126,7 +126,7 @@ impl Hub {
             .filter(|name| address::is_path(name))
             .collect();
         // By commit: nobody mixes files of two revisions when one appears meanwhile.
-        let repo = address.repo(commit);
+        let repo = repo_of(address, commit);
         let (remote, local) = (api.repo(repo.clone()), self.cache.repo(repo));
         let folder = local.pointer_path(commit);
         let plan = Plan::of(&names, address)?;
@@ -141,8 +141,7 @@ impl Hub {
                     ));
                     told = true;
                 }
-                transfer::fetch(&remote, name)
-                    .and_then(|size| transfer::check(&local, &path, size))
+                fetch_file(&remote, &local, &path, name)
                     .map_err(|error| error::of_file(self, address, name, error))?;
             }
             Ok(path)
@@ -160,7 +159,7 @@ impl Hub {
             }
         };
         self.cache
-            .repo(address.repo(&address.revision))
+            .repo(repo_of(address, &address.revision))
             .create_ref(commit)?;
         Ok(path)
     }
@@ -176,11 +175,11 @@ impl Hub {
 
     /// The folder of the revision in the cache.
     fn snapshot(&self, address: &Address) -> Option<PathBuf> {
-        let local = self.cache.repo(address.repo(&address.revision));
+        let local = self.cache.repo(repo_of(address, &address.revision));
         let refs = self
             .cache
             .path()
-            .join(address.repo("").folder_name())
+            .join(repo_of(address, "").folder_name())
             .join("refs")
             .join(&address.revision);
         let commit = match std::fs::read_to_string(refs) {
@@ -200,4 +199,23 @@ impl Hub {
             .build()
             .context("cannot begin to speak to the hub")
     }
+}
+
+/// A repository at a revision.
+fn repo_of(address: &Address, revision: &str) -> Repo {
+    Repo::with_revision(
+        address.repository.clone(),
+        RepoType::Model,
+        revision.to_owned(),
+    )
+}
+
+/// Fetches one file, as often as it takes, and checks it.
+fn fetch_file(
+    remote: &ApiRepo,
+    local: &CacheRepo,
+    path: &Path,
+    name: &str,
+) -> Result<(), transfer::Failure> {
+    transfer::fetch(remote, name).and_then(|size| transfer::check(local, path, size))
 }

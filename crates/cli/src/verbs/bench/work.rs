@@ -179,7 +179,7 @@ impl Reading {
         let mut ids = vec![0; dimensions.n_ctx];
         random_ids(1, dimensions.vocab, &mut ids);
         Self {
-            cache: KvCache::new(&dimensions),
+            cache: model.cache(),
             buffers: Buffers::new(),
             model,
             ids,

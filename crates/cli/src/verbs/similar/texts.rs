@@ -22,7 +22,7 @@ const WIDTH: usize = 70;
 
 /// Texts and their vectors [N,D].
 struct Texts {
-    lines: Vec<String>,
+    all: Vec<String>,
     vectors: Vec<f32>,
     width: usize,
 }
@@ -32,7 +32,7 @@ impl Texts {
         let vectors = model.all(&texts)?;
         let width = vectors.len() / texts.len();
         Ok(Self {
-            lines: texts,
+            all: texts,
             vectors,
             width,
         })
@@ -72,7 +72,7 @@ fn questions(asked: &Similar) -> Result<()> {
     let model = asked.vectors.open(&asked.model, &asked.running)?;
     let found = Texts::embed(&model, lines)?;
     let questions = Texts::embed(&model, asked.texts.clone())?;
-    for (i, question) in questions.lines.iter().enumerate() {
+    for (i, question) in questions.all.iter().enumerate() {
         let nearest = found.nearest(questions.vector(i), asked.k, |_| false);
         tell(
             asked,
@@ -101,7 +101,7 @@ fn sum(asked: &Similar, expression: &Expression) -> Result<()> {
         add(&mut sum, vector, term.sign() / length(vector));
     }
     let found = Texts::embed(&model, candidates)?;
-    let nearest = found.nearest(&sum, asked.k, |i| terms.lines.contains(&found.lines[i]));
+    let nearest = found.nearest(&sum, asked.k, |i| terms.all.contains(&found.all[i]));
     let head = json!({"terms": expression.terms.iter().map(|term| json!({
         "sign": term.sign() as i32, "text": term.text,
     })).collect::<Vec<_>>()});
@@ -128,7 +128,7 @@ fn tell(
     }
     let mut out = format!("{}\n", shortened(question, WIDTH));
     for &(i, cosine) in nearest {
-        let text = shortened(&found.lines[i as usize], WIDTH);
+        let text = shortened(&found.all[i as usize], WIDTH);
         out += &format!("{cosine:>8.4}  {:>6}  {text}\n", i + 1);
     }
     Ok(write(&out)?)
@@ -137,7 +137,7 @@ fn tell(
 /// Indices count from 0.
 fn told(nearest: &[(u32, f32)], texts: Option<&Texts>) -> Value {
     let one = |&(i, cosine): &(u32, f32)| match texts {
-        Some(found) => json!({"index": i, "cosine": cosine, "text": found.lines[i as usize]}),
+        Some(found) => json!({"index": i, "cosine": cosine, "text": found.all[i as usize]}),
         None => json!({"index": i, "cosine": cosine}),
     };
     nearest.iter().map(one).collect()
@@ -156,10 +156,10 @@ fn each_with_each(asked: &Similar) -> Result<()> {
         return objects(asked, &texts);
     }
     let mut out = String::new();
-    if texts.lines.len() <= SHOWN {
+    if texts.all.len() <= SHOWN {
         out += &matrix(&texts);
     }
-    for (i, text) in texts.lines.iter().enumerate() {
+    for (i, text) in texts.all.iter().enumerate() {
         let [(nearest, cosine)] = texts.nearest(texts.vector(i), 1, |j| j == i)[..] else {
             continue;
         };
@@ -175,7 +175,7 @@ fn each_with_each(asked: &Similar) -> Result<()> {
 
 /// The cosines of all with all, numbered from 1; shaded on a terminal.
 fn matrix(texts: &Texts) -> String {
-    let count = texts.lines.len();
+    let count = texts.all.len();
     let head: String = (1..=count).map(|i| format!("{i:>8}")).collect();
     let mut out = format!("     {head}\n");
     for i in 0..count {
@@ -200,10 +200,10 @@ fn shaded(cosine: f32, cell: String) -> String {
 }
 
 fn objects(asked: &Similar, texts: &Texts) -> Result<()> {
-    for (i, text) in texts.lines.iter().enumerate() {
+    for (i, text) in texts.all.iter().enumerate() {
         let nearest = texts.nearest(texts.vector(i), asked.k, |j| j == i);
         let mut line = json!({"index": i, "text": text});
-        if texts.lines.len() <= TOLD {
+        if texts.all.len() <= TOLD {
             line["cosines"] = json!(cosines(&texts.vectors, texts.vector(i)));
         }
         line["nearest"] = told(&nearest, None);

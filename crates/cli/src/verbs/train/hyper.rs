@@ -134,16 +134,64 @@ pub(super) struct Hyper {
     /// Part of the corpus kept for validation.
     #[arg(long)]
     val_fraction: Option<f64>,
+    #[command(flatten)]
+    lora: LoraFlags,
+}
+
+/// An adapter in place of the model's own weights.
+#[derive(Args)]
+#[command(
+    next_help_heading = "LoRA: train an adapter on the model of --init, whose weights stay as they are"
+)]
+#[expect(clippy::struct_field_names, reason = "the names of the flags")]
+struct LoraFlags {
+    /// r: the adapter adds α/r·x·A·B to each target, with A [in,r] and B [r,out] [default: 8].
+    #[arg(long, value_name = "R")]
+    lora_rank: Option<usize>,
+    /// α [default: 16].
+    #[arg(long, value_name = "ALPHA")]
+    lora_alpha: Option<f32>,
+    /// Probability of dropping what the adapter reads [default: 0].
+    #[arg(long, value_name = "P")]
+    lora_dropout: Option<f32>,
+    /// Layers by their names in transformers, such as q_proj,v_proj or c_attn; all-linear means all but the unembedding
+    /// [default: all-linear].
+    #[arg(long, value_name = "NAMES")]
+    lora_targets: Option<String>,
+}
+
+impl LoraFlags {
+    fn are_given(&self) -> bool {
+        let numbers = self.lora_alpha.is_some() || self.lora_dropout.is_some();
+        self.lora_rank.is_some() || numbers || self.lora_targets.is_some()
+    }
+
+    fn apply(&self, options: &mut Options) {
+        if !self.are_given() {
+            return;
+        }
+        let lora = options.lora.get_or_insert_default();
+        set(&mut lora.rank, self.lora_rank.as_ref());
+        set(&mut lora.alpha, self.lora_alpha.as_ref());
+        set(&mut lora.dropout, self.lora_dropout.as_ref());
+        set(&mut lora.targets, self.lora_targets.as_ref());
+    }
+}
+
+fn set<T: Clone>(slot: &mut T, flag: Option<&T>) {
+    if let Some(value) = flag {
+        slot.clone_from(value);
+    }
 }
 
 impl Hyper {
+    /// Whether an adapter is asked for.
+    pub(super) fn has_lora(&self) -> bool {
+        self.lora.are_given()
+    }
+
     /// Lays the given flags over `options`.
     pub(super) fn apply(&self, options: &mut Options) {
-        fn set<T: Clone>(slot: &mut T, flag: Option<&T>) {
-            if let Some(value) = flag {
-                slot.clone_from(value);
-            }
-        }
         set(&mut options.steps, self.steps.as_ref());
         set(&mut options.batch_size, self.batch_size.as_ref());
         set(&mut options.accumulate, self.accumulate.as_ref());
@@ -170,6 +218,7 @@ impl Hyper {
         set(&mut options.log_every, self.log_every.as_ref());
         set(&mut options.sample_tokens, self.sample_tokens.as_ref());
         set(&mut options.val_fraction, self.val_fraction.as_ref());
+        self.lora.apply(options);
         if self.d_ff.is_some() {
             options.d_ff = self.d_ff;
         }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use glassformer_model::Keep;
+use glassformer_model::{Keep, Model};
 use glassformer_tensor::Pool;
-use glassformer_train::data::{CorpusOptions, DocumentSplit};
+use glassformer_train::data::{ChatFormat, CorpusOptions, DocumentSplit};
 use glassformer_train::memory::{Needs, gigabytes};
 use glassformer_train::setup::{self, Ready, Request, Stage};
 use glassformer_train::{Options, Outcome, PRESETS};
 
+use crate::source::Loaded;
 use crate::terminal::{note, style, thousands};
 use crate::{interrupt, source};
 use hyper::Hyper;
@@ -21,7 +22,8 @@ use progress::{Bar, Preparation, duration};
 
 /// Pre-train a model on text files, or fine-tune one with --init.
 ///
-/// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text"), any of these as .gz or .zst,
+/// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text", or conversations in the field
+/// "messages" for a model with a chat template, of which the answers are learned), any of these as .gz or .zst,
 /// or a folder with nanoGPT's train.bin and val.bin. The run lives in --out: checkpoints, metrics.jsonl, tokenizer.
 /// Ctrl-C saves it; --resume goes on as if it had never stopped. The result is the same for any number of threads.
 #[derive(Args)]
@@ -32,7 +34,8 @@ Examples:
   glassformer train shakespeare.txt --preset nano --out runs/nano
   glassformer train stories/ --preset tiny-story --out runs/stories --split-documents blank-line
   glassformer train --resume --out runs/nano
-  glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500"
+  glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500
+  glassformer train talks.jsonl --init SmolLM2-135M-Instruct.Q4_1.gguf --lora-rank 8 --out runs/talks"
 )]
 pub(crate) struct Train {
     /// Text to learn from.
@@ -41,9 +44,10 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Starting point for all hyper-parameters: nano (0.8 M parameters, characters), baby (10.7 M, characters),
-    /// tiny-story (3.5 M, BPE of 4,096).
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS), default_value = "nano")]
-    preset: String,
+    /// tiny-story (3.5 M, BPE of 4,096), lora (an adapter on the model of --init) [default: lora if a --lora flag is given,
+    /// else nano].
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS), hide_default_value = true)]
+    preset: Option<String>,
     /// Go on with the run in --out; hyper-parameter flags change what it was started with.
     #[arg(long)]
     resume: bool,
@@ -109,38 +113,60 @@ impl Train {
                     self.out.display()
                 );
             }
+            if self.hyper.has_lora() {
+                bail!("an adapter stays as it was begun; leave the --lora flags out with --resume");
+            }
             let change = |options: &mut Options| self.hyper.apply(options);
-            return Ok(setup::resume(&self.out, change, pool, &report)?);
+            let base = self.base()?;
+            return Ok(setup::resume(&self.out, change, base, pool, &report)?);
         }
         if self.corpora.is_empty() {
             bail!(
                 "no corpus: name text files or folders to learn from, or go on with a run by --resume"
             );
         }
-        let mut options = Options::preset(&self.preset).expect("clap checked the name");
+        let default = if self.hyper.has_lora() {
+            "lora"
+        } else {
+            "nano"
+        };
+        let preset = self.preset.as_deref().unwrap_or(default);
+        let mut options = Options::preset(preset).expect("clap checked the name");
         self.hyper.apply(&mut options);
         let split = match self.split_documents {
             Split::Whole => DocumentSplit::Whole,
             Split::BlankLine => DocumentSplit::BlankLine,
             Split::Line => DocumentSplit::Line,
         };
-        let reading = CorpusOptions {
+        let mut reading = CorpusOptions {
             split,
             text_field: self.text_field.clone(),
+            chat: None,
         };
-        let init = match &self.init {
+        let (init, base) = match &self.init {
             Some(model) => {
-                let loaded = source::load(model, Keep::InMemory)?.continuing()?;
-                Some((loaded.model, loaded.tokenizer))
+                let (loaded, base) = begin_with(model, options.lora.is_some())?;
+                reading.chat = ChatFormat::of(&loaded.about.tokenizer);
+                (Some((loaded.model, loaded.tokenizer)), base)
             }
-            None => None,
+            None => (None, None),
         };
         let request = Request {
             corpora: self.corpora.clone(),
             reading,
             options,
+            base,
         };
         Ok(setup::start(&self.out, request, init, pool, &report)?)
+    }
+
+    /// The model that the run in --out trains an adapter on, if it does.
+    fn base(&self) -> Result<Option<Model>> {
+        let Some(base) = setup::request(&self.out)?.base else {
+            return Ok(None);
+        };
+        let loaded = source::load(&base.display().to_string(), Keep::InFile)?;
+        Ok(Some(loaded.model))
     }
 
     fn report(&self, ready: &Ready) {
@@ -152,32 +178,65 @@ impl Train {
             duration(progress.seconds),
             thousands(progress.best_step)
         );
-        eprintln!(
-            "Run it with: glassformer generate -m {} \"…\"",
-            self.out.display()
+        let out = self.out.display();
+        if ready.request.reading.chat.is_some() {
+            eprintln!("Run it with: glassformer chat -m {out}");
+        } else {
+            eprintln!("Run it with: glassformer generate -m {out} \"…\"");
+        }
+    }
+}
+
+/// The model that a run begins with; for an adapter also where it is, and no copy of it in f32.
+fn begin_with(model: &str, for_adapter: bool) -> Result<(Loaded, Option<PathBuf>)> {
+    if !for_adapter {
+        return Ok((source::load(model, Keep::InMemory)?.continuing()?, None));
+    }
+    let loaded = source::load(model, Keep::InFile)?.continuing()?;
+    if loaded.model.parameters.adapter().is_some() {
+        bail!(
+            "{model} is an adapter itself; merge it first: glassformer convert -m {model} --out DIR"
         );
     }
+    Ok((loaded, Some(source::place(model)?)))
 }
 
 /// What is about to be trained, on one line.
 fn introduce(ready: &Ready, out: &Path) {
     let trainer = &ready.trainer;
     let d = trainer.model.dimensions();
+    let parameters = &trainer.model.parameters;
+    let trained = thousands(parameters.trained().layout().len() as u64);
+    let what = match (parameters.adapter(), &trainer.options.lora) {
+        (Some(adapter), Some(lora)) => format!(
+            "an adapter of rank {} on {}: {trained} of {} parameters",
+            lora.rank,
+            Vec::from_iter(adapter.kinds()).join(", "),
+            thousands(parameters.layout().len() as u64),
+        ),
+        _ => format!("{trained} parameters"),
+    };
     eprintln!(
-        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters; {} tokens per step, in {}",
+        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}; {what}; {} tokens per step, in {}",
         style("1", &out.display().to_string()),
         d.n_layers,
         d.n_heads,
         d.d_model,
         trainer.options.n_ctx,
         thousands(d.vocab as u64),
-        thousands(trainer.model.parameters.arena().len() as u64),
         thousands((trainer.train.tokens() * trainer.options.accumulate) as u64),
         trainer.options.precision.name(),
     );
-    let needs = Needs::of(&trainer.options, &d);
+    let (needs, frozen) = match parameters.adapter() {
+        Some(_) => {
+            let needs = Needs::of_adapter(&trainer.options, &trainer.model);
+            let frozen = format!("{} for the model's weights; ", gigabytes(needs.frozen));
+            (needs, frozen)
+        }
+        None => (Needs::of(&trainer.options, &d), String::new()),
+    };
     eprintln!(
-        "Memory: {} for parameters, gradients and moments; {} for activations{} and operands.",
+        "Memory: {frozen}{} for parameters, gradients and moments; {} for activations{} and operands.",
         gigabytes(needs.arenas),
         gigabytes(needs.work),
         if trainer.options.recompute {

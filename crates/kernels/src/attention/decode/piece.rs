@@ -9,19 +9,15 @@
 //! Departure: rows of the cache are read in the order in which they lie, and each load of a key or value serves all the
 //! query heads that share it; the sums stay in registers meanwhile.
 
+use super::super::{Kept, Number};
 use super::PIECE;
+use super::tile::{KEYS, add_values, score};
 use crate::arch::{Level, level, multiversion};
-use crate::memory::floats;
-use crate::product::Rows;
 use crate::softmax::exponentials;
 use crate::vector::{Portable, Vector};
 
-/// Keys whose scores are made at a time.
-const KEYS: usize = 4;
 /// Keys whose values are added at a time.
 const BLOCK: usize = 16;
-/// Vectors of a value that are added at a time.
-const VECTORS: usize = 4;
 /// How many rows ahead of their use keys and values are fetched from memory.
 const AHEAD: usize = 8;
 /// Words of a cache line.
@@ -37,10 +33,10 @@ pub(super) const fn len(e: usize) -> usize {
 pub(super) struct Piece<'a> {
     /// [H,E].
     pub q: &'a [f32],
-    /// [S,K·E] in `f32`, S ≤ [`PIECE`].
-    pub k: Rows<'a>,
-    /// [S,K·E] in `f32`.
-    pub v: Rows<'a>,
+    /// [S,K·E], S ≤ [`PIECE`].
+    pub k: Kept<'a>,
+    /// [S,K·E].
+    pub v: Kept<'a>,
     /// H/K.
     pub group: usize,
     /// E.
@@ -60,14 +56,15 @@ impl Piece<'_> {
             e,
             scale,
         } = self;
-        let width = q.len() / group;
+        let (width, keys) = (q.len() / group, k.rows());
         assert!(e > 0 && q.len().is_multiple_of(group * e) && parts.len() == q.len() / e * len(e));
-        assert!(k.rows == v.rows && k.rows <= PIECE && k.cols == width && v.cols == width);
-        let [scores, values] = kernels();
+        assert!(keys == v.rows() && keys <= PIECE && k.cols() == width && v.cols() == width);
+        assert_eq!(k.number(), v.number(), "keys and values are kept alike");
+        let [scores, values] = kernels(k.number());
         // SAFETY: the shapes were checked; the kernels are those of this processor.
         unsafe { scores(&self, parts) };
         for part in parts.chunks_exact_mut(len(e)) {
-            soften(part, e, k.rows, scale);
+            soften(part, e, keys, scale);
         }
         // SAFETY: as above.
         unsafe { values(&self, parts) };
@@ -83,14 +80,14 @@ multiversion! {
     }
 }
 
-/// Calls `$f::<V, N>` with N = `$n` up to 4.
+/// Calls `$f::<V, N, HALVES>` with N = `$n` up to 4.
 macro_rules! heads {
-    ($n:expr, $f:ident::<$v:ty>($($arg:expr),*)) => {
+    ($n:expr, $f:ident::<$v:ty, $halves:ident>($($arg:expr),*)) => {
         match $n {
-            1 => $f::<$v, 1>($($arg),*),
-            2 => $f::<$v, 2>($($arg),*),
-            3 => $f::<$v, 3>($($arg),*),
-            _ => $f::<$v, 4>($($arg),*),
+            1 => $f::<$v, 1, $halves>($($arg),*),
+            2 => $f::<$v, 2, $halves>($($arg),*),
+            3 => $f::<$v, 3, $halves>($($arg),*),
+            _ => $f::<$v, 4, $halves>($($arg),*),
         }
     };
 }
@@ -105,75 +102,17 @@ fn groups(piece: &Piece<'_>) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// All scores of a piece.
+/// All scores of a piece, whose numbers are halves or not.
 ///
 /// # Safety
 /// The processor has the instructions of `V`; the shapes are as [`Piece::attend`] checks them.
 #[inline(always)]
-unsafe fn scores<V: Vector>(piece: &Piece<'_>, parts: &mut [f32]) {
-    let keys = piece.k.rows;
-    for s in (0..keys).step_by(KEYS) {
-        // Behind the last key the last one once more, whose score is then written to the same place.
-        let rows: [&[f32]; KEYS] =
-            std::array::from_fn(|i| floats(piece.k.row((s + i).min(keys - 1))));
+unsafe fn scores<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [f32]) {
+    for s in (0..piece.k.rows()).step_by(KEYS) {
         (s..s + KEYS).for_each(|key| fetch::<V>(piece.k, key + AHEAD));
         for (h, n) in groups(piece) {
             // SAFETY: the caller's promise.
-            unsafe { heads!(n, score::<V>(piece, parts, rows, s, h)) };
-        }
-    }
-}
-
-/// Asks for row `r`, which may lie behind the last one: it is then the first of the next piece.
-#[inline(always)]
-fn fetch<V: Vector>(rows: Rows<'_>, r: usize) {
-    let start = rows.words.as_ptr().wrapping_add(r * rows.stride);
-    for line in (0..rows.cols).step_by(LINE) {
-        V::fetch(start.wrapping_add(line));
-    }
-}
-
-/// Scores of [`KEYS`] keys for HEADS query heads from `h` on.
-///
-/// # Safety
-/// As for [`scores`]; the heads share a key head.
-#[inline(always)]
-unsafe fn score<V: Vector, const HEADS: usize>(
-    piece: &Piece<'_>,
-    parts: &mut [f32],
-    rows: [&[f32]; KEYS],
-    s: usize,
-    h: usize,
-) {
-    let e = piece.e;
-    let q: [&[f32]; HEADS] = std::array::from_fn(|i| &piece.q[(h + i) * e..][..e]);
-    let k = rows.map(|row| &row[h / piece.group * e..][..e]);
-    let whole = e / V::LANES * V::LANES;
-    // SAFETY: all offsets are below E.
-    let vectors = unsafe {
-        let mut vectors = [[V::zero(); KEYS]; HEADS];
-        for at in (0..whole).step_by(V::LANES) {
-            let k = k.map(|k| V::load(k.as_ptr().add(at).cast()));
-            for (sums, q) in vectors.iter_mut().zip(q) {
-                let q = V::load(q.as_ptr().add(at).cast());
-                for (sum, k) in sums.iter_mut().zip(k) {
-                    *sum = sum.add_product(q, k);
-                }
-            }
-        }
-        vectors
-    };
-    let last = piece.k.rows - 1;
-    for (i, vectors) in vectors.into_iter().enumerate() {
-        // SAFETY: the caller's promise.
-        let sums = unsafe { V::totals(vectors) };
-        for (j, sum) in sums.into_iter().enumerate() {
-            let rest = q[i][whole..]
-                .iter()
-                .zip(&k[j][whole..])
-                .map(|(q, k)| q * k)
-                .sum::<f32>();
-            parts[(h + i) * len(e) + e + 2 + (s + j).min(last)] = sum + rest;
+            unsafe { heads!(n, score::<V, HALVES>(piece, parts, s, h)) };
         }
     }
 }
@@ -183,103 +122,44 @@ unsafe fn score<V: Vector, const HEADS: usize>(
 /// # Safety
 /// As for [`scores`].
 #[inline(always)]
-unsafe fn values<V: Vector>(piece: &Piece<'_>, parts: &mut [f32]) {
-    for s in (0..piece.v.rows).step_by(BLOCK) {
+unsafe fn values<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [f32]) {
+    let keys = piece.v.rows();
+    for s in (0..keys).step_by(BLOCK) {
         (s..s + BLOCK).for_each(|key| fetch::<V>(piece.v, key + AHEAD));
+        let block = s..(s + BLOCK).min(keys);
         for (h, n) in groups(piece) {
             // SAFETY: the caller's promise.
-            unsafe { heads!(n, add_values::<V>(piece, parts, s, h)) };
+            unsafe { heads!(n, add_values::<V, HALVES>(piece, parts, block.clone(), h)) };
         }
     }
 }
 
-/// Adds the weighted values of [`BLOCK`] keys to the sums of HEADS query heads from `h` on.
-///
-/// # Safety
-/// As for [`score`].
+/// Asks for row `r`, which may lie behind the last one: it is then the first of the next piece.
 #[inline(always)]
-unsafe fn add_values<V: Vector, const HEADS: usize>(
-    piece: &Piece<'_>,
-    parts: &mut [f32],
-    s: usize,
-    h: usize,
-) {
-    let (e, each) = (piece.e, len(piece.e));
-    let v = piece
-        .v
-        .range(s, (s + BLOCK).min(piece.v.rows))
-        .columns(h / piece.group * e, (h / piece.group + 1) * e);
-    let parts = &mut parts[h * each..][..HEADS * each];
-    let whole = e / V::LANES * V::LANES;
-    let mut at = 0;
-    while at < whole {
-        let vectors = ((whole - at) / V::LANES).min(VECTORS);
-        // SAFETY: the columns from `at` on are below E.
-        unsafe {
-            match vectors {
-                VECTORS => add_columns::<V, HEADS, VECTORS>(v, parts, e, s, at),
-                _ => add_columns::<V, HEADS, 1>(v, parts, e, s, at),
-            }
-        }
-        at += if vectors == VECTORS { VECTORS } else { 1 } * V::LANES;
-    }
-    for part in parts.chunks_exact_mut(each) {
-        let (sums, scores) = part[2..].split_at_mut(e);
-        for (i, &score) in scores[s..][..v.rows].iter().enumerate() {
-            for (sum, &v) in sums[whole..].iter_mut().zip(&floats(v.row(i))[whole..]) {
-                *sum += score * v;
-            }
-        }
-    }
-}
-
-/// [`add_values`] for COLUMNS vectors of columns from `at` on.
-///
-/// # Safety
-/// The processor has the instructions of `V`; `parts` are HEADS parts, the columns are there.
-#[inline(always)]
-unsafe fn add_columns<V: Vector, const HEADS: usize, const COLUMNS: usize>(
-    v: Rows<'_>,
-    parts: &mut [f32],
-    e: usize,
-    s: usize,
-    at: usize,
-) {
-    let each = len(e);
-    // SAFETY: the caller's promise.
-    unsafe {
-        let part = |h: usize| parts.as_ptr().add(h * each + 2);
-        let mut sums: [[V; COLUMNS]; HEADS] = std::array::from_fn(|h| {
-            std::array::from_fn(|c| V::load(part(h).add(at + c * V::LANES).cast()))
-        });
-        for i in 0..v.rows {
-            let row = v.row(i).as_ptr().add(at);
-            let row: [V; COLUMNS] = std::array::from_fn(|c| V::load(row.add(c * V::LANES)));
-            for (h, sums) in sums.iter_mut().enumerate() {
-                let weight = V::splat(part(h).add(e + s + i).cast());
-                for (sum, v) in sums.iter_mut().zip(row) {
-                    *sum = sum.add_product(weight, v);
-                }
-            }
-        }
-        for (h, sums) in sums.into_iter().enumerate() {
-            for (c, sum) in sums.into_iter().enumerate() {
-                sum.store(parts.as_mut_ptr().add(h * each + 2 + at + c * V::LANES));
-            }
-        }
+fn fetch<V: Vector>(rows: Kept<'_>, r: usize) {
+    let start = rows.words().as_ptr().wrapping_add(r * rows.stride());
+    for line in (0..rows.stride()).step_by(LINE) {
+        V::fetch(start.wrapping_add(line));
     }
 }
 
 type Kernel = unsafe fn(&Piece<'_>, &mut [f32]);
 
 /// [`scores`] and [`values`] of this processor.
-fn kernels() -> [Kernel; 2] {
-    match level() {
+fn kernels(number: Number) -> [Kernel; 2] {
+    let [floats, halves] = match level() {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Bf16 | Level::Avx512 => x86::AVX512,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86::AVX2,
-        _ => [scores::<Portable>, values::<Portable>],
+        _ => [
+            [scores::<Portable, false>, values::<Portable, false>],
+            [scores::<Portable, true>, values::<Portable, true>],
+        ],
+    };
+    match number {
+        Number::F32 => floats,
+        Number::F16 => halves,
     }
 }
 
@@ -288,29 +168,36 @@ mod x86 {
     use super::{Kernel, Piece};
     use crate::vector::x86::{Avx2, Avx512};
 
-    /// Both kernels compiled for one instruction set.
+    /// A kernel compiled for one instruction set.
+    macro_rules! kernel {
+        ($kernel:ident, $vector:ty, $halves:literal, $features:literal) => {{
+            /// # Safety
+            /// As for the function that it calls.
+            #[target_feature(enable = $features)]
+            unsafe fn compiled(piece: &Piece<'_>, parts: &mut [f32]) {
+                // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
+                unsafe { super::$kernel::<$vector, $halves>(piece, parts) }
+            }
+            compiled
+        }};
+    }
+
+    /// All kernels compiled for one instruction set: for floats and for halves.
     macro_rules! kernels {
         ($name:ident, $vector:ty, $features:literal) => {
-            pub(super) const $name: [Kernel; 2] = {
-                /// # Safety
-                /// As for the function that it calls.
-                #[target_feature(enable = $features)]
-                unsafe fn scores(piece: &Piece<'_>, parts: &mut [f32]) {
-                    // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
-                    unsafe { super::scores::<$vector>(piece, parts) }
-                }
-                /// # Safety
-                /// As for the function that it calls.
-                #[target_feature(enable = $features)]
-                unsafe fn values(piece: &Piece<'_>, parts: &mut [f32]) {
-                    // SAFETY: as above.
-                    unsafe { super::values::<$vector>(piece, parts) }
-                }
-                [scores, values]
-            };
+            pub(super) const $name: [[Kernel; 2]; 2] = [
+                [
+                    kernel!(scores, $vector, false, $features),
+                    kernel!(values, $vector, false, $features),
+                ],
+                [
+                    kernel!(scores, $vector, true, $features),
+                    kernel!(values, $vector, true, $features),
+                ],
+            ];
         };
     }
 
     kernels!(AVX512, Avx512, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    kernels!(AVX2, Avx2, "avx2,fma");
+    kernels!(AVX2, Avx2, "avx2,fma,f16c");
 }

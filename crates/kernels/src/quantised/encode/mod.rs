@@ -11,7 +11,7 @@
 
 use super::BLOCK;
 use super::blocks::Kind;
-use super::half;
+use crate::half;
 
 mod fit;
 mod nested;

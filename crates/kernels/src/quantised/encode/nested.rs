@@ -4,10 +4,10 @@
 //! each code is made anew with d, in f16, and the integers as they will be read.
 
 use super::super::blocks::Kind;
-use super::super::half;
 use super::fit;
 use super::inverse;
 use crate::arch::multiversion;
+use crate::half;
 
 const WEIGHTS: usize = 256;
 

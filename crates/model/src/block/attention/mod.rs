@@ -9,11 +9,12 @@ pub use head_norm::HeadNorm;
 pub use heads::{Heads, SelfAttention};
 pub use rope::{Rope, Rotate, Stretch};
 
-use glassformer_kernels::attention::{Input, Sequences, decode, forward, open};
+use glassformer_kernels::attention::{Input, Kept, Sequences, decode, forward, open};
 use glassformer_kernels::product::{Precision, Rows};
+use glassformer_tensor::Tensor;
 
 use crate::block::{Linear, Norm, RoundedLinear};
-use crate::{BlockSite, Lengths, Pass, Site, Value};
+use crate::{BlockSite, KvCache, Lengths, Pass, Run, Site, Value};
 
 /// attn_out = concat_h(softmax(q_h·k_hᵀ/√E + mask)·v_h)·W_O + b_O (Vaswani et al. 2017, §3.2.2).
 #[derive(Clone, Debug)]
@@ -41,11 +42,10 @@ impl Attention {
             d_head,
         } = self.heads;
         let at = |site| Site::block(layer, site);
-        let qkv = pass.apply(self.qkv, [x]);
-        let mut qkv = self.placed(pass, qkv, Precision::F32);
+        let qkv = self.qkv.call(pass, x);
+        let mut qkv = self.placed(pass, qkv, layer, Precision::F32);
         let (q, kv) = (self.heads.width(), self.heads.kv_width());
-        pass.tap_columns(at(BlockSite::Q), &mut qkv, 0..q, &[heads, d_head]);
-        pass.tap_columns(at(BlockSite::K), &mut qkv, q..q + kv, &[kv_heads, d_head]);
+        self.tap_pair(pass, &mut qkv, layer, [BlockSite::Q, BlockSite::K]);
         pass.tap_columns(
             at(BlockSite::V),
             &mut qkv,
@@ -54,7 +54,7 @@ impl Attention {
         );
         let mut z = self.mix(pass, &qkv, layer);
         pass.tap(at(BlockSite::Z), &mut z, &[heads, d_head]);
-        pass.apply(self.out, [&z])
+        self.out.call(pass, &z)
     }
 
     /// `x [B·T,D]` (before the norm, if one comes first) to the weighted sums z `[B·T,H·E]`, in few layers; z may be
@@ -77,8 +77,30 @@ impl Attention {
             kept: if self.places() { Precision::F32 } else { kept },
         };
         let qkv = linear.behind(pass, norm, x);
-        let qkv = self.placed(pass, qkv, kept);
+        let qkv = self.placed(pass, qkv, layer, kept);
         self.mix(pass, &qkv, layer)
+    }
+
+    /// The sites that it shows, in the order in which they are computed.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = BlockSite> + use<> {
+        use BlockSite::{K, KNorm, KPre, Pattern, Q, QNorm, QPre, Scores, V, Z};
+        let given = self.places().then_some([QPre, KPre]);
+        let between = (self.head_norm.is_some() && self.rope.is_some()).then_some([QNorm, KNorm]);
+        let before = given.into_iter().chain(between).flatten();
+        before.chain([Q, K, V, Scores, Pattern, Z])
+    }
+
+    /// Shows the columns of q and k.
+    fn tap_pair(&self, pass: &mut Pass<'_>, qkv: &mut Value, layer: usize, sites: [BlockSite; 2]) {
+        let Heads {
+            heads,
+            kv_heads,
+            d_head,
+        } = self.heads;
+        let (q, kv) = (self.heads.width(), self.heads.kv_width());
+        let [q_site, k_site] = sites.map(|site| Site::block(layer, site));
+        pass.tap_columns(q_site, qkv, 0..q, &[heads, d_head]);
+        pass.tap_columns(k_site, qkv, q..q + kv, &[kv_heads, d_head]);
     }
 
     /// Whether something happens to queries and keys before they meet.
@@ -87,11 +109,17 @@ impl Attention {
     }
 
     /// Queries and keys as they enter the dot product: normed and turned, where the model does so.
-    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, kept: Precision) -> Value {
+    fn placed(&self, pass: &mut Pass<'_>, mut qkv: Value, layer: usize, kept: Precision) -> Value {
+        if self.places() {
+            self.tap_pair(pass, &mut qkv, layer, [BlockSite::QPre, BlockSite::KPre]);
+        }
         if let Some(norm) = self.head_norm {
             qkv = pass.apply(norm, [&qkv]);
         }
         if let Some(rope) = self.rope.clone() {
+            if self.head_norm.is_some() {
+                self.tap_pair(pass, &mut qkv, layer, [BlockSite::QNorm, BlockSite::KNorm]);
+            }
             let call = Rotate {
                 rope,
                 heads: self.heads,
@@ -140,12 +168,17 @@ impl Attention {
         cache.hold(first + new);
         // As for all the memory that the cache has, so that each new token takes the same buffer.
         let most = self.heads.shape(self.sees, against(cache.held()));
-        let input = self.heads.cached_input(cache, layer, qkv.tensor());
+        let qkv = qkv.tensor();
+        let kept = self.heads.cached(cache, layer, qkv);
         if new <= decode::MOST_QUERIES {
             let mut scratch = run.tensor(&[decode::scratch_len(&most)]);
-            decode::decode(run.pool, shape, input, z.data_mut(), scratch.data_mut());
+            let q = qkv.as_rows().columns(0, self.heads.width());
+            let z = z.data_mut();
+            decode::decode(run.pool, shape, q, kept, z, scratch.data_mut());
         } else {
             let mut log_sum = run.tensor(&[self.heads.heads, new]);
+            let all = kept.map(|kept| Floats::of(run, kept));
+            let input = self.heads.cached_input(qkv, &all);
             let out = (z.words_mut(), Precision::F32);
             forward::forward(
                 run.pool,
@@ -177,7 +210,11 @@ impl Attention {
         };
         let shape = self.heads.shape(self.sees, sequences);
         let input = |pass: &mut Pass<'_>, f: &mut dyn FnMut(Input<'_>)| match pass.cache() {
-            Some(cache) => f(self.heads.cached_input(cache, layer, qkv.tensor())),
+            Some(cache) => {
+                let kept = self.heads.cached(cache, layer, qkv.tensor());
+                let all = kept.map(|kept| Floats::of(run, kept));
+                f(self.heads.cached_input(qkv.tensor(), &all));
+            }
             None => f(self.heads.input(qkv.tensor(), None)),
         };
         let mut scores = run.tensor(&[batch * heads * new, keys]);
@@ -200,22 +237,50 @@ impl Attention {
 }
 
 impl Heads {
-    /// Writes the new keys and values behind the cached ones and gives the new queries against all of them.
+    /// Writes the new keys and values behind the cached ones and gives all of them.
     ///
     /// To call it again before the cache advances writes the same numbers to the same places.
-    fn cached_input<'a>(
-        &self,
-        cache: &'a mut crate::KvCache,
-        layer: usize,
-        qkv: &'a glassformer_tensor::Tensor,
-    ) -> Input<'a> {
+    fn cached<'a>(&self, cache: &'a mut KvCache, layer: usize, qkv: &Tensor) -> [Kept<'a>; 2] {
         let (q, kv) = (self.width(), self.kv_width());
         let rows = qkv.data().chunks_exact(q + 2 * kv);
-        let (keys, values) = cache.write(layer, rows.map(|row| (&row[q..q + kv], &row[q + kv..])));
+        cache.write(layer, rows.map(|row| [&row[q..q + kv], &row[q + kv..]]))
+    }
+
+    /// The new queries against all keys and values.
+    fn cached_input<'a>(&self, qkv: &'a Tensor, all: &'a [Floats<'_>; 2]) -> Input<'a> {
+        let [k, v] = all.each_ref().map(|x| Rows::f32(x.data(), self.kv_width()));
         Input {
-            k: Rows::f32(keys, kv),
-            v: Rows::f32(values, kv),
+            k,
+            v,
             ..self.input(qkv, None)
+        }
+    }
+}
+
+/// Keys or values of a cache in `f32`.
+enum Floats<'a> {
+    /// Where they lie.
+    There(&'a [f32]),
+    /// Widened.
+    Copied(Tensor),
+}
+
+impl<'a> Floats<'a> {
+    fn of(run: Run<'_>, kept: Kept<'a>) -> Self {
+        kept.floats().map_or_else(
+            || {
+                let mut copy = run.tensor(&[kept.rows(), kept.cols()]);
+                kept.read(copy.data_mut());
+                Self::Copied(copy)
+            },
+            Self::There,
+        )
+    }
+
+    fn data(&self) -> &[f32] {
+        match self {
+            Self::There(data) => data,
+            Self::Copied(tensor) => tensor.data(),
         }
     }
 }

@@ -80,6 +80,17 @@ impl Rope {
         chunk[position % CHUNK * 2 * half..][..2 * half].split_at(half)
     }
 
+    /// Of each pair of a head, in radians per position `[E/2]`.
+    pub fn frequencies(&self) -> &[f32] {
+        &self.0.frequencies
+    }
+
+    /// cos and sin of the angle by which pair `i` of a head, its numbers i and i + E/2, is turned at `position`.
+    pub fn angle(&self, position: usize, i: usize) -> (f32, f32) {
+        let (cos, sin) = self.angles(position);
+        (cos[i], sin[i])
+    }
+
     /// Turns the q and k of each row in place, or back.
     fn turn(&self, pool: &Pool, qkv: &mut Tensor, heads: Heads, positions: &[u32], back: bool) {
         let (width, turned) = (qkv.width(), heads.width() + heads.kv_width());

@@ -8,7 +8,7 @@ use crate::{BlockSite, Pass, Site, Value};
 
 /// mlp_out = (f(x·W_gate)∘(x·W_up))·W_down (Shazeer 2020, eq. 6 with f = SiLU), with biases where a family has them.
 ///
-/// The site `mlp_pre` is what f gets, `mlp_post` what W_down gets.
+/// The site `mlp_pre` is what f gets, `mlp_up` what f's values are multiplied with, `mlp_post` what W_down gets.
 #[derive(Clone, Copy, Debug)]
 pub struct GatedMlp {
     /// D → 2F: W_gate and W_up side by side.
@@ -22,11 +22,12 @@ pub struct GatedMlp {
 impl GatedMlp {
     pub(super) fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
         let (at, f) = (|site| Site::block(layer, site), self.down.d_in);
-        let mut gate_up = pass.apply(self.gate_up, [x]);
+        let mut gate_up = self.gate_up.call(pass, x);
         pass.tap_columns(at(BlockSite::MlpPre), &mut gate_up, 0..f, &[f]);
+        pass.tap_columns(at(BlockSite::MlpUp), &mut gate_up, f..2 * f, &[f]);
         let mut post = pass.apply(self.gate(Precision::F32), [&gate_up]);
         pass.tap(at(BlockSite::MlpPost), &mut post, &[f]);
-        pass.apply(self.down, [&post])
+        self.down.call(pass, &post)
     }
 
     pub(super) fn fused(

@@ -15,7 +15,7 @@ pub use norm_mlp::NormMlp;
 pub use plain::PlainMlp;
 
 use crate::block::{Linear, Norm};
-use crate::{Pass, Value};
+use crate::{BlockSite, Pass, Value};
 
 /// The MLPs that a block may have.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,14 @@ impl Mlp {
         match self {
             Self::Plain(mlp) => mlp.activation,
             Self::Gated(mlp) => mlp.activation,
+        }
+    }
+
+    /// The sites that it shows, in the order in which they are computed.
+    pub(crate) fn sites(&self) -> &'static [BlockSite] {
+        match self {
+            Self::Plain(_) => &[BlockSite::MlpPre, BlockSite::MlpPost],
+            Self::Gated(_) => &[BlockSite::MlpPre, BlockSite::MlpUp, BlockSite::MlpPost],
         }
     }
 

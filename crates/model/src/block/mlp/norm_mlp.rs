@@ -119,8 +119,8 @@ impl Layer<1> for NormMlp {
         let columns = PackedLeft::columns(run.pool, run.buffers, precision, normed.as_rows());
         self.up
             .add_weight_gradient(run, columns.view(), dh_right.view(), gradients);
-        if let Some(bias) = self.up.bias {
-            rows::sum_rows(gradients.get_mut(bias), sums.data());
+        if let Some(db) = self.up.bias.and_then(|bias| gradients.get_mut(bias)) {
+            rows::sum_rows(db, sums.data());
         }
         drop((columns, dh_right));
         let d_normed = self.up.input_gradient(run, dh.as_rows(), Precision::F32);

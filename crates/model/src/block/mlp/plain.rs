@@ -18,11 +18,11 @@ pub struct PlainMlp {
 impl PlainMlp {
     pub(super) fn forward(&self, pass: &mut Pass<'_>, x: &Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
-        let mut pre = pass.apply(self.up, [x]);
+        let mut pre = self.up.call(pass, x);
         pass.tap(at(BlockSite::MlpPre), &mut pre, &[self.up.d_out]);
         let mut post = pass.apply(self.activation, [&pre]);
         pass.tap(at(BlockSite::MlpPost), &mut post, &[self.up.d_out]);
-        pass.apply(self.down, [&post])
+        self.down.call(pass, &post)
     }
 
     pub(super) fn fused(
@@ -32,9 +32,12 @@ impl PlainMlp {
         x: &Value,
         joined: bool,
     ) -> Value {
-        let is_one = self.is_one(pass, x);
+        let (run, is_one) = (pass.run(), self.is_one(pass, x));
         let whole = norm.and_then(|norm| NormMlp::new(norm, *self, joined));
-        if let Some(layer) = whole.filter(|_| is_one) {
+        // Its backward pass brings gradients of weights, which are not wanted beside an adapter.
+        let is_trained = !(run.keeps && run.parameters.adapter().is_some());
+        let is_whole = is_one && is_trained && !self.down.is_adapted(run);
+        if let Some(layer) = whole.filter(|_| is_whole) {
             return pass.apply(layer, [x]);
         }
         let normed = norm.map(|norm| pass.apply(norm, [x]));
@@ -46,16 +49,18 @@ impl PlainMlp {
             };
             pass.apply(neurons, [inner])
         } else {
-            let pre = pass.apply(self.up, [inner]);
+            let pre = self.up.call(pass, inner);
             pass.apply(self.activation, [&pre])
         };
         LinearOnto::joining(pass, self.down, &post, joined.then_some(x))
     }
 
-    /// Whether the products can hand tiles to each other: both have their operand at hand, for more than a few rows.
+    /// Whether the products can hand tiles to each other: both have their operand at hand, for more than a few rows, and
+    /// nothing is added between them.
     fn is_one(&self, pass: &Pass<'_>, x: &Value) -> bool {
         let run = pass.run();
         !self.up.runs_in_place(run, x.tensor().rows())
+            && !self.up.is_adapted(run)
             && [self.up, self.down]
                 .iter()
                 .all(|linear| linear.has_operand(run))

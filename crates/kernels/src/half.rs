@@ -1,11 +1,11 @@
-//! IEEE 754 half precision (f16), in which GGUF keeps scales: 1 sign, 5 exponent, 10 fraction bits.
+//! IEEE 754 half precision (f16), in which GGUF keeps scales and caches keys and values: 1 sign, 5 exponent, 10 fraction bits.
 
 /// Not a number.
-pub(super) const NAN: u16 = 0x7e00;
+pub(crate) const NAN: u16 = 0x7e00;
 
 /// Exact. Without branches, so that loops over it vectorise.
 #[inline(always)]
-pub(super) fn to_f32(half: u16) -> f32 {
+pub(crate) fn to_f32(half: u16) -> f32 {
     // Exponent and fraction moved into place are the value times 2⁻¹¹², subnormals included; all ones in the
     // exponent (infinity, NaN) must become all ones.
     let magnitude = f32::from_bits(u32::from(half & 0x7fff) << 13) * f32::from_bits(0x7780_0000);
@@ -18,7 +18,8 @@ pub(super) fn to_f32(half: u16) -> f32 {
 }
 
 /// The nearest half, ties to even; too large becomes infinity.
-pub(super) fn from_f32(x: f32) -> u16 {
+#[inline(always)]
+pub(crate) fn from_f32(x: f32) -> u16 {
     let sign = ((x.to_bits() >> 16) & 0x8000) as u16;
     let bits = x.to_bits() & 0x7fff_ffff;
     let magnitude = if bits > 0x7f80_0000 {
