@@ -76,7 +76,7 @@ def onnx_runtime(folder, mode, threads):
         vectors = [None] * len(texts)
         for first in range(0, len(texts), batch):
             chosen = order[first : first + batch]
-            given = model.tokenize([texts[i] for i in chosen])
+            given = model.preprocess([texts[i] for i in chosen])
             given = {name: given[name].numpy() for name in ("input_ids", "attention_mask")}
             for i, vector in zip(chosen, session.run(None, given)[0]):
                 vectors[i] = vector
@@ -92,7 +92,6 @@ def main():
     parser.add_argument("--texts", required=True, help="a file, each line of which is a text")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"
     texts = Path(args.texts).read_text(encoding="utf-8").splitlines()
     if args.mode.startswith("torch"):
         encode = sentence_transformers(args.model, args.mode)
