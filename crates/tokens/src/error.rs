@@ -1,6 +1,8 @@
 //! What can go wrong between text and ids. Each message is one line; the caller, who knows the file, adds its name.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// Why a tokenizer could not be read, made or used.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +64,27 @@ pub enum TokenizeError {
     Train(String),
 }
 
-/// Calls the library, turning a panic inside it into an error: a damaged file must never end the program.
+thread_local! {
+    /// Whether this thread is inside [`guard`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls the library, turning a panic inside it into an error: a damaged file must never end the program, nor fill the
+/// terminal with what was going on inside the library.
 pub(crate) fn guard<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                tell(panic);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(outer);
+    match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(one_line(&error.to_string())),
         Err(_) => Err("the tokenizers library gave up on it".into()),

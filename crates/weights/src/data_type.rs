@@ -1,6 +1,7 @@
 //! How the numbers of a tensor are kept in a file, and what they mean in f32.
 
 use std::fmt;
+use std::ops::BitOr;
 
 use glassformer_kernels::quantised::blocks::{self, Kind, dequantise};
 use glassformer_kernels::quantised::encode::{is_offered, quantise};
@@ -98,13 +99,14 @@ impl DataType {
 
     /// Whether no value in `bytes` is NaN or an infinity; true for types without any. Much faster than decoding.
     pub fn is_finite(self, bytes: &[u8]) -> bool {
-        // All ones in the exponent.
+        // Where the exponent is all ones, its lowest bit once more carries into the sign's place.
         match self {
-            Self::F32 => no_exponent(bytes, |b| {
-                u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000
-            }),
-            Self::F16 => no_exponent(bytes, |b| u16::from_le_bytes(b) & 0x7c00 == 0x7c00),
-            Self::Bf16 => no_exponent(bytes, |b| u16::from_le_bytes(b) & 0x7f80 == 0x7f80),
+            Self::F32 => {
+                let carry = |b| (u32::from_le_bytes(b) & 0x7f80_0000) + 0x0080_0000;
+                any_of(bytes, carry) >> 31 == 0
+            }
+            Self::F16 => any_of(bytes, |b| (u16::from_le_bytes(b) & 0x7c00) + 0x0400) >> 15 == 0,
+            Self::Bf16 => any_of(bytes, |b| (u16::from_le_bytes(b) & 0x7f80) + 0x0080) >> 15 == 0,
             Self::Block(kind) => blocks::is_finite(kind, bytes),
             Self::I32 | Self::Other(_) => true,
         }
@@ -139,10 +141,13 @@ fn fill<const N: usize>(values: &[f32], bytes: &mut [u8], convert: impl Fn(f32) 
     }
 }
 
-/// Without a way out at the first that is, so that the loop vectorises.
-fn no_exponent<const N: usize>(bytes: &[u8], is_full: impl Fn([u8; N]) -> bool) -> bool {
+/// The bits that any number has after `map`. Without a way out at the first, so that the loop vectorises.
+fn any_of<const N: usize, T: BitOr<Output = T> + Default>(
+    bytes: &[u8],
+    map: impl Fn([u8; N]) -> T,
+) -> T {
     let (pieces, _) = bytes.as_chunks::<N>();
-    !pieces
+    pieces
         .iter()
-        .fold(false, |any, &piece| any | is_full(piece))
+        .fold(T::default(), |any, &piece| any | map(piece))
 }

@@ -192,6 +192,23 @@ fn models_that_are_none() {
     assert!(try_model("shape").contains("shape"));
     fs::write(copy("tokens").join("tokenizer.json"), "{\"version\":").unwrap();
     try_model("tokens");
+    // The library panics at a template that sets a token of which it says nothing (found by fuzzing).
+    let tokenizer = fs::read_to_string(path.join("good/tokenizer.json")).unwrap();
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    let token = |name: &str| serde_json::json!({ "SpecialToken": { "id": name, "type_id": 0 } });
+    let text = serde_json::json!({ "Sequence": { "id": "A", "type_id": 0 } });
+    tokenizer["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [token("[CLS]"), text],
+        "pair": [token("[CLS]"), text, token("[SEP]")],
+        "special_tokens": { "[CLS]": { "id": "[CLS]", "ids": [0], "tokens": ["[CLS]"] } },
+    });
+    fs::write(
+        copy("template").join("tokenizer.json"),
+        tokenizer.to_string(),
+    )
+    .unwrap();
+    assert!(try_model("template").contains("post_processor"));
     for (source, told) in [
         ("hf:a/b/c", "is written hf:org/name"),
         ("model.gguf", "no model model.gguf"),
