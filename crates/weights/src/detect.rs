@@ -43,7 +43,7 @@ fn pickle(path: &Path) -> WeightsError {
         path: path.to_owned(),
         what: "is a PyTorch pickle, which may run code when it is loaded".to_owned(),
         todo: "convert it to safetensors, in Python: safetensors.torch.save_file(torch.load(FILE, \
-               weights_only=True), \"model.safetensors\")"
+               weights_only=True), \"model.safetensors\"); a nanoGPT checkpoint has its tensors under [\"model\"]"
             .to_owned(),
     }
 }

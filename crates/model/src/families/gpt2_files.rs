@@ -216,12 +216,19 @@ fn gguf(name: &str) -> String {
 /// How llama.cpp holds a network with this config, whose matrices are `ours`. Errors: it cannot, in words that follow
 /// "the model".
 pub(super) fn form(config: &Config, ours: Storage) -> Result<GgufForm, String> {
-    if config.activation()? != Activation::GeluTanh {
-        return Err(format!(
-            "has activation_function {:?}; llama.cpp knows gpt2 with gelu_new alone",
-            config.activation_function
-        ));
-    }
+    let remarks = match config.activation()? {
+        Activation::GeluTanh => Vec::new(),
+        Activation::Gelu => vec![
+            "such files cannot say that GELU is the exact one: it is computed by tanh there, which differs by less than 0.0005"
+                .to_owned(),
+        ],
+        Activation::Silu | Activation::Relu => {
+            return Err(format!(
+                "has activation_function {:?}; llama.cpp knows gpt2 with gelu_new alone",
+                config.activation_function
+            ));
+        }
+    };
     let size = |n: usize| Value::U32(n as u32);
     let metadata = [
         ("block_count", size(config.n_layer)),
@@ -246,6 +253,6 @@ pub(super) fn form(config: &Config, ours: Storage) -> Result<GgufForm, String> {
         metadata: keyed.into(),
         find: Box::new(find),
         vectors: Vec::new(),
-        remarks: Vec::new(),
+        remarks,
     })
 }

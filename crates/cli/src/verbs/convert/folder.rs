@@ -6,12 +6,13 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use glassformer_generate::Pooling;
 use glassformer_tensor::Pool;
 use glassformer_weights::{DataType, atomic, safetensors};
 use serde_json::{Map, Value, json};
 
 use super::progress::Progress;
-use crate::source::{Found, Loaded, Stored};
+use crate::source::{Found, Loaded, Said, Stored};
 
 /// Files that go along from a folder as they are: what a tokenizer needs, how its makers sample, how vectors are pooled.
 const ALONG: [&str; 14] = [
@@ -136,9 +137,8 @@ fn config(loaded: &Loaded, most: DataType) -> Result<String> {
         ("bos_token_id", loaded.tokenizer.bos()),
         ("eos_token_id", eos.or(loaded.tokenizer.end_of_text())),
     ] {
-        if let Some(id) = id
-            && config.get(name).is_none_or(Value::is_null)
-        {
+        // None is said too: what is not said has an id that the vocabulary may not have.
+        if config.get(name).is_none_or(Value::is_null) {
             config.insert(name.to_owned(), json!(id));
         }
     }
@@ -166,6 +166,9 @@ fn take_along(from: &Path, to: &Path) -> Result<()> {
 fn describe(loaded: &Loaded, folder: &Path) -> Result<()> {
     let config = loaded.about.tokenizer.to_json();
     atomic::write_synced(&folder.join("tokenizer_config.json"), config.as_bytes())?;
+    if let Some(pooling) = Said::of(loaded.about.found.as_ref())?.pooling {
+        describe_pooling(loaded, pooling, folder)?;
+    }
     let stops = loaded.tokenizer.stops();
     if loaded.model.network.is_encoder() || stops.is_empty() {
         return Ok(());
@@ -176,4 +179,29 @@ fn describe(loaded: &Loaded, folder: &Path) -> Result<()> {
         &folder.join("generation_config.json"),
         text.as_bytes(),
     )?)
+}
+
+/// As sentence-transformers writes it.
+fn describe_pooling(loaded: &Loaded, pooling: Pooling, folder: &Path) -> Result<()> {
+    let module = |number: usize, path: &str, kind: &str| {
+        let kind = format!("sentence_transformers.models.{kind}");
+        json!({ "idx": number, "name": number.to_string(), "path": path, "type": kind })
+    };
+    let modules = json!([
+        module(0, "", "Transformer"),
+        module(1, "1_Pooling", "Pooling")
+    ]);
+    let config = json!({
+        "word_embedding_dimension": loaded.model.dimensions().d_model,
+        "pooling_mode_cls_token": pooling == Pooling::Cls,
+        "pooling_mode_mean_tokens": pooling == Pooling::Mean,
+        "pooling_mode_max_tokens": pooling == Pooling::Max,
+        "pooling_mode_lasttoken": pooling == Pooling::Last,
+    });
+    fs::create_dir(folder.join("1_Pooling"))?;
+    for (name, value) in [("modules.json", modules), ("1_Pooling/config.json", config)] {
+        let text = serde_json::to_string_pretty(&value)?;
+        atomic::write_synced(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
 }

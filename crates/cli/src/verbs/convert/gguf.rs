@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use glassformer_kernels::quantised::blocks::Kind;
 use glassformer_model::export::{GgufForm, Mix, Role};
 use glassformer_tensor::Pool;
@@ -67,7 +67,7 @@ pub(super) fn write(
     let most = wanted
         .or(most.map(|(data_type, _)| data_type))
         .unwrap_or(DataType::F32);
-    let metadata = metadata(loaded, &form, most).context("the tokenizer")?;
+    let metadata = metadata(loaded, &form, most)?;
     gguf::write(out, &metadata, made, pool)?;
     Ok(remarks)
 }
