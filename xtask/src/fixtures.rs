@@ -9,12 +9,15 @@ use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
 
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 8] = [
     "parity/export.py",
+    "parity/decoders.py",
     "parity/encoders.py",
     "parity/adapters.py",
     "parity/quantised.py",
     "parity/gguf_files.py",
+    "parity/tokens.py",
+    "parity/chat.py",
 ];
 
 #[derive(clap::Args)]

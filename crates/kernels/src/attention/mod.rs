@@ -13,6 +13,7 @@
 //! | [`forward`] | whole sequences: online softmax over blocks of keys |
 //! | [`backward`] | the gradient, from log Σ exp of each row |
 //! | [`decode`] | few queries against a long cache, split over the cache |
+//! | [`Kept`] | keys and values as a cache keeps them |
 //! | [`open`] | scores and pattern in full, for recorders and edits |
 //!
 //! Query head h reads key head h·K/H (grouped-query attention, Ainslie et al. 2023; K = H is the classic case).
