@@ -18,6 +18,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use state::{Explained, Served};
@@ -37,12 +38,20 @@ pub fn router(served: Served) -> Router {
         .nest("/api", api::routes())
         .fallback(page::file)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(middleware::from_fn(guard::same_machine))
         .with_state(state::State::new(served))
+}
+
+/// Text and code shrink to a quarter. Tensors hardly shrink at all, and compressing those of a long text takes twenty times
+/// as long as sending them to the same machine.
+fn compressible() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/octet-stream"))
+        .and(NotForContentType::const_new("font/woff2"))
 }
 
 /// Takes `port` on this machine (0: any free one). The error says what to do when it is taken.

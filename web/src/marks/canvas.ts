@@ -1,4 +1,4 @@
-import { colour, FAINT, inkOn, type Theme } from './palette';
+import { colour, FAINT, inkOn, rgbaOf, type Theme } from './palette';
 import { MONO, SANS } from './svg';
 import { gridPaint } from './grid';
 import type { DisplayList, Font, GridPrim, Label, Prim } from './types';
@@ -59,12 +59,12 @@ function gridImage(p: GridPrim, theme: Theme): HTMLCanvasElement {
   image.width = p.cols;
   image.height = Math.ceil(p.values.length / p.cols);
   const ctx = image.getContext('2d') as CanvasRenderingContext2D;
+  const pixels = ctx.createImageData(image.width, image.height);
   p.values.forEach((v, i) => {
     const paint = gridPaint(p, v);
-    if (paint === null) return;
-    ctx.fillStyle = colour(paint, theme);
-    ctx.fillRect(i % p.cols, Math.floor(i / p.cols), 1, 1);
+    if (paint !== null) pixels.data.set(rgbaOf(paint, theme), i * 4);
   });
+  ctx.putImageData(pixels, 0, 0);
   // A dial that changes the scale makes new images; the oldest are let go.
   if (kept.size > 8) kept.delete(kept.keys().next().value as string);
   kept.set(key, image);

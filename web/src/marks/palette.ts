@@ -37,12 +37,41 @@ function signedColour(v: number, theme: Theme): Rgb {
   return mix(parse(t.surface as string), parse((v >= 0 ? t.pos : t.neg) as string), strength);
 }
 
-export function colour(paint: string, theme: Theme): string {
-  if (paint.startsWith('s:')) return css(signedColour(Number(paint.slice(2)), theme));
-  const [name, alpha] = paint.split('/') as [string, string | undefined];
-  const rgb = parse(TABLE[theme][name] ?? '#ff00ff');
-  return css(rgb, alpha === undefined ? 1 : Number(alpha));
+interface Rgba extends Rgb {
+  a: number;
 }
+
+function read(paint: string, theme: Theme): Rgba {
+  if (paint.startsWith('s:')) return { ...signedColour(Number(paint.slice(2)), theme), a: 1 };
+  const [name, alpha] = paint.split('/') as [string, string | undefined];
+  return { ...parse(TABLE[theme][name] ?? '#ff00ff'), a: alpha === undefined ? 1 : Number(alpha) };
+}
+
+/** Makes each answer once: a frame asks for hundreds of the same few paints. */
+function once<T>(make: (paint: string, theme: Theme) => T): (paint: string, theme: Theme) => T {
+  const known = { light: new Map<string, T>(), dark: new Map<string, T>() };
+  return (paint, theme) => {
+    const found = known[theme].get(paint);
+    if (found !== undefined) return found;
+    // Opacities that run with the film are many: the table is begun anew before it grows large.
+    if (known[theme].size > MOST_PAINTS) known[theme].clear();
+    const made = make(paint, theme);
+    known[theme].set(paint, made);
+    return made;
+  };
+}
+const MOST_PAINTS = 4096;
+
+export const colour = once((paint, theme) => {
+  const c = read(paint, theme);
+  return css(c, c.a);
+});
+
+/** As four bytes, for images. */
+export const rgbaOf = once((paint, theme): readonly number[] => {
+  const c = read(paint, theme);
+  return [c.r, c.g, c.b, Math.round(c.a * 255)];
+});
 
 const channel = (c: number): number => {
   const s = c / 255;
@@ -54,20 +83,16 @@ export const luminance = (c: Rgb): number => 0.2126 * channel(c.r) + 0.7152 * ch
 export const FAINT = 0.6;
 
 /** The ink that can be read on a paint. */
-export function inkOn(paint: string | undefined, theme: Theme): string {
+export const inkOn = (paint: string | undefined, theme: Theme): string => (paint === undefined ? colour('ink', theme) : readableOn(paint, theme));
+
+const readableOn = once((paint, theme) => {
   const t = TABLE[theme];
-  if (paint === undefined) return colour('ink', theme);
-  let back: Rgb;
-  if (paint.startsWith('s:')) back = signedColour(Number(paint.slice(2)), theme);
-  else {
-    const [name, alpha] = paint.split('/') as [string, string | undefined];
-    back = mix(parse(t.stage as string), parse(t[name] ?? '#ff00ff'), alpha === undefined ? 1 : Number(alpha));
-  }
-  const l = luminance(back);
+  const { a, ...own } = read(paint, theme);
+  const l = luminance(mix(parse(t.stage as string), own, a));
   const onDark = 1.05 / (l + 0.05);
   const onLight = (l + 0.05) / (luminance(parse(t.black as string)) + 0.05);
-  return onLight >= onDark ? (t.black as string) : (t.white as string);
-}
+  return (onLight >= onDark ? t.black : t.white) as string;
+});
 
 const HUES = ['pos', 'mlp', 'k', 'v', 'q', 'resid', 'neg', 'accent'];
 /** A quiet colour per place, for neighbours that must be told apart and mean nothing by it. */

@@ -39,7 +39,8 @@ function characters(f: Frame): Char[] {
   let at = 0;
   const out: Char[] = [];
   for (const text of f.b.trace.kept?.text ?? f.b.trace.text) {
-    const bytes = [...encoder.encode(text)];
+    const code = text.codePointAt(0) as number;
+    const bytes = code < 0x80 ? [code] : [...encoder.encode(text)];
     out.push({ text, bytes, tokens: bytes.map((_, i) => owner[at + i] ?? -1) });
     at += bytes.length;
   }

@@ -26,7 +26,7 @@ export const layers: WrittenChapter = {
   ],
   needs: (v, b) => [
     { kind: 'sites', globs: ['blocks.0.resid_pre', 'blocks.*.resid_mid', 'blocks.*.resid_post', 'blocks.*.attn_out', 'blocks.*.mlp_out'], rows: nearRows(b, v) },
-    { kind: 'lens', rows: nearRows(b, v) },
+    { kind: 'lens', rows: nearRows(b, v), later: true },
   ],
   scene,
   vars: (f) => {
