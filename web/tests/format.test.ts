@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { hex, joined, num, percent, prose, scale, signed, tokenText } from '../src/i18n/format';
+import { hex, joined, num, percent, prose, readsFromRight, scale, signed, tokenText, visible } from '../src/i18n/format';
+import { fit, textWidth } from '../src/marks/measure';
 
 describe('numbers', () => {
   it('have a real minus sign and fixed digits', () => {
@@ -30,7 +31,7 @@ describe('tokens', () => {
   it('show spaces, and bytes where there is no whole character', () => {
     expect(tokenText({ text: ' girl' })).toBe('␣girl');
     expect(tokenText({ text: null, bytes: [0xe5, 0xba] })).toBe('E5 BA');
-    expect(tokenText({ text: '\u0002' })).toBe('02');
+    expect(tokenText({ text: '\u0002' })).toBe('␂');
     expect(hex(10)).toBe('0A');
     expect(prose({ text: ' girl' })).toBe('girl');
   });
@@ -38,6 +39,34 @@ describe('tokens', () => {
     const bed = [...new TextEncoder().encode('床')];
     const parts = joined([{ text: null, bytes: bed.slice(0, 2) }, { text: null, bytes: bed.slice(2) }, { text: null, bytes: [0xe5] }]);
     expect(parts).toEqual(['', '床', '']);
+  });
+});
+
+describe('text that hides or turns', () => {
+  it('shows control characters by their pictures, and marks that have none by their number', () => {
+    expect(visible('a\u0000\u001b\u007f')).toBe('a␀␛␡');
+    expect(visible('a\u202eb\u200bc\ufeff')).toBe('a⟨202E⟩b⟨200B⟩c⟨FEFF⟩');
+    expect(tokenText({ text: ' \u00a0\u3000\n\r\t' })).toBe('␣⍽⍽⏎␍⇥');
+    expect(joined([{ text: 'a\u0007' }])).toEqual(['a␇']);
+  });
+  it('keeps whole what joiners and accents hold together, and shows those that stand alone', () => {
+    expect(tokenText({ text: '👩‍💻' })).toBe('👩‍💻');
+    expect(tokenText({ text: '\u200d' })).toBe('⟨200D⟩');
+    expect(tokenText({ text: '\u0301' })).toBe('◌\u0301');
+    expect(tokenText({ text: 'e\u0301' })).toBe('e\u0301');
+  });
+  it('sets Hebrew and Arabic apart, so that the words around them keep their order', () => {
+    expect(tokenText({ text: ' שלום' })).toBe('\u2068␣שלום\u2069');
+    expect(prose({ text: ' سلام' })).toBe('\u2068سلام\u2069');
+    expect(prose({ text: ' girl' })).toBe('girl');
+    expect(readsFromRight(['שלום', ' world', ' עולם', ' ושמש'])).toBe(true);
+    expect(readsFromRight(['The word ', 'שלום', ' means peace'])).toBe(false);
+  });
+  it('is measured by what is seen, and cut between whole characters', () => {
+    expect(textWidth('\u2068שלום\u2069', 10)).toBe(textWidth('שלום', 10));
+    expect(textWidth('e\u0301', 10)).toBe(textWidth('e', 10));
+    expect(fit('👩‍💻👩‍💻👩‍💻', 36, 10)).toMatch(/^(👩‍💻)*…$/u);
+    expect(fit('\u2068שלום עולם ושמש\u2069', 40, 10)).toMatch(/^\u2068.*…\u2069$/u);
   });
 });
 

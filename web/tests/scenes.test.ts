@@ -13,13 +13,15 @@ let en: { bundle: Bundle; view: View };
 let zh: { bundle: Bundle; view: View };
 let one: { bundle: Bundle; view: View };
 let long: { bundle: Bundle; view: View };
-/** The same text through a model that turns queries, shares keys and has gates. */
+/** The same texts through a model that turns queries, shares keys and has gates. */
 let kin: { bundle: Bundle; view: View };
+let kinZh: { bundle: Bundle; view: View };
 let kinLong: { bundle: Bundle; view: View };
 const KIN = chaptersOf(factsOf(await turning.model()));
 const LONG = 'Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3);
 beforeAll(async () => {
   kin = await bundleOf('Once upon a time, there', turning);
+  kinZh = await bundleOf('从前有一张床', turning);
   kinLong = await bundleOf(LONG, turning);
   en = await bundleOf('Once upon a time, there');
   zh = await bundleOf('从前有一张床');
@@ -44,9 +46,10 @@ describe.each(everyStep)('%s', (name, chapter, step, ofKin) => {
   it('is drawn alike every time, from the trace and the moment alone', () => {
     for (const p of [0, 0.37, 1]) expect(draw(first().bundle, first().view, chapter, step, p).list).toEqual(draw(first().bundle, first().view, chapter, step, p).list);
   });
-  it.runIf(!ofKin || isOwn(chapter, step))('matches its picture', async () => {
-    const svg = toSvg(draw(first().bundle, first().view, chapter, step, 1).list, SIZES.wide.W, SIZES.wide.H, 'light');
-    await expect(svg).toMatchFileSnapshot(`./pictures/${name}.svg`);
+  it.runIf(!ofKin || isOwn(chapter, step)).each(['en', 'zh'] as const)('matches its picture (%s)', async (lang) => {
+    const run = lang === 'en' ? first() : ofKin ? kinZh : zh;
+    const svg = toSvg(draw(run.bundle, run.view, chapter, step, 1, 'wide', lang).list, SIZES.wide.W, SIZES.wide.H, 'light');
+    await expect(svg).toMatchFileSnapshot(`./pictures/${lang === 'en' ? '' : `${lang}/`}${name}.svg`);
   });
   it('shows only numbers of the trace', () => {
     for (const run of runs()) for (const size of ['wide', 'narrow'] as const) for (const p of [0.15, 0.5, 0.8, 1]) {

@@ -12,7 +12,9 @@ import { EngineError, type Engine } from '../trace/engine';
 import { isMissing, load } from '../trace/loader';
 import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
 import { readHash, writeHash, type Saved } from './hash';
+import { likelyNext } from './ahead';
 import { Film, readingTime, type FilmPlace } from './player';
+import { realCell } from './realcell';
 
 export type Depth = 'story' | 'numbers' | 'formula';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
@@ -23,6 +25,12 @@ const RETRY_MS = 1500;
 export interface Inspected {
   datum: Datum;
   provenance: Provenance | null;
+}
+
+/** What the picture cannot be drawn without comes first. */
+function firstOf(missing: Need[]): Need[] {
+  const first = missing.filter((n) => !n.later);
+  return first.length ? first : missing;
 }
 
 export class Store {
@@ -61,18 +69,16 @@ export class Store {
   // Derived, not got: what depends on them is made anew when they change, not with every frame.
   chapter: Chapter = $derived(this.film.at(this.place.chapter));
   step: number = $derived(this.film.place(this.place).step);
+  private wanting: Need[] = $derived.by(() => {
+    void this.version;
+    return this.bundle ? this.missing(this.bundle) : [];
+  });
   /** Can the picture be drawn? */
-  get ready(): boolean {
-    void this.version;
-    return this.bundle !== null && this.missing(this.bundle).every((n) => n.later);
-  }
+  ready: boolean = $derived(this.bundle !== null && this.wanting.every((n) => n.later));
   /** Has everything come, also what the picture could begin without? */
-  get complete(): boolean {
-    void this.version;
-    return this.bundle !== null && this.missing(this.bundle).length === 0;
-  }
-  private missing(b: Bundle): Need[] {
-    return this.chapter.needs(this.view, b).filter((n) => isMissing(b, n));
+  complete: boolean = $derived(this.bundle !== null && this.wanting.length === 0);
+  private missing(b: Bundle, chapter = this.chapter, view = this.view): Need[] {
+    return chapter.needs(view, b).filter((n) => isMissing(b, n));
   }
   t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);
 
@@ -150,8 +156,7 @@ export class Store {
       const b = this.bundle;
       const missing = b ? this.missing(b) : [];
       if (!b || !missing.length) return;
-      const first = missing.filter((n) => !n.later);
-      await this.fetchOnce(b, first.length ? first : missing);
+      await this.fetchOnce(b, firstOf(missing));
       this.version++;
       this.chooseHead(b);
     }
@@ -176,7 +181,24 @@ export class Store {
   }
 
   ensure(): void {
-    if (this.bundle && !this.complete) void this.guard(() => this.fill());
+    if (this.bundle) void this.guard(() => this.fill()).then(() => this.lookAhead());
+  }
+
+  private looking = false;
+  /** Fetches what will probably be wanted next, one thing after the other, as long as nothing is wanted now. */
+  private async lookAhead(): Promise<void> {
+    const b = this.bundle;
+    if (!b || this.looking) return;
+    this.looking = true;
+    for (const { chapter, view } of likelyNext(this.film, this.place, this.view, b.model)) {
+      for (let round = 0; round < 3 && this.bundle === b && this.complete && !this.error; round++) {
+        const missing = this.missing(b, chapter, view).filter((n) => n.kind !== 'generate');
+        if (!missing.length) break;
+        // Nobody has asked for it yet: what goes wrong is said when somebody does.
+        await this.fetchOnce(b, firstOf(missing)).catch(() => undefined);
+      }
+    }
+    this.looking = false;
   }
 
   /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
@@ -315,30 +337,5 @@ export class Store {
   }
   back(): void {
     this.trail = this.trail.slice(0, -1);
-  }
-}
-
-/** The cell of the trace that lies behind a number which the page worked out itself. */
-function realCell(d: Datum, view: View): { site: string; index: number[] } | null {
-  if (!d.site.includes(':')) return { site: d.site, index: d.index };
-  const l = `blocks.${view.layer}.`;
-  switch (d.site) {
-    case 'derived:q·k':
-    case 'derived:unmasked':
-      return { site: `${l}scores`, index: d.index };
-    case 'derived:angle':
-      return { site: `${l}q`, index: d.index };
-    case 'derived:exp':
-      return { site: `${l}pattern`, index: d.index };
-    case 'derived:f(mlp_pre)':
-      return { site: `${l}mlp_pre`, index: d.index };
-    case 'derived:post·W_down':
-      return { site: `${l}mlp_post`, index: d.index.slice(0, 2) };
-    case 'sample:scaled':
-    case 'sample:final_prob':
-    case 'derived:softmax':
-      return { site: 'logits', index: d.index };
-    default:
-      return null;
   }
 }

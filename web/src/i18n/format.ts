@@ -31,17 +31,48 @@ export function scale(n: number, lang: 'en' | 'zh'): string {
 
 const trim = (s: string): string => (s.includes('.') ? s.replace(/\.?0+$/, '') : String(Number(s)));
 
+/** Characters that would not be seen, or that would turn their neighbours around: spaces of all kinds, controls, marks of direction. */
+const UNSEEN = /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u115f\u1160\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+/** Joiners and accents belong to the character before them; a token may begin with one all the same. */
+const LOOSE_JOINER = /^[\u200c\u200d\ufe00-\ufe0f]/u;
+const LOOSE_MARK = /^\p{M}/u;
+const WRITTEN: Record<string, string> = { '\n': '⏎', '\r': '␍', '\t': '⇥', '\u007f': '␡', '\u00a0': '⍽', '\u2028': '⏎', '\u2029': '⏎', '\u3000': '⍽' };
+
+const code = (c: string): string => {
+  const n = c.codePointAt(0) as number;
+  return WRITTEN[c] ?? (n < 0x20 ? String.fromCodePoint(0x2400 + n) : `⟨${n.toString(16).toUpperCase().padStart(4, '0')}⟩`);
+};
+
+/** Text in which nothing is hidden: control characters have their pictures (␛), what has none its number (⟨202E⟩). */
+export const visible = (text: string): string => text.replace(UNSEEN, code);
+
+/** As `visible`, of text that stands alone: what has lost the character that it belongs to stands on a dotted circle. */
+export const alone = (text: string): string => visible(text).replace(LOOSE_JOINER, code).replace(LOOSE_MARK, '◌$&');
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+export const isRightToLeft = (text: string): boolean => RIGHT_TO_LEFT.test(text);
+
+/** Is a text mostly one that is read from the right? */
+export function readsFromRight(pieces: readonly string[]): boolean {
+  const letters = [...pieces.join('')].filter((c) => /\p{L}/u.test(c));
+  return letters.filter(isRightToLeft).length * 2 > letters.length;
+}
+
+/** Hebrew and Arabic words are set apart, so that they do not carry the words around them along. */
+export const apart = (text: string): string => (isRightToLeft(text) ? `\u2068${text}\u2069` : text);
+
 /** A token as it is shown: a visible space, and bytes where it is no whole character. Never `�`. */
 export function tokenText(token: { text: string | null; bytes?: number[] }): string {
   if (token.text === null) return (token.bytes ?? []).map(hex).join(' ');
-  return token.text.replace(/ /g, '␣').replace(/\n/g, '⏎').replace(/\t/g, '⇥').replace(/[\u0000-\u001f\u007f]/g, (c) => hex(c.charCodeAt(0)));
+  return apart(alone(token.text).replace(/ /g, '␣'));
 }
 
 /** A token inside of a sentence: without the space it may begin with. */
-export const prose = (token: { text: string | null; bytes?: number[] }): string => (token.text !== null && token.text.trim() !== '' ? token.text.trim() : tokenText(token));
+export const prose = (token: { text: string | null; bytes?: number[] }): string => (token.text !== null && token.text.trim() !== '' ? apart(visible(token.text.trim())) : tokenText(token));
 
 /** The text of a run of tokens, one string for each: a character whose bytes lie in several tokens appears with the last of them. */
 export function joined(tokens: readonly { text: string | null; bytes?: number[] }[]): string[] {
-  const decoder = new TextDecoder('utf-8');
-  return tokens.map((t) => (t.bytes ? decoder.decode(Uint8Array.from(t.bytes), { stream: true }).replace(/\ufffd/g, '') : (t.text ?? '')));
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  return tokens.map((t) => visible(t.bytes ? decoder.decode(Uint8Array.from(t.bytes), { stream: true }).replace(/\ufffd/g, '') : (t.text ?? '')));
 }

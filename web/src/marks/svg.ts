@@ -2,7 +2,8 @@ import { colour, FAINT, inkOn, type Theme } from './palette';
 import { gridPaint } from './grid';
 import type { DisplayList, GridPrim, Label, Prim } from './types';
 
-const esc = (s: string): string => s.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
+// Controls may not stand in XML at all; scenes show their pictures instead.
+const esc = (s: string): string => s.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
 const r2 = (v: number): string => String(Math.round(v * 100) / 100);
 export const SANS = "'Inter Variable', system-ui, 'Noto Sans CJK SC', 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif";
 export const MONO = "'JetBrains Mono Variable', ui-monospace, 'Noto Sans Mono CJK SC', Menlo, monospace";

@@ -6,6 +6,18 @@ import type { SampleSettings } from './wire';
 
 type SitesNeed = Extract<Need, { kind: 'sites' }>;
 
+/** The sites of a model that a glob names, found once: they are asked for with every frame. */
+const named = new WeakMap<Bundle['trace']['sites'], Map<string, string[]>>();
+
+function sitesOf(bundle: Bundle, glob: string): string[] {
+  const { sites } = bundle.trace;
+  const known = named.get(sites) ?? new Map<string, string[]>();
+  named.set(sites, known);
+  const found = known.get(glob) ?? sites.map((s) => s.name).filter((name) => toRegExp(glob).test(name));
+  known.set(glob, found);
+  return found;
+}
+
 const toRegExp = (glob: string): RegExp => new RegExp(`^${glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`);
 
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
@@ -15,9 +27,7 @@ const everyRow = (bundle: Bundle): number[] => range(0, bundle.trace.tokens.leng
 export function missingRows(bundle: Bundle, needs: readonly SitesNeed[]): Map<string, number[]> {
   const out = new Map<string, Set<number>>();
   for (const need of needs) {
-    const tests = need.globs.map(toRegExp);
-    for (const { name } of bundle.trace.sites) {
-      if (!tests.some((t) => t.test(name))) continue;
+    for (const name of need.globs.flatMap((glob) => sitesOf(bundle, glob))) {
       const have = bundle.sites.get(name);
       const rows = (need.rows ?? everyRow(bundle)).filter((r) => !have?.has(r));
       if (rows.length) out.set(name, new Set([...(out.get(name) ?? []), ...rows]));

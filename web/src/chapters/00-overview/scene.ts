@@ -1,4 +1,4 @@
-import { joined, num, percent } from '../../i18n/format';
+import { joined, num, percent, readsFromRight } from '../../i18n/format';
 import { arcs, type Arc } from '../../marks/arcs';
 import { barList } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
@@ -97,6 +97,7 @@ function sentence(f: Frame, pieces: readonly string[], size: number): Box[] {
       x += widths[i] as number;
     }
   });
+  if (readsFromRight(pieces)) for (const box of boxes) box.x = f.W - box.x - box.w;
   return boxes;
 }
 
@@ -225,9 +226,10 @@ function story(f: Frame, d: Draw, p: Plan): void {
   d.fade(part(g, 0, 0.1), () => {
     const y = f.narrow ? 16 : 34;
     d.rect(pad(f) - 4, y - 15, f.W - pad(f) * 2 + 8, 32, { r: 8, fill: 'token', stroke: 'line' });
+    const left = readsFromRight(words.map((w) => w.text));
     let x = pad(f) + 6;
     for (const w of words.slice(start)) {
-      d.text(x, y + 1, w.text, { size, weight: w.mine ? 650 : 450, fill: w.mine ? 'accent' : 'ink' });
+      d.text(left ? f.W - x : x, y + 1, w.text, { size, weight: w.mine ? 650 : 450, fill: w.mine ? 'accent' : 'ink', anchor: left ? 'end' : 'start' });
       x += textWidth(w.text, size);
     }
   });

@@ -1,4 +1,4 @@
-import { hex, tokenText } from '../../i18n/format';
+import { alone, hex, tokenText } from '../../i18n/format';
 import type { Draw } from '../../marks/draw';
 import { textWidth } from '../../marks/measure';
 import { hue } from '../../marks/palette';
@@ -129,7 +129,8 @@ function spelled(f: Frame, d: Draw, area: Box, grouped: number): void {
   places.forEach((c, i) => {
     const y = top + c.row * rowH;
     const seen = 0.15 + 0.85 * stagger(prog(f, 'chars'), i, places.length, 0, 0.8, 0.2);
-    d.fade(seen, () => d.text(c.x + c.w / 2, y + 18, c.text === ' ' ? '␣' : c.text, { size, anchor: 'middle', weight: 560, fill: c.text === ' ' ? 'faint' : 'ink' }));
+    const shown = c.text === ' ' ? '␣' : alone(c.text);
+    d.fade(seen, () => d.text(c.x + c.w / 2, y + 18, shown, { size: Math.min(size, (size * c.w) / textWidth(shown, size)), anchor: 'middle', weight: 560, fill: c.text === ' ' ? 'faint' : 'ink' }));
     c.bytes.forEach((b, j) => {
       const a = stagger(prog(f, 'bytes'), i, places.length, 0, 0.9, 0.25);
       const token = c.tokens[j] as number;
@@ -180,7 +181,7 @@ function nodes(token: Token): { nodes: Node[]; order: number[] } {
 
 function textOf(bytes: number[]): { text: string | null; bytes: number[] } {
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes)), bytes };
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes)), bytes };
   } catch {
     return { text: null, bytes };
   }

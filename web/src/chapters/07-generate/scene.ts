@@ -1,4 +1,4 @@
-import { joined, percent } from '../../i18n/format';
+import { joined, percent, readsFromRight } from '../../i18n/format';
 import { barList } from '../../marks/bars';
 import type { Draw } from '../../marks/draw';
 import { fit, textWidth } from '../../marks/measure';
@@ -63,7 +63,8 @@ function text(f: Frame, d: Draw, g: Generated, box: Box, now: number, inStep: nu
   }
   d.rect(box.x, box.y, box.w, box.h, { r: 10, fill: 'token', stroke: 'line' });
   const last = lines.slice(-2);
-  last.forEach((line, i) => line.forEach((item) => d.text(box.x + 12 + item.x, box.y + box.h / 2 + (i - (last.length - 1) / 2) * (size + 8), item.w, { size, weight: item.mine ? 650 : 450, fill: item.mine ? 'accent' : 'ink' })));
+  const left = readsFromRight(words.map((w) => w.w));
+  last.forEach((line, i) => line.forEach((item) => d.text(left ? box.x + box.w - 12 - item.x : box.x + 12 + item.x, box.y + box.h / 2 + (i - (last.length - 1) / 2) * (size + 8), item.w, { size, weight: item.mine ? 650 : 450, fill: item.mine ? 'accent' : 'ink', anchor: left ? 'end' : 'start' })));
 }
 
 /** A row per step, a column per position: grey was kept, bright is computed now. */
