@@ -81,7 +81,7 @@ describe('easing', () => {
 
 describe('the address', () => {
   it('restores what it was made from', () => {
-    const saved = { text: '从前有一只小 & a "dog"', chat: true, chapter: 'attention', t: 12.34, layer: 2, head: 3, token: 4, lang: 'zh' as const, depth: 'formula', settings: { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 7 } };
+    const saved = { text: '从前有一只小 & a "dog"', chat: true, chapter: 'attention', t: 12.34, layer: 2, head: 3, token: 4, lang: 'zh' as const, depth: 'formula', model: 'builtin', version: '0.1.0', settings: { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 7 } };
     expect(readHash(writeHash(saved))).toEqual(saved);
   });
   it('survives nonsense', () => {

@@ -11,10 +11,12 @@ mod store;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
@@ -30,6 +32,21 @@ const MAX_BODY: usize = 4 << 20;
 const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
      font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Names this server in every answer, so that a page that has asked another one before it, on the same port, does not mix
+/// their numbers.
+const INSTANCE: HeaderName = HeaderName::from_static("glassformer-instance");
+
+/// A name that no other start of a server has: the moment and the process.
+fn instance() -> HeaderValue {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let name = format!(
+        "{:x}-{:x}",
+        since.unwrap_or_default().as_nanos(),
+        process::id()
+    );
+    HeaderValue::try_from(name).expect("hexadecimal digits may stand in a header")
+}
+
 /// All routes, on one model.
 pub fn router(served: Served) -> Router {
     let header =
@@ -42,6 +59,7 @@ pub fn router(served: Served) -> Router {
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(SetResponseHeaderLayer::overriding(INSTANCE, instance()))
         .layer(middleware::from_fn(guard::same_machine))
         .with_state(state::State::new(served))
 }

@@ -12,7 +12,32 @@ export interface Saved {
   token?: number;
   lang?: Lang;
   depth?: string;
+  /** The model that the link was made with, and the program's version. */
+  model?: string;
+  version?: string;
   settings: Partial<SampleSettings>;
+  /** Names in the link that this version does not know. */
+  unknown?: string[];
+}
+
+/** Longer texts are not in the address: browsers cut it. They are kept in the history's entry instead. */
+const MOST_CHARACTERS = 12_000;
+export const fitsInLink = (text: string): boolean => text.length <= MOST_CHARACTERS;
+
+/** The fields of a link; notes which of them somebody has read. */
+class Fields {
+  private readonly all: URLSearchParams;
+  private readonly read = new Set<string>();
+  constructor(hash: string) {
+    this.all = new URLSearchParams(hash.replace(/^#/, ''));
+  }
+  get(name: string): string | null {
+    this.read.add(name);
+    return this.all.get(name);
+  }
+  unread(): string[] {
+    return [...new Set(this.all.keys())].filter((name) => !this.read.has(name));
+  }
 }
 
 const number = (v: string | null): number | undefined => {
@@ -26,7 +51,7 @@ const whole = (v: string | null): number | undefined => {
 };
 
 export function readHash(hash: string): Saved {
-  const q = new URLSearchParams(hash.replace(/^#/, ''));
+  const q = new Fields(hash);
   const lang = q.get('lang');
   const settings: Partial<SampleSettings> = {};
   const [temperature, top_k, top_p, seed] = [number(q.get('temp')), whole(q.get('topk')), number(q.get('topp')), whole(q.get('seed'))];
@@ -34,14 +59,17 @@ export function readHash(hash: string): Saved {
   if (top_k !== undefined) settings.top_k = top_k;
   if (top_p !== undefined) settings.top_p = Math.min(1, top_p);
   if (seed !== undefined) settings.seed = seed;
-  return {
+  const saved: Saved = {
     text: q.get('text') ?? undefined, chat: q.get('chat') === '1' || undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
-    lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, settings,
+    lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, model: q.get('model') ?? undefined, version: q.get('v') ?? undefined, settings,
   };
+  const unknown = q.unread();
+  return unknown.length ? { ...saved, unknown } : saved;
 }
 
-export function writeHash(s: Required<Omit<Saved, 'settings'>> & { settings: SampleSettings }): string {
-  const q = new URLSearchParams({ text: s.text, ch: s.chapter, t: s.t.toFixed(2), layer: String(s.layer), head: String(s.head), token: String(s.token), lang: s.lang, depth: s.depth, seed: String(s.settings.seed), temp: String(s.settings.temperature), topk: String(s.settings.top_k), topp: String(s.settings.top_p) });
+export function writeHash(s: Required<Omit<Saved, 'settings' | 'unknown'>> & { settings: SampleSettings }): string {
+  const q = new URLSearchParams({ ch: s.chapter, t: s.t.toFixed(2), layer: String(s.layer), head: String(s.head), token: String(s.token), lang: s.lang, depth: s.depth, seed: String(s.settings.seed), temp: String(s.settings.temperature), topk: String(s.settings.top_k), topp: String(s.settings.top_p), model: s.model, v: s.version });
+  if (fitsInLink(s.text)) q.set('text', s.text);
   if (s.chat) q.set('chat', '1');
   return `#${q.toString()}`;
 }

@@ -9,9 +9,11 @@ import type { Theme } from '../marks/palette';
 import { advance } from '../timeline/timeline';
 import { emptyBundle, type Bundle, type Need } from '../trace/bundle';
 import { EngineError, type Engine } from '../trace/engine';
-import { isMissing, load } from '../trace/loader';
-import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
+import { isMissing } from '../trace/loader';
+import { Supply } from '../trace/supply';
+import { sameModel, type ModelInfo, type Provenance, type SampleSettings } from '../trace/wire';
 import { readHash, writeHash, type Saved } from './hash';
+import { restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
 import { Film, readingTime, type FilmPlace } from './player';
 import { realCell } from './realcell';
@@ -19,18 +21,11 @@ import { realCell } from './realcell';
 export type Depth = 'story' | 'numbers' | 'formula';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
-const LOOP_LENGTH = 16;
 const RETRY_MS = 1500;
 
 export interface Inspected {
   datum: Datum;
   provenance: Provenance | null;
-}
-
-/** What the picture cannot be drawn without comes first. */
-function firstOf(missing: Need[]): Need[] {
-  const first = missing.filter((n) => !n.later);
-  return first.length ? first : missing;
 }
 
 export class Store {
@@ -57,14 +52,16 @@ export class Store {
   notice = $state('');
   trail = $state.raw<Inspected[]>([]);
   helpOpen = $state(false);
+  /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
+  jumps = $state(0);
 
   private dwell = 0;
   private headChosen = false;
   private headPicked = false;
-  private readonly jobs = new Map<string, Promise<void>>();
-  private saved: Saved = { settings: {} };
-
-  constructor(private readonly engine: Engine) {}
+  private readonly supply: Supply;
+  constructor(private readonly engine: Engine) {
+    this.supply = new Supply(engine);
+  }
 
   // Derived, not got: what depends on them is made anew when they change, not with every frame.
   chapter: Chapter = $derived(this.film.at(this.place.chapter));
@@ -84,46 +81,39 @@ export class Store {
 
   // ---- starting -------------------------------------------------------------------------------------------------
 
-  async start(): Promise<void> {
-    this.restore();
+  /** Opens a link; `kept` is the text, where it is too long for one. */
+  async start(hash: string, kept?: string): Promise<void> {
+    const s = readHash(hash);
+    this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
+    this.chat = s.chat ?? false;
+    restore(this, s);
+    if (!CHAPTERS.some((c) => c.id === s.chapter)) this.playing = !this.reduced;
     await this.guard(async () => {
       const model = this.meet(await this.engine.model());
-      const asked = this.saved.text ?? model.initial_text;
-      this.text = asked ?? model.default_text[this.lang];
-      await this.run(true);
+      this.text = s.text ?? kept ?? model.initial_text ?? model.default_text[this.lang];
+      await this.run(s);
     });
   }
 
-  private restore(): void {
-    const s = readHash(location.hash);
-    this.saved = s;
-    this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
-    this.chat = s.chat ?? false;
-    if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) this.depth = s.depth as Depth;
-    Object.assign(this.settings, s.settings);
-    const chapter = CHAPTERS.findIndex((c) => c.id === s.chapter);
-    if (chapter >= 0) this.place = { chapter, t: s.t ?? 0 };
-    else this.playing = !this.reduced;
-  }
-
-  /** The model has told what it is: the film becomes its family's. */
+  /** The model has told what it is: the film becomes its family's, at the same step where it has it. */
   private meet(model: ModelInfo): ModelInfo {
-    if (this.model === null) {
-      this.film = new Film(chaptersOf(factsOf(model)));
-      this.place = { ...this.place, t: Math.min(this.place.t, this.film.length(this.place.chapter)) };
-    }
+    const film = new Film(chaptersOf(factsOf(model)));
+    if (this.model) this.place = film.moved(this.place, this.film);
+    else this.place = { ...this.place, t: Math.min(this.place.t, film.length(this.place.chapter)) };
+    this.film = film;
     this.model = model;
     return model;
   }
 
   address(): string {
-    return writeHash({ text: this.text, chat: this.chat, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+    const asked = this.bundle?.asked ?? { text: this.text, chat: this.chat };
+    return writeHash({ ...asked, model: this.model?.name ?? '', version: this.model?.version ?? '', chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
 
-  /** Runs the model on the text in the box. */
-  async run(first = false): Promise<void> {
+  /** Runs the model on the text in the box; `link`: as a link has it. */
+  async run(link?: Saved): Promise<void> {
     if (this.text.trim() === '') {
       this.error = { key: 'error.empty', message: '' };
       return;
@@ -134,15 +124,15 @@ export class Store {
       const asked = { text: this.text, chat: this.chat && model.chat };
       const trace = await this.engine.trace(asked.text, asked.chat);
       const bundle = emptyBundle(model, trace, asked);
-      const last = trace.tokens.length - 1;
-      const s: Saved = first ? this.saved : { settings: {} };
-      this.view = { layer: Math.min(s.layer ?? this.view.layer, model.n_layers - 1), head: Math.min(s.head ?? this.view.head, model.n_heads - 1), token: Math.min(s.token ?? last, last) };
-      this.headChosen = this.headPicked || s.layer !== undefined;
+      this.view = viewOf(link ?? { settings: {} }, this.view, model, trace.tokens.length);
+      this.headChosen = this.headPicked || link?.layer !== undefined;
+      if (!link && this.bundle && (this.bundle.asked.text !== asked.text || this.bundle.asked.chat !== asked.chat)) this.jumps++;
       this.trail = [];
       this.bundle = bundle;
       this.version++;
+      if (link) sayMissing(this, link, bundle);
       await this.fill();
-      if (!first && !this.reduced) {
+      if (!link && !this.reduced) {
         this.place = this.film.startOf(this.place.chapter, this.step);
         this.playing = true;
       }
@@ -156,20 +146,10 @@ export class Store {
       const b = this.bundle;
       const missing = b ? this.missing(b) : [];
       if (!b || !missing.length) return;
-      await this.fetchOnce(b, firstOf(missing));
+      await this.supply.fetch(b, missing, $state.snapshot(this.settings));
       this.version++;
       this.chooseHead(b);
     }
-  }
-
-  /** What is already on its way is waited for, not asked for again. */
-  private fetchOnce(b: Bundle, needs: Need[]): Promise<void> {
-    const settings = $state.snapshot(this.settings);
-    const key = JSON.stringify([b.trace.id, needs, settings]);
-    const loop = Math.min(LOOP_LENGTH, Math.max(1, b.model.n_ctx - b.trace.tokens.length));
-    const job = this.jobs.get(key) ?? load(this.engine, b, needs, settings, loop).finally(() => this.jobs.delete(key));
-    this.jobs.set(key, job);
-    return job;
   }
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
@@ -181,24 +161,17 @@ export class Store {
   }
 
   ensure(): void {
-    if (this.bundle) void this.guard(() => this.fill()).then(() => this.lookAhead());
+    if (!this.bundle) return;
+    if (this.complete) this.lookAhead();
+    else void this.guard(() => this.fill()).then(() => this.lookAhead());
   }
 
-  private looking = false;
-  /** Fetches what will probably be wanted next, one thing after the other, as long as nothing is wanted now. */
-  private async lookAhead(): Promise<void> {
+  /** Fetches what will probably be wanted next, as long as nothing is wanted now. */
+  private lookAhead(): void {
     const b = this.bundle;
-    if (!b || this.looking) return;
-    this.looking = true;
-    for (const { chapter, view } of likelyNext(this.film, this.place, this.view, b.model)) {
-      for (let round = 0; round < 3 && this.bundle === b && this.complete && !this.error; round++) {
-        const missing = this.missing(b, chapter, view).filter((n) => n.kind !== 'generate');
-        if (!missing.length) break;
-        // Nobody has asked for it yet: what goes wrong is said when somebody does.
-        await this.fetchOnce(b, firstOf(missing)).catch(() => undefined);
-      }
-    }
-    this.looking = false;
+    if (!b) return;
+    const next = likelyNext(this.film, this.place, this.view, b.model).map(({ chapter, view }) => () => this.missing(b, chapter, view));
+    void this.supply.ahead(b, next, $state.snapshot(this.settings), () => this.bundle === b && this.complete && !this.error);
   }
 
   /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
@@ -214,9 +187,13 @@ export class Store {
         this.error = { key: 'error.unreachable', message: e.message };
         await new Promise((r) => setTimeout(r, RETRY_MS));
         await this.guard(job, again);
+      } else if (e.restarted) {
+        await this.guard(() => this.renew(job), again);
       } else if (e.gone && again && this.bundle) {
-        await this.retrace();
-        await this.guard(job, false);
+        await this.guard(async () => {
+          await this.retrace();
+          await job();
+        }, false);
       } else {
         this.error = { key: 'error.server', message: e.message };
       }
@@ -230,6 +207,20 @@ export class Store {
     const trace = await this.engine.trace(old.asked.text, old.asked.chat);
     old.trace = { ...old.trace, id: trace.id };
     this.version++;
+  }
+
+  /** Another server answers. With the same model in it, what was loaded stays valid; with another one, the text is run anew. */
+  private async renew(job: () => Promise<void>): Promise<void> {
+    const [old, model] = [this.model, await this.engine.model()];
+    if (!old || !this.bundle || sameModel(old, model)) {
+      await this.retrace();
+      await job();
+      return;
+    }
+    this.meet(model);
+    this.text = this.bundle.asked.text;
+    await this.run({ settings: {} });
+    this.notice = this.t('error.otherModel', { name: model.name });
   }
 
   /** The sentence that the model offers in the page's language, where another one stands in the box. */
@@ -309,7 +300,9 @@ export class Store {
     this.seek(this.film.prev(this.place), false);
   }
   goChapter(i: number): void {
-    if (i >= 0 && i < this.film.chapters.length) this.seek(this.film.startOf(i, 0), true);
+    if (i < 0 || i >= this.film.chapters.length) return;
+    if (i !== this.place.chapter) this.jumps++;
+    this.seek(this.film.startOf(i, 0), true);
   }
   nudge(seconds: number): void {
     this.seek(this.film.atTime(this.film.time(this.place) + seconds), false);

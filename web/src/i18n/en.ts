@@ -1,7 +1,9 @@
 import { chaptersEn } from './chapters.en';
+import { linksEn } from './links.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
+  ...linksEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',

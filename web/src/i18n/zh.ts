@@ -1,7 +1,9 @@
 import { chaptersZh } from './chapters.zh';
+import { linksZh } from './links.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
+  ...linksZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',

@@ -17,6 +17,9 @@ export interface Engine {
   weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor>;
 }
 
+/** Stands for no status of HTTP: an answer came, but from another server. */
+export const RESTARTED = -1;
+
 /** An answer that is an error: `status` is 0 where no answer came at all. */
 export class EngineError extends Error {
   constructor(
@@ -27,6 +30,10 @@ export class EngineError extends Error {
   }
   get gone(): boolean {
     return this.status === 404;
+  }
+  /** Another server stands at the address than the one that was asked before: it knows nothing of our traces, perhaps not the model. */
+  get restarted(): boolean {
+    return this.status === RESTARTED;
   }
   get unreachable(): boolean {
     // A proxy in front of a stopped server answers 500, 502, 503 or 504 without our JSON.

@@ -1,11 +1,15 @@
-import { EngineError, type Engine } from './engine';
+import { EngineError, RESTARTED, type Engine } from './engine';
 import { parseSafetensors, type Tensor } from './safetensors';
 import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
 
 const TIMEOUT_MS = 60_000;
+/** Each server names itself anew when it starts. */
+const INSTANCE = 'glassformer-instance';
 
 /** The engine behind docs/api.md. */
 export class HttpEngine implements Engine {
+  private instance: string | null = null;
+
   constructor(private readonly base = '') {}
 
   model(): Promise<ModelInfo> {
@@ -61,8 +65,17 @@ export class HttpEngine implements Engine {
     } catch (e) {
       throw new EngineError(0, e instanceof Error ? e.message : String(e));
     }
+    this.meet(response.headers.get(INSTANCE));
     if (response.ok) return response;
     throw await errorOf(response);
+  }
+
+  /** Numbers of two servers are never mixed: the first answer of another one is an error. */
+  private meet(instance: string | null): void {
+    const before = this.instance;
+    if (instance === null) return;
+    this.instance = instance;
+    if (before !== null && before !== instance) throw new EngineError(RESTARTED, 'the server was started anew');
   }
 }
 

@@ -25,6 +25,9 @@ export interface ModelInfo {
   default_text: { en: string; zh: string };
 }
 
+/** Is it the same model? The text that its server was started with may be another. */
+export const sameModel = (a: ModelInfo, b: ModelInfo): boolean => JSON.stringify({ ...a, initial_text: null }) === JSON.stringify({ ...b, initial_text: null });
+
 /** What this family has that others have not. */
 export interface Parts {
   norm: 'layer' | 'rms';

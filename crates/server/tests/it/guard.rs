@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 
-use crate::support::{app, get, post, send};
+use crate::support::{app, get, post, send, trace};
 
 #[tokio::test]
 async fn foreign_hosts_and_origins_are_refused() {
@@ -67,6 +67,44 @@ async fn the_page_may_load_its_own_files_only() {
     ] {
         assert_eq!(get(&app(), path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn each_server_names_itself_in_every_answer() {
+    let name =
+        |response: axum::response::Response| response.headers()["glassformer-instance"].clone();
+    let (one, other) = (app(), app());
+    let first = name(answer(&one, "/api/model").await);
+    assert_eq!(
+        first,
+        name(answer(&one, "/api/nothing").await),
+        "errors too"
+    );
+    assert_ne!(first, name(answer(&other, "/api/model").await));
+}
+
+#[tokio::test]
+async fn text_is_compressed_and_tensors_are_not() {
+    let app = app();
+    let (_, id) = trace(&app, "Once upon a time").await;
+    let tensors = format!("/api/trace/{id}/tensors?sites=*");
+    for (path, compressed) in [("/api/vocab", true), (&*tensors, false)] {
+        let response = answer(&app, path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let encoding = response.headers().get("content-encoding");
+        assert_eq!(encoding.is_some(), compressed, "{path}: {encoding:?}");
+    }
+}
+
+/// The answer to a browser's request, with its headers.
+async fn answer(app: &axum::Router, path: &str) -> axum::response::Response {
+    use tower::ServiceExt;
+    let request = Request::get(path)
+        .header("host", "localhost")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+        .body(Body::empty())
+        .unwrap();
+    app.clone().oneshot(request).await.unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,63 @@
+// A link opens as far as it can; what it asks for and this page has not is said.
+import type { Chapter, View } from '../chapters/types';
+import type { Bundle } from '../trace/bundle';
+import type { ModelInfo, SampleSettings } from '../trace/wire';
+import { readHash, type Saved } from './hash';
+import { DEPTHS, type Depth, type Store } from './store.svelte';
+
+/** What a history entry of this page holds: the text, where it is too long for the address. */
+export type Entry = { text?: string } | null;
+
+/** Depth, dials and place, as far as they are known here. */
+export function restore(store: Store, s: Saved): void {
+  if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) store.depth = s.depth as Depth;
+  if (Object.entries(s.settings).some(([name, v]) => store.settings[name as keyof SampleSettings] !== v)) store.setSettings(s.settings);
+  const chapter = store.film.chapters.findIndex((c) => c.id === s.chapter);
+  if (chapter >= 0) store.place = { chapter, t: Math.min(s.t ?? 0, store.model ? store.film.length(chapter) : Infinity) };
+}
+
+/** Back, forward, or another link in the same tab. Of an entry that this page wrote (`own`) the language is not taken: it is the visitor's, not the place's. */
+export async function follow(store: Store, hash: string, own: Entry): Promise<void> {
+  const [s, b] = [readHash(hash), store.bundle];
+  if (!b) return;
+  if (!own && s.lang) store.lang = s.lang;
+  store.seek(store.place, false);
+  restore(store, s);
+  const [text, chat] = [s.text ?? own?.text ?? b.asked.text, s.chat ?? false];
+  if (text === b.asked.text && chat === b.asked.chat) {
+    store.view = viewOf(s, store.view, b.model, b.trace.tokens.length);
+    sayMissing(store, s, b);
+    return;
+  }
+  [store.text, store.chat] = [text, chat];
+  await store.run(s);
+}
+
+export function sayMissing(store: Store, s: Saved, b: Bundle): void {
+  const missing = lacking(s, b.model, store.film.chapters, b.trace.tokens.length, DEPTHS);
+  if (missing.length) store.notice = missing.map(({ key, vars }) => store.t(key, vars)).join(' ');
+}
+
+/** What cannot be shown as the link has it: keys of the catalogues with their words. */
+export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[], tokens: number, depths: readonly string[]): { key: string; vars: Record<string, string | number> }[] {
+  const out: { key: string; vars: Record<string, string | number> }[] = [];
+  const say = (key: string, vars: Record<string, string | number>): number => out.push({ key: `link.${key}`, vars });
+  if (s.model !== undefined && s.model !== model.name) say('model', { theirs: s.model, ours: model.name });
+  if (s.version !== undefined && s.version !== model.version) say('version', { theirs: s.version, ours: model.version });
+  if (s.chapter !== undefined && !chapters.some((c) => c.id === s.chapter)) say('chapter', { name: s.chapter });
+  if (s.depth !== undefined && !depths.includes(s.depth)) say('depth', { name: s.depth });
+  const most: Record<keyof View, number> = { layer: model.n_layers, head: model.n_heads, token: tokens };
+  for (const what of ['layer', 'head', 'token'] as const) {
+    const asked = s[what];
+    if (asked !== undefined && asked >= most[what]) say(what, { asked, last: most[what] - 1 });
+  }
+  if (s.unknown?.length) say('unknown', { names: s.unknown.slice(0, 5).join(', ') });
+  // That a link is of another version matters only where something of it is missing.
+  return out.length === 1 && out[0]?.key === 'link.version' ? [] : out;
+}
+
+/** The choice that a link makes, within what there is. */
+export function viewOf(s: Saved, now: View, model: ModelInfo, tokens: number): View {
+  const within = (v: number, count: number): number => Math.max(0, Math.min(v, count - 1));
+  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? tokens - 1, tokens) };
+}
