@@ -62,7 +62,7 @@ export function stack(d: Draw, box: Box, slices: readonly Slice[], grow = 1): vo
     d.rect(x, box.y, w, box.h, { r: 4, fill: `${s.tint}/${s.strength ?? 0.8}`, stroke: 'stage', sw: w > 3 ? 1.5 : 0.3, cell: s.cell ? { ...s.cell, text: '' } : undefined, label: words && !pct && textWidth(words, size) < w ? { text: words, size } : undefined });
     if (pct) {
       d.rect(x, box.y, w, box.h * 0.55, { label: { text: words, size, fill: undefined }, fill: `${s.tint}/0` });
-      d.text(x + w / 2, box.y + box.h * 0.72, pct, { size: 11, font: 'mono', anchor: 'middle' });
+      d.text(x + w / 2, box.y + box.h * 0.72, pct, { size: 11, font: 'mono', anchor: 'middle', cell: s.cell ? { ...s.cell, text: pct } : undefined });
     }
     x += w;
   });

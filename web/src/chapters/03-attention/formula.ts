@@ -75,7 +75,7 @@ function outcome(f: Frame, d: Draw, shown: number[], a: number, m: number): void
   d.fade(a, () => {
     const best = Math.max(...shown.map((k) => pattern[k] as number));
     d.text(m, y - 16, `softmax(…)   max = ${percent(best)}`, { size: 12.5, font: 'mono', fill: 'attn', weight: 600 });
-    stack(d, { x: m, y, w: f.W - 2 * m, h: 40 }, [...(rest > 1e-4 ? [{ share: rest, tint: 'faint', label: '…', strength: 0.4 }] : []), ...shown.map((k, i) => ({ share: pattern[k] as number, tint: 'attn', strength: i % 2 ? 0.42 : 0.7, label: word(f, k), cell: { site: block(f, 'pattern'), index: [f.view.head, f.view.token, k], value: pattern[k] as number, text: '' } }))], lerp(0.2, 1, part(a, 0, 1)));
+    stack(d, { x: m, y, w: f.W - 2 * m, h: 40 }, [...(rest > 1e-4 ? [{ share: rest, tint: 'faint', label: '…', strength: 0.4, cell: { site: 'derived:rest', index: [], value: rest, text: '' } }] : []), ...shown.map((k, i) => ({ share: pattern[k] as number, tint: 'attn', strength: i % 2 ? 0.42 : 0.7, label: word(f, k), cell: { site: block(f, 'pattern'), index: [f.view.head, f.view.token, k], value: pattern[k] as number, text: '' } }))], lerp(0.2, 1, part(a, 0, 1)));
     const zy = y + (f.narrow ? 92 : 116);
     d.text(m, zy - 20, `z = softmax(…) · V`, { size: 12.5, font: 'mono', fill: 'v', weight: 600 });
     mini(d, f, { x: m + 2, y: zy, w: f.W - 2 * m - 4, h: 26 }, 'z', [f.view.token], 'v', false);
