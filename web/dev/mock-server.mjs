@@ -10,6 +10,8 @@ import { createEngine } from './mock-engine.mjs';
 const port = Number(process.env.PORT ?? 8190);
 const dist = process.argv.includes('--dist') ? fileURLToPath(new URL('../dist/', import.meta.url)) : null;
 const engine = createEngine(process.argv.includes('--llama') ? { llama: true, kvHeads: 2 } : {});
+/** As the real server names itself. */
+const INSTANCE = `${Date.now().toString(16)}-${process.pid}`;
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.woff': 'font/woff', '.ttf': 'font/ttf', '.svg': 'image/svg+xml' };
 const CSP = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'";
 
@@ -51,10 +53,10 @@ createServer(async (req, res) => {
   try {
     const out = route(req.method, url, chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {});
     const binary = Buffer.isBuffer(out);
-    res.writeHead(200, { 'content-type': binary ? 'application/octet-stream' : 'application/json' });
+    res.writeHead(200, { 'content-type': binary ? 'application/octet-stream' : 'application/json', 'glassformer-instance': INSTANCE });
     res.end(binary ? out : JSON.stringify(out));
   } catch (e) {
-    res.writeHead(e.status ?? 400, { 'content-type': 'application/json' });
+    res.writeHead(e.status ?? 400, { 'content-type': 'application/json', 'glassformer-instance': INSTANCE });
     res.end(JSON.stringify({ error: e.message }));
   }
 }).listen(port, '127.0.0.1', () => console.log(`mock server (development only) on http://127.0.0.1:${port}`));
