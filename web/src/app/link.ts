@@ -23,8 +23,9 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   if (!own && s.lang) store.lang = s.lang;
   store.seek(store.place, false);
   restore(store, s);
-  const [text, chat] = [s.text ?? own?.text ?? b.asked.text, s.chat ?? false];
-  if (text === b.asked.text && chat === b.asked.chat) {
+  const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
+  if (text === store.asked.text && chat === store.asked.chat) {
+    store.text = text;
     store.view = viewOf(s, store.view, b.model, b.trace.tokens.length);
     sayMissing(store, s, b);
     return;

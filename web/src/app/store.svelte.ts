@@ -55,6 +55,9 @@ export class Store {
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 
+  /** The text last asked for; its run may still be on its way. */
+  asked = { text: '', chat: false };
+
   private dwell = 0;
   private headChosen = false;
   private headPicked = false;
@@ -119,10 +122,13 @@ export class Store {
       return;
     }
     this.busy = true;
+    const mine = (this.asked = { text: this.text, chat: this.chat });
     await this.guard(async () => {
       const model = this.model ?? this.meet(await this.engine.model());
-      const asked = { text: this.text, chat: this.chat && model.chat };
+      const asked = { text: mine.text, chat: mine.chat && model.chat };
       const trace = await this.engine.trace(asked.text, asked.chat);
+      // Whoever asks for another text meanwhile waits for that one only.
+      if (mine !== this.asked) return;
       const bundle = emptyBundle(model, trace, asked);
       this.view = viewOf(link ?? { settings: {} }, this.view, model, trace.tokens.length);
       this.headChosen = this.headPicked || link?.layer !== undefined;
@@ -137,7 +143,7 @@ export class Store {
         this.playing = true;
       }
     });
-    this.busy = false;
+    if (mine === this.asked) this.busy = false;
   }
 
   /** Loads what the chapter needs: first what the picture cannot be drawn without. Some needs are only known once others have come. */
