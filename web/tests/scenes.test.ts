@@ -3,6 +3,7 @@ import { chaptersOf, CHAPTERS } from '../src/chapters';
 import { factsOf } from '../src/chapters/family';
 import { CATALOGUES } from '../src/i18n';
 import { cellAt, cellsOf, isTraceSite } from '../src/marks/hit';
+import { textWidth } from '../src/marks/measure';
 import { toSvg } from '../src/marks/svg';
 import type { Bundle } from '../src/trace/bundle';
 import type { View } from '../src/chapters/types';
@@ -84,6 +85,11 @@ describe.each(everyStep)('%s', (name, chapter, step, ofKin) => {
         }
         expect(Number.isFinite(prim.x) && Number.isFinite(prim.y), `${prim.k} ${JSON.stringify(prim)}`).toBe(true);
         if (p === 1 && prim.k === 'rect' && prim.cell?.text) expect(prim.x >= -2 && prim.x + prim.w <= W + 2 && prim.y >= -2 && prim.y + prim.h <= H + 2, `${size} ${prim.cell.site} lies outside`).toBe(true);
+        if (p === 1 && prim.k === 'text' && prim.a > 0.3) {
+          const w = textWidth(prim.text, prim.size, prim.font);
+          const x = prim.anchor === 'start' ? prim.x : prim.anchor === 'end' ? prim.x - w : prim.x - w / 2;
+          expect(x >= -4 && x + w <= W + 4, `${size}: “${prim.text}” is cut off (${Math.round(x)} to ${Math.round(x + w)} of ${W})`).toBe(true);
+        }
         if (prim.k === 'text') expect(prim.text).not.toMatch(/\ufffd|undefined|NaN/);
       }
     }

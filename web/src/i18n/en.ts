@@ -182,6 +182,7 @@ export const en: Record<string, string> = {
   'scene.headAddsShort': 'what each adds',
   'scene.attnOut': 'attn_out: all heads together',
   'scene.attnOutShort': 'attn_out',
+  'scene.wallShort': '{n} heads. Row: who asks. Column: who answers.',
   'scene.wall': 'All {n} heads on your text. Row: who asks. Column: who answers. Click one.',
   'scene.oneVector': 'one vector, alone',
   'scene.neuron': 'Neuron {n} puts its question',

@@ -182,6 +182,7 @@ export const zh: Record<string, string> = {
   'scene.headAddsShort': '各头加的',
   'scene.attnOut': 'attn_out：所有头合在一起',
   'scene.attnOutShort': 'attn_out',
+  'scene.wallShort': '{n} 个头。行：谁在问。列：谁来答。',
   'scene.wall': '全部 {n} 个头。一行是谁在问，一列是谁来答。点一个看看。',
   'scene.oneVector': '只剩一个向量',
   'scene.neuron': '第 {n} 号神经元在提问',

@@ -95,7 +95,7 @@ export function wall(f: Frame, d: Draw): void {
   const names = roomForNames(o);
   if (!names) o.y += f.narrow ? 14 : 20;
   o.h = f.H - o.y - 8;
-  d.text(m, f.narrow ? 14 : 36, f.t('scene.wall', { n: L * H }), { size: 13, fill: 'muted' });
+  d.text(m, f.narrow ? 14 : 36, f.t(f.narrow ? 'scene.wallShort' : 'scene.wall', { n: L * H }), { size: f.narrow ? 12 : 13, fill: 'muted' });
   // Where there is no room for a name under each, they are counted.
   if (!names) d.text(m, f.narrow ? 31 : 56, fit(headCounts(f.b).map(({ name, count }) => `${f.t(`head.${name}`)} ${count}`).join('  ·  '), o.w, 12), { size: 12, fill: 'ink' });
   headWall(d, {
