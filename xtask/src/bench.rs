@@ -1,14 +1,13 @@
-//! `cargo xtask bench`: how fast we are; with `--peers`, next to PyTorch (and llama.cpp) on the same machine.
+//! `cargo xtask bench`: how fast we are; with `--peers`, next to PyTorch and llama.cpp on the same machine.
 //!
 //! Ours and the peer's are measured in turn, round by round, and the ratio is the median over the rounds: whatever
 //! else the machine does then meets both. The peer is measured in the best of its modes, found by a quick pass first.
 
-mod llama;
 mod load;
 mod ours;
+mod peer;
 mod record;
 mod table;
-mod torch;
 mod works;
 
 use std::path::{Path, PathBuf};
@@ -17,10 +16,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use ours::Program;
+use peer::{Mode, Peers};
 use record::{Place, peaks_line};
 use table::Comparison;
-use torch::{Mode, Torch};
-use works::{TorchWork, WORKS, Work};
+use works::{PeerWork, WORKS, Work};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -29,9 +28,9 @@ Examples:
   cargo xtask bench --peers                           next to PyTorch, with a record in bench/record/
   cargo xtask bench --peers --only nano,attention --rounds 3
   cargo xtask bench --peers --only embed --encoder all-MiniLM-L6-v2 --texts sentences.txt
-  cargo xtask bench --peers --python ~/torch/bin/python --gguf gpt2.gguf")]
+  cargo xtask bench --peers --only start,prefill-512,decode-8,decode-512 --gguf SmolLM2.Q4_0.gguf --gguf SmolLM2.Q8_0.gguf")]
 pub(crate) struct Arguments {
-    /// Measure PyTorch in turn with ours, and write a record. Makes the environment bench/.venv once.
+    /// Measure the peers in turn with ours, and write a record. Makes the environment bench/.venv once.
     #[arg(long)]
     peers: bool,
     /// Measure only these, separated by commas.
@@ -46,9 +45,9 @@ pub(crate) struct Arguments {
     /// A Python that has PyTorch, instead of bench/.venv; or set GLASSFORMER_BENCH_PYTHON.
     #[arg(long, value_name = "PATH", requires = "peers")]
     python: Option<PathBuf>,
-    /// With `decode`: also measure llama.cpp on this file, if Python has llama_cpp.
-    #[arg(long, value_name = "FILE", requires = "peers")]
-    gguf: Option<PathBuf>,
+    /// For `start`, `prefill-512`, `decode-8` and `decode-512`: a model's file; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    gguf: Vec<PathBuf>,
     /// For `embed`: a model's folder as sentence-transformers lays it out.
     #[arg(long, value_name = "DIR", requires = "texts")]
     encoder: Option<PathBuf>,
@@ -58,24 +57,52 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Paths given for works that need them, by the names of their flags; whole, as scripts run in another folder.
-    fn given(&self) -> Result<Vec<(&'static str, String)>> {
-        let paths = [("encoder", &self.encoder), ("texts", &self.texts)];
-        let mut given = Vec::new();
-        for (flag, path) in paths {
-            let Some(path) = path else { continue };
-            let path = path
-                .canonicalize()
-                .with_context(|| format!("--{flag} {}", path.display()))?;
-            let text = path.display().to_string();
-            ensure!(
-                !text.contains(char::is_whitespace),
-                "--{flag} {text}: a path with white space cannot be handed on"
-            );
-            given.push((flag, text));
+    /// The works to do: those that were chosen, with the paths that they need; one for each GGUF file of those that need one.
+    fn works(&self) -> Result<Vec<Work>> {
+        let chosen =
+            |work: &&Work| self.only.is_empty() || self.only.iter().any(|name| name == work.name);
+        let paths = given([("encoder", &self.encoder), ("texts", &self.texts)])?;
+        let mut works = Vec::new();
+        for work in WORKS.iter().filter(chosen) {
+            let before = works.len();
+            if work.needs.contains(&"gguf") {
+                for file in &self.gguf {
+                    let file = given([("gguf", &Some(file.clone()))])?;
+                    works.extend(work.with(&file));
+                }
+            } else {
+                works.extend(work.with(&paths));
+            }
+            if works.len() == before {
+                println!(
+                    "{}: left out; it needs --{}",
+                    work.name,
+                    work.needs.join(" and --")
+                );
+            }
         }
-        Ok(given)
+        Ok(works)
     }
+}
+
+/// Paths by the names of their flags; whole, as scripts run in another folder.
+fn given<const N: usize>(
+    paths: [(&'static str, &Option<PathBuf>); N],
+) -> Result<Vec<(&'static str, String)>> {
+    let mut given = Vec::new();
+    for (flag, path) in paths {
+        let Some(path) = path else { continue };
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("--{flag} {}", path.display()))?;
+        let text = path.display().to_string();
+        ensure!(
+            !text.contains(char::is_whitespace),
+            "--{flag} {text}: a path with white space cannot be handed on"
+        );
+        given.push((flag, text));
+    }
+    Ok(given)
 }
 
 fn names() -> clap::builder::PossibleValuesParser {
@@ -90,7 +117,7 @@ struct Results {
     modes: Vec<(String, String, Result<f64, String>)>,
     remarks: Vec<String>,
     commands: Vec<String>,
-    torch_version: String,
+    peers: Vec<String>,
 }
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
@@ -100,10 +127,10 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     };
     let python = std::env::var_os("GLASSFORMER_BENCH_PYTHON").map(PathBuf::from);
     let python = arguments.python.clone().or(python);
-    let given = arguments.given()?;
+    let works = arguments.works()?;
     // First, as it may fail: nobody should wait for a build in order to read that.
-    let torch = if arguments.peers {
-        Some(Torch::find(root, python.as_deref(), threads)?)
+    let peers = if arguments.peers {
+        Some(Peers::find(root, python.as_deref(), threads)?)
     } else {
         None
     };
@@ -115,28 +142,12 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let peaks = program.measure("peaks")?.pop().unwrap_or_default();
     println!("{}", peaks_line(&peaks));
     let mut results = Results::default();
-    let chosen = |work: &&Work| {
-        arguments.only.is_empty() || arguments.only.iter().any(|name| name == work.name)
-    };
-    for work in WORKS.iter().filter(chosen) {
-        let Some(work) = &work.with(&given) else {
-            println!(
-                "{}: left out; it needs --{}",
-                work.name,
-                work.needs.join(" and --")
-            );
-            continue;
-        };
-        match (&work.peer, &torch) {
-            (Some(peer), Some(torch)) => {
-                compare(&program, torch, work, peer, arguments.rounds, &mut results)?;
+    for work in &works {
+        match (&work.peer, &peers) {
+            (Some(peer), Some(peers)) => {
+                compare(&program, peers, work, peer, arguments.rounds, &mut results)?;
             }
             _ => alone(&program, work, &mut results)?,
-        }
-        if let (Some(gguf), Some(torch), "decode") = (&arguments.gguf, &torch, work.name) {
-            results
-                .remarks
-                .push(llama::decode(root, torch.python(), gguf, threads));
         }
     }
     results
@@ -163,42 +174,46 @@ fn alone(program: &Program, work: &Work, results: &mut Results) -> Result<()> {
 /// Finds the peer's best mode, then measures it and ours in turn.
 fn compare(
     program: &Program,
-    torch: &Torch,
+    peers: &Peers,
     work: &Work,
-    peer: &TorchWork,
+    peer: &PeerWork,
     rounds: u32,
     results: &mut Results,
 ) -> Result<()> {
     let ours = format!("{} --runs {}", work.ours, peer.runs);
-    let Some(best) = best_mode(torch, work, peer, results) else {
+    let Some(best) = best_mode(peers, work, peer, results) else {
         results.remarks.push(format!(
-            "{}: PyTorch ran in none of its modes; ours is measured alone.",
-            work.name
+            "{}: {} ran in none of its modes; ours is measured alone.",
+            work.title(),
+            peer.who
         ));
         return alone(program, work, results);
     };
-    let mut asked = torch.start(peer, &best)?;
-    results.torch_version.clone_from(&asked.version);
+    let mut asked = peers.start(peer, &best)?;
+    results.met(&format!("{} {}", peer.who, asked.version));
     let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let mut precision = String::new();
     for round in 1..=rounds {
-        let (a, of) = program.fastest(&ours)?;
+        let fastest = program.fastest(&ours)?;
+        let a = fastest.ms;
         let b = asked.round()?;
         println!(
-            "{} {round}/{rounds}: ours {a:.2} ms, PyTorch {b:.2} ms ({best})",
-            work.name
+            "{} {round}/{rounds}: ours {a:.2} ms, {} {b:.2} ms ({best})",
+            work.title(),
+            peer.who
         );
-        mine.push(a);
         theirs.push(b);
         ratios.push(b / a);
-        precision = of;
+        mine.push(fastest);
     }
     results.command(&ours, program);
-    results.commands.push(torch.shown(peer, &best));
+    results.commands.push(peers.shown(peer, &best));
+    mine.sort_by(|a, b| a.ms.total_cmp(&b.ms));
+    let middle = mine.swap_remove(mine.len() / 2);
     results.comparisons.push(Comparison {
-        work: work.name.to_owned(),
-        ours: median(mine),
-        precision,
+        work: work.title(),
+        ours: middle.ms,
+        precision: middle.precision,
+        of_peak: middle.of_peak,
         theirs: median(theirs),
         mode: best.to_string(),
         ratio: median(ratios),
@@ -209,21 +224,19 @@ fn compare(
 }
 
 /// One round of every mode of the peer; the fastest. A mode that cannot run (no C++ compiler, say) is noted.
-fn best_mode(torch: &Torch, work: &Work, peer: &TorchWork, results: &mut Results) -> Option<Mode> {
+fn best_mode(peers: &Peers, work: &Work, peer: &PeerWork, results: &mut Results) -> Option<Mode> {
     let mut best: Option<(f64, Mode)> = None;
-    for mode in torch.modes(peer) {
-        let time = torch.start(peer, &mode).and_then(|mut asked| asked.round());
+    for mode in peers.modes(peer) {
+        let time = peers.start(peer, &mode).and_then(|mut asked| asked.round());
         match &time {
-            Ok(ms) => println!("{}, PyTorch {mode}: {ms:.2} ms", work.name),
-            Err(error) => println!("{}, PyTorch {mode}: {error:#}", work.name),
+            Ok(ms) => println!("{}, {} {mode}: {ms:.2} ms", work.title(), peer.who),
+            Err(error) => println!("{}, {} {mode}: {error:#}", work.title(), peer.who),
         }
         let told = time
             .as_ref()
             .copied()
             .map_err(|_| "could not run".to_owned());
-        results
-            .modes
-            .push((work.name.to_owned(), mode.to_string(), told));
+        results.modes.push((work.title(), mode.to_string(), told));
         if let Ok(ms) = time
             && best.as_ref().is_none_or(|(least, _)| ms < *least)
         {
@@ -234,15 +247,22 @@ fn best_mode(torch: &Torch, work: &Work, peer: &TorchWork, results: &mut Results
 }
 
 impl Results {
+    /// A peer and its version.
+    fn met(&mut self, peer: &str) {
+        if !self.peers.iter().any(|known| known == peer) {
+            self.peers.push(peer.to_owned());
+        }
+    }
+
     fn command(&mut self, words: &str, program: &Program) {
         self.commands.push(program.shown(words));
     }
 
     /// The whole record.
     fn record(&self, place: &Place, peaks: &Value, rounds: u32) -> String {
-        let peer = match self.torch_version.as_str() {
-            "" => "no peer".to_owned(),
-            version => format!("PyTorch {version}"),
+        let peer = match self.peers.as_slice() {
+            [] => "no peer".to_owned(),
+            peers => peers.join(", "),
         };
         let (introduction, tables) = (place.introduction(&peer, peaks), self.tables());
         let commands = self.commands.join("\n");
@@ -257,7 +277,7 @@ impl Results {
         let mut text = String::new();
         if !self.comparisons.is_empty() {
             text +=
-                "## Next to PyTorch\n\nRatio: the peer's time ÷ ours; above 1 we are faster.\n\n";
+                "## Next to its peers\n\nRatio: the peer's time ÷ ours; above 1 we are faster.\n\n";
             text += &table::comparisons(&self.comparisons);
         }
         if !self.ours.is_empty() {
@@ -265,7 +285,7 @@ impl Results {
             text += &table::measurements(&self.ours);
         }
         if !self.modes.is_empty() {
-            text += "\n## PyTorch's modes, one quick round of each\n\n";
+            text += "\n## The peers' modes, one quick round of each\n\n";
             text += &table::modes(&self.modes);
         }
         for remark in &self.remarks {

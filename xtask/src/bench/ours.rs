@@ -51,13 +51,36 @@ impl Program {
         format!("glassformer {}", self.arguments(words))
     }
 
-    /// The fastest of the measurements: its milliseconds and precision.
-    pub(super) fn fastest(&self, words: &str) -> Result<(f64, String)> {
+    /// The fastest of the measurements.
+    pub(super) fn fastest(&self, words: &str) -> Result<Fastest> {
         let measured = self.measure(words)?;
-        measured
-            .iter()
-            .filter_map(|one| Some((one["ms"].as_f64()?, one["precision"].as_str()?.to_owned())))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
+        let read = |one: &Value| {
+            Some(Fastest {
+                ms: one["ms"].as_f64()?,
+                precision: one["precision"].as_str()?.to_owned(),
+                of_peak: of_peak(one),
+            })
+        };
+        let all = measured.iter().filter_map(read);
+        all.min_by(|a, b| a.ms.total_cmp(&b.ms))
             .with_context(|| format!("`glassformer bench {words}` measured nothing"))
+    }
+}
+
+/// What the fastest measurement said.
+pub(super) struct Fastest {
+    pub(super) ms: f64,
+    pub(super) precision: String,
+    /// Of what the processor can do.
+    pub(super) of_peak: String,
+}
+
+/// Of the reading speed where the measurement says that this is its limit, else of the operations; nothing if neither is said.
+fn of_peak(one: &Value) -> String {
+    let (read, operations) = (&one["percent_of_bandwidth"], &one["percent_of_peak"]);
+    match (read.as_f64(), operations.as_f64()) {
+        (Some(percent), _) => format!("{percent:.0} % of reading"),
+        (None, Some(percent)) => format!("{percent:.0} %"),
+        (None, None) => String::new(),
     }
 }

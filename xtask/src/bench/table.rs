@@ -10,6 +10,8 @@ pub(super) struct Comparison {
     pub(super) ours: f64,
     /// Of what.
     pub(super) precision: String,
+    /// Of what the processor can do, in per cent: operations, or bytes read where those are the limit.
+    pub(super) of_peak: String,
     /// Milliseconds, median of the rounds.
     pub(super) theirs: f64,
     /// The best mode.
@@ -38,6 +40,7 @@ pub(super) fn comparisons(all: &[Comparison]) -> String {
         "work",
         "ours, ms",
         "type",
+        "of peak",
         "peer, ms",
         "its best mode",
         "ratio",
@@ -50,6 +53,7 @@ pub(super) fn comparisons(all: &[Comparison]) -> String {
             one.work.clone(),
             format!("{:.2}", one.ours),
             one.precision.clone(),
+            one.of_peak.clone(),
             format!("{:.2}", one.theirs),
             one.mode.clone(),
             format!("{:.2}", one.ratio),
@@ -144,6 +148,7 @@ mod tests {
             work: "nano".into(),
             ours: 10.0,
             precision: "f32".into(),
+            of_peak: "50 %".into(),
             theirs: 10.0 * ratio,
             mode: "f32-compiled".into(),
             ratio,

@@ -1,6 +1,7 @@
 //! What is measured: one line per work, ours and the peer's command for the same thing, and how far ahead we want to be.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 /// A thing to measure.
 #[derive(Clone)]
@@ -12,13 +13,16 @@ pub(super) struct Work {
     pub(super) ours: Cow<'static, str>,
     /// Flags of this command without which the work is left out.
     pub(super) needs: &'static [&'static str],
+    /// The model's file, if there is one.
+    pub(super) of: Option<String>,
     /// Who does the same.
-    pub(super) peer: Option<TorchWork>,
+    pub(super) peer: Option<PeerWork>,
 }
 
-/// The same work in PyTorch, or what else a script measures.
+/// The same work in another program, as a script measures it.
 #[derive(Clone)]
-pub(super) struct TorchWork {
+pub(super) struct PeerWork {
+    pub(super) who: Who,
     /// The script in `bench/` and its arguments, without those of a mode and of rounds; `{}` as above.
     pub(super) script: Cow<'static, str>,
     pub(super) modes: &'static [&'static str],
@@ -28,6 +32,23 @@ pub(super) struct TorchWork {
     pub(super) at_least: f64,
     /// … and what we want.
     pub(super) aim: f64,
+}
+
+/// The peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// PyTorch, also under sentence-transformers, and ONNX Runtime.
+    PyTorch,
+    LlamaCpp,
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::PyTorch => "PyTorch",
+            Self::LlamaCpp => "llama.cpp",
+        })
+    }
 }
 
 impl Work {
@@ -44,7 +65,18 @@ impl Work {
         if let Some(peer) = &mut work.peer {
             fill(&mut peer.script);
         }
+        let file = given.iter().find(|(flag, _)| *flag == "gguf");
+        let stem = file.and_then(|(_, path)| Path::new(path).file_stem());
+        work.of = stem.map(|stem| stem.to_string_lossy().into_owned());
         self.needs.iter().all(has).then_some(work)
+    }
+
+    /// For tables: its name, and of which model it is.
+    pub(super) fn title(&self) -> String {
+        match &self.of {
+            Some(of) => format!("{} {of}", self.name),
+            None => self.name.to_owned(),
+        }
     }
 }
 
@@ -55,7 +87,9 @@ pub(super) const WORKS: &[Work] = &[
         name: "nano",
         ours: Cow::Borrowed("train --preset nano"),
         needs: &[],
-        peer: Some(TorchWork {
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::PyTorch,
             script: Cow::Borrowed("torch_train.py --preset nano"),
             modes: TRAINING,
             runs: 20,
@@ -67,7 +101,9 @@ pub(super) const WORKS: &[Work] = &[
         name: "baby",
         ours: Cow::Borrowed("train --preset baby"),
         needs: &[],
-        peer: Some(TorchWork {
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::PyTorch,
             script: Cow::Borrowed("torch_train.py --preset baby"),
             modes: TRAINING,
             runs: 4,
@@ -79,7 +115,9 @@ pub(super) const WORKS: &[Work] = &[
         name: "gpt2",
         ours: Cow::Borrowed("train --preset gpt2"),
         needs: &[],
-        peer: Some(TorchWork {
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::PyTorch,
             script: Cow::Borrowed("torch_train.py --preset gpt2"),
             modes: TRAINING,
             runs: 2,
@@ -91,7 +129,9 @@ pub(super) const WORKS: &[Work] = &[
         name: "attention",
         ours: Cow::Borrowed("kernels --only attention"),
         needs: &[],
-        peer: Some(TorchWork {
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::PyTorch,
             script: Cow::Borrowed("torch_attention.py"),
             modes: &["f32", "bf16"],
             runs: 20,
@@ -103,7 +143,9 @@ pub(super) const WORKS: &[Work] = &[
         name: "embed",
         ours: Cow::Borrowed("embed -m {encoder} --texts {texts}"),
         needs: &["encoder", "texts"],
-        peer: Some(TorchWork {
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::PyTorch,
             script: Cow::Borrowed("sentence_embed.py --model {encoder} --texts {texts}"),
             modes: &["torch-f32", "torch-bf16", "onnx", "onnx-fused"],
             runs: 3,
@@ -111,25 +153,75 @@ pub(super) const WORKS: &[Work] = &[
             aim: 3.0,
         }),
     },
+    llama(
+        "start",
+        "start -m {gguf}",
+        "llama_cpp_run.py start {gguf}",
+        [1.0, 2.0],
+    ),
+    llama(
+        "prefill-512",
+        "prefill --tokens 512 --precision bf16 -m {gguf}",
+        "llama_cpp_run.py prefill {gguf} --tokens 512",
+        [1.5, 3.0],
+    ),
+    llama(
+        "decode-8",
+        "decode --depth 8 --precision bf16 -m {gguf}",
+        "llama_cpp_run.py decode {gguf} --tokens 8",
+        [1.3, 2.0],
+    ),
+    llama(
+        "decode-512",
+        "decode --depth 512 --precision bf16 -m {gguf}",
+        "llama_cpp_run.py decode {gguf} --tokens 512",
+        [1.3, 2.0],
+    ),
     Work {
         name: "kernels",
         ours: Cow::Borrowed("kernels --only product"),
         needs: &[],
+        of: None,
         peer: None,
     },
     Work {
         name: "decode",
         ours: Cow::Borrowed("decode --preset gpt2"),
         needs: &[],
+        of: None,
         peer: None,
     },
     Work {
         name: "record",
         ours: Cow::Borrowed("prefill --preset gpt2 --record"),
         needs: &[],
+        of: None,
         peer: None,
     },
 ];
+
+/// A work on the model of a GGUF file.
+const fn llama(
+    name: &'static str,
+    ours: &'static str,
+    script: &'static str,
+    [at_least, aim]: [f64; 2],
+) -> Work {
+    Work {
+        name,
+        ours: Cow::Borrowed(ours),
+        needs: &["gguf"],
+        of: None,
+        peer: Some(PeerWork {
+            who: Who::LlamaCpp,
+            script: Cow::Borrowed(script),
+            modes: &["plain", "flash"],
+            runs: 5,
+            at_least,
+            aim,
+        }),
+    }
+}
 
 #[cfg(test)]
 mod tests {

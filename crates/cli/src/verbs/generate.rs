@@ -150,7 +150,7 @@ impl Generate {
 }
 
 /// Ids of a prompt. An empty prompt begins a new document, where the model has a token for that.
-fn prompt_ids(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+pub(crate) fn prompt_ids(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     let encoding = tokenizer.encode_prompt(prompt)?;
     if !encoding.unknown.is_empty() {
         let some: String = encoding.unknown.iter().take(10).collect();

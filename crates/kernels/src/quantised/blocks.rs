@@ -148,73 +148,91 @@ pub(super) struct Parts {
 
 /// Takes one block apart.
 pub(super) fn parts(kind: Kind, block: &[u8]) -> Parts {
-    let f16 = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
-    let negative = |half: u16| half ^ 0x8000;
-    let (mut codes, mut scales, mut mins) = ([0; 256], [1; 16], [1; 16]);
-    let (d, m) = match kind {
-        Kind::Q4_0 => {
-            fields(&mut codes, &block[2..18], 4, 16, 0);
-            (f16(0), 0)
-        }
-        Kind::Q4_1 => {
-            fields(&mut codes, &block[4..20], 4, 16, 0);
-            (f16(0), f16(2))
-        }
-        Kind::Q5_0 => {
-            fields(&mut codes, &block[6..22], 4, 16, 0);
-            fields(&mut codes, &block[2..6], 1, 1, 4);
-            (f16(0), 0)
-        }
-        Kind::Q5_1 => {
-            fields(&mut codes, &block[8..24], 4, 16, 0);
-            fields(&mut codes, &block[4..8], 1, 1, 4);
-            (f16(0), f16(2))
-        }
-        Kind::Q8_0 => {
-            for (code, &signed) in codes.iter_mut().zip(&block[2..34]) {
-                *code = signed ^ 0x80;
-            }
-            (f16(0), 0)
-        }
-        Kind::Q2_K => {
-            for (i, &both) in block[..16].iter().enumerate() {
-                (scales[i], mins[i]) = ((both & 15) as i8, (both >> 4) as i8);
-            }
-            fields(&mut codes, &block[16..80], 2, 32, 0);
-            (f16(80), negative(f16(82)))
-        }
-        Kind::Q3_K => {
-            fields(&mut codes, &block[32..96], 2, 32, 0);
-            fields(&mut codes, &block[..32], 1, 32, 2);
-            scales = scales_of_q3(&block[96..108]);
-            (f16(108), 0)
-        }
-        Kind::Q4_K => {
-            (scales, mins) = scales_and_mins(&block[4..16]);
-            fields(&mut codes, &block[16..144], 4, 32, 0);
-            (f16(0), negative(f16(2)))
-        }
-        Kind::Q5_K => {
-            (scales, mins) = scales_and_mins(&block[4..16]);
-            fields(&mut codes, &block[48..176], 4, 32, 0);
-            fields(&mut codes, &block[16..48], 1, 32, 4);
-            (f16(0), negative(f16(2)))
-        }
-        Kind::Q6_K => {
-            fields(&mut codes, &block[..128], 4, 64, 0);
-            fields(&mut codes, &block[128..192], 2, 32, 4);
-            for (scale, &byte) in scales.iter_mut().zip(&block[192..208]) {
-                *scale = byte as i8;
-            }
-            (f16(208), 0)
-        }
+    let mut parts = Parts::ZERO;
+    parts.take(kind, block);
+    parts
+}
+
+impl Parts {
+    /// To be filled.
+    pub(super) const ZERO: Self = Self {
+        d: 0,
+        m: 0,
+        scales: [1; 16],
+        mins: [1; 16],
+        codes: [0; 256],
     };
-    Parts {
-        d,
-        m,
-        scales,
-        mins,
-        codes,
+
+    /// Takes one block apart, in the place of another one of the same kind.
+    pub(super) fn take(&mut self, kind: Kind, block: &[u8]) {
+        let Self {
+            d,
+            m,
+            scales,
+            mins,
+            codes,
+        } = self;
+        codes[..kind.weights()].fill(0);
+        let f16 = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
+        let negative = |half: u16| half ^ 0x8000;
+        (*d, *m) = match kind {
+            Kind::Q4_0 => {
+                fields(codes, &block[2..18], 4, 16, 0);
+                (f16(0), 0)
+            }
+            Kind::Q4_1 => {
+                fields(codes, &block[4..20], 4, 16, 0);
+                (f16(0), f16(2))
+            }
+            Kind::Q5_0 => {
+                fields(codes, &block[6..22], 4, 16, 0);
+                fields(codes, &block[2..6], 1, 1, 4);
+                (f16(0), 0)
+            }
+            Kind::Q5_1 => {
+                fields(codes, &block[8..24], 4, 16, 0);
+                fields(codes, &block[4..8], 1, 1, 4);
+                (f16(0), f16(2))
+            }
+            Kind::Q8_0 => {
+                for (code, &signed) in codes.iter_mut().zip(&block[2..34]) {
+                    *code = signed ^ 0x80;
+                }
+                (f16(0), 0)
+            }
+            Kind::Q2_K => {
+                for (i, &both) in block[..16].iter().enumerate() {
+                    (scales[i], mins[i]) = ((both & 15) as i8, (both >> 4) as i8);
+                }
+                fields(codes, &block[16..80], 2, 32, 0);
+                (f16(80), negative(f16(82)))
+            }
+            Kind::Q3_K => {
+                fields(codes, &block[32..96], 2, 32, 0);
+                fields(codes, &block[..32], 1, 32, 2);
+                *scales = scales_of_q3(&block[96..108]);
+                (f16(108), 0)
+            }
+            Kind::Q4_K => {
+                (*scales, *mins) = scales_and_mins(&block[4..16]);
+                fields(codes, &block[16..144], 4, 32, 0);
+                (f16(0), negative(f16(2)))
+            }
+            Kind::Q5_K => {
+                (*scales, *mins) = scales_and_mins(&block[4..16]);
+                fields(codes, &block[48..176], 4, 32, 0);
+                fields(codes, &block[16..48], 1, 32, 4);
+                (f16(0), negative(f16(2)))
+            }
+            Kind::Q6_K => {
+                fields(codes, &block[..128], 4, 64, 0);
+                fields(codes, &block[128..192], 2, 32, 4);
+                for (scale, &byte) in scales.iter_mut().zip(&block[192..208]) {
+                    *scale = byte as i8;
+                }
+                (f16(208), 0)
+            }
+        };
     }
 }
 
@@ -222,6 +240,7 @@ pub(super) fn parts(kind: Kind, block: &[u8]) -> Parts {
 ///
 /// The bytes come in groups of `width`. A group's lowest fields are the next `width` codes, one from each byte; then
 /// come its second lowest, and so on.
+#[inline(always)] // where it is called all but the bytes is constant, and the loops become moves and shifts of whole registers
 fn fields(codes: &mut [u8; 256], bytes: &[u8], bits: usize, width: usize, shift: usize) {
     let per_byte = 8 / bits;
     for (group, codes) in bytes

@@ -14,8 +14,11 @@
 //! Scales lie in arrays of their own, 16 neighbours for the 16 outputs: f16 d (and m) per block of the format, i8
 //! scale (and min) per sub-block where the format nests them. Outputs beyond N have scale 0.
 
+use std::mem::MaybeUninit;
+
 use super::BLOCK;
-use super::blocks::{self, Format, Kind, Parts};
+use super::blocks::{Kind, Parts};
+use crate::pool::{self, Pool};
 
 /// Outputs in a panel.
 pub const PANEL: usize = 16;
@@ -80,72 +83,61 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Repacks `bytes`, N rows of K weights in GGUF's layout of `kind`.
+    /// Repacks N rows of K weights, where `row(n)` has the bytes of row n in GGUF's layout of `kind`; threads take panels.
     ///
-    /// Panics unless K is a multiple of the kind's block and `bytes` has N·K weights.
-    pub fn new(kind: Kind, bytes: &[u8], n: usize, k: usize) -> Self {
+    /// # Panics
+    /// Unless K is a multiple of the kind's block and each row has K weights.
+    pub fn new<'a>(
+        pool: &Pool,
+        kind: Kind,
+        [n, k]: [usize; 2],
+        row: impl Fn(usize) -> &'a [u8] + Sync,
+    ) -> Self {
         let format = kind.format();
-        let row_bytes = k / format.weights * format.bytes;
         assert!(
-            k.is_multiple_of(format.weights) && bytes.len() == n * row_bytes,
-            "{} bytes are not {n}×{k} weights of {kind:?}",
-            bytes.len()
+            k.is_multiple_of(format.weights),
+            "{k} weights are no whole blocks of {kind:?}"
         );
-        let panels = n.div_ceil(PANEL);
+        let (panels, blocks) = (n.div_ceil(PANEL), k / format.weights);
+        let subs = if format.is_nested() {
+            k / format.sub
+        } else {
+            0
+        };
+        let lines = k / BLOCK * format.bits;
+        let has_min = usize::from(format.has_min());
         let mut packed = Self {
             kind,
             n,
             k,
-            codes: Vec::with_capacity(panels * k / BLOCK * format.bits),
-            d: Vec::new(),
-            m: Vec::new(),
-            scales: Vec::new(),
-            mins: Vec::new(),
+            codes: Vec::with_capacity(panels * lines),
+            d: vec![[0; PANEL]; panels * blocks],
+            m: vec![[0; PANEL]; panels * blocks * has_min],
+            scales: vec![[0; PANEL]; panels * subs],
+            mins: vec![[0; PANEL]; panels * subs * has_min],
         };
-        let nothing = vec![0; format.bytes];
-        for panel in 0..panels {
-            for block in 0..k / format.weights {
-                let parts: [Parts; PANEL] = std::array::from_fn(|j| {
-                    let row = panel * PANEL + j;
-                    let from = row * row_bytes + block * format.bytes;
-                    let bytes = bytes.get(from..from + format.bytes);
-                    blocks::parts(kind, bytes.unwrap_or(&nothing))
-                });
-                packed.push(format, &parts);
-            }
-        }
+        let codes = pool::Parts::new(&mut packed.codes.spare_capacity_mut()[..panels * lines]);
+        let [d, m] = [&mut packed.d, &mut packed.m].map(|halves| pool::Parts::new(halves));
+        let [scales, mins] =
+            [&mut packed.scales, &mut packed.mins].map(|bytes| pool::Parts::new(bytes));
+        pool.each(panels, |panel| {
+            let run = |of: usize| panel * of..(panel + 1) * of;
+            let rows = panel * PANEL..n.min((panel + 1) * PANEL);
+            // SAFETY: `each` gives every panel once, and runs of different panels do not overlap.
+            let mut target = unsafe {
+                Panel {
+                    codes: codes.slice(run(lines)),
+                    d: d.slice(run(blocks)),
+                    m: m.slice(run(blocks * has_min)),
+                    scales: scales.slice(run(subs)),
+                    mins: mins.slice(run(subs * has_min)),
+                }
+            };
+            target.fill(kind, k, rows.map(&row));
+        });
+        // SAFETY: the capacity is at least that, and every panel has filled its lines.
+        unsafe { packed.codes.set_len(panels * lines) };
         packed
-    }
-
-    /// Appends a block of each of 16 outputs.
-    fn push(&mut self, format: Format, parts: &[Parts; PANEL]) {
-        self.d.push(parts.each_ref().map(|parts| parts.d));
-        if format.has_min() {
-            self.m.push(parts.each_ref().map(|parts| parts.m));
-        }
-        if format.is_nested() {
-            for sub in 0..format.weights / format.sub {
-                let of = |values: fn(&Parts) -> &[i8; 16]| {
-                    parts.each_ref().map(|parts| values(parts)[sub])
-                };
-                self.scales.push(of(|parts| &parts.scales));
-                if format.has_min() {
-                    self.mins.push(of(|parts| &parts.mins));
-                }
-            }
-        }
-        let (low, high) = field_widths(format.bits);
-        for tile in 0..format.weights / BLOCK {
-            let mut groups = [Line::ZERO; GROUPS];
-            for (j, parts) in parts.iter().enumerate() {
-                let (codes, _) = parts.codes[tile * BLOCK..(tile + 1) * BLOCK].as_chunks::<4>();
-                for (group, &codes) in groups.iter_mut().zip(codes) {
-                    group.0[j / 2] |= u64::from(u32::from_le_bytes(codes)) << (32 * (j % 2));
-                }
-            }
-            squeeze(&mut self.codes, &groups, 0, low);
-            squeeze(&mut self.codes, &groups, low, high);
-        }
     }
 
     /// The format.
@@ -173,11 +165,90 @@ impl Packed {
     }
 }
 
-/// Appends bits `from..from + width` of the codes, as `width` lines.
-fn squeeze(lines: &mut Vec<Line>, groups: &[Line; GROUPS], from: usize, width: usize) {
-    let first = lines.len();
-    lines.resize(first + width, Line::ZERO);
-    for (g, group) in groups.iter().enumerate().filter(|_| width > 0) {
-        lines[first + g % width].add(group.field(width, from, width * (g / width)));
+/// Sixteen outputs of a matrix that is being repacked, and where they go.
+struct Panel<'a> {
+    codes: &'a mut [MaybeUninit<Line>],
+    d: &'a mut [[u16; PANEL]],
+    m: &'a mut [[u16; PANEL]],
+    scales: &'a mut [[i8; PANEL]],
+    mins: &'a mut [[i8; PANEL]],
+}
+
+impl Panel<'_> {
+    /// Fills all of it with rows of K weights, of which there are at most sixteen.
+    fn fill<'a>(&mut self, kind: Kind, k: usize, rows: impl Iterator<Item = &'a [u8]>) {
+        let format = kind.format();
+        let (blocks, subs) = (k / format.weights, format.weights / format.sub);
+        let nothing = vec![0; blocks * format.bytes];
+        let mut all = [&nothing[..]; PANEL];
+        for (place, row) in all.iter_mut().zip(rows) {
+            assert_eq!(
+                row.len(),
+                nothing.len(),
+                "bytes of a row of {k} weights of {kind:?}"
+            );
+            *place = row;
+        }
+        let mut parts: [Parts; PANEL] = std::array::from_fn(|_| Parts::ZERO);
+        let mut codes = self.codes.iter_mut();
+        for block in 0..blocks {
+            for (parts, row) in parts.iter_mut().zip(all) {
+                parts.take(kind, &row[block * format.bytes..(block + 1) * format.bytes]);
+            }
+            self.d[block] = parts.each_ref().map(|parts| parts.d);
+            if let Some(m) = self.m.get_mut(block) {
+                *m = parts.each_ref().map(|parts| parts.m);
+            }
+            if format.is_nested() {
+                for sub in 0..subs {
+                    let at = block * subs + sub;
+                    self.scales[at] = parts.each_ref().map(|parts| parts.scales[sub]);
+                    if let Some(mins) = self.mins.get_mut(at) {
+                        *mins = parts.each_ref().map(|parts| parts.mins[sub]);
+                    }
+                }
+            }
+            for tile in 0..format.weights / BLOCK {
+                let tile = tile * BLOCK..(tile + 1) * BLOCK;
+                let groups = groups(parts.each_ref().map(|parts| &parts.codes[tile.clone()]));
+                let lines = match field_widths(format.bits) {
+                    (8, 0) => lines::<8, 0>(&groups),
+                    (4, 0) => lines::<4, 0>(&groups),
+                    (4, 1) => lines::<4, 1>(&groups),
+                    (4, 2) => lines::<4, 2>(&groups),
+                    (2, 0) => lines::<2, 0>(&groups),
+                    (2, 1) => lines::<2, 1>(&groups),
+                    widths => unreachable!("no format has fields of {widths:?} bits"),
+                };
+                for (place, line) in codes.by_ref().zip(lines).take(format.bits) {
+                    place.write(line);
+                }
+            }
+        }
     }
+}
+
+/// The codes of a tile: of each output 32 neighbours.
+fn groups(codes: [&[u8]; PANEL]) -> [Line; GROUPS] {
+    let mut groups = [Line::ZERO; GROUPS];
+    for (j, codes) in codes.chunks_exact(2).enumerate() {
+        let [(even, _), (odd, _)] = [codes[0], codes[1]].map(|codes| codes.as_chunks::<4>());
+        for (group, (&even, &odd)) in groups.iter_mut().zip(even.iter().zip(odd)) {
+            let [even, odd] = [even, odd].map(|codes| u64::from(u32::from_le_bytes(codes)));
+            group.0[j] = even | odd << 32;
+        }
+    }
+    groups
+}
+
+/// The lines of a tile, of which the first LOW + HIGH count: LOW bits of each code, then the next HIGH.
+fn lines<const LOW: usize, const HIGH: usize>(groups: &[Line; GROUPS]) -> [Line; 8] {
+    let mut lines = [Line::ZERO; 8];
+    for (g, group) in groups.iter().enumerate() {
+        lines[g % LOW].add(group.field(LOW, 0, LOW * (g / LOW)));
+        if let Some(turn) = g.checked_div(HIGH) {
+            lines[LOW + g % HIGH].add(group.field(HIGH, LOW, HIGH * turn));
+        }
+    }
+    lines
 }

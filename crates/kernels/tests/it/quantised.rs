@@ -1,5 +1,6 @@
 //! Products with GGUF's formats against the weights that the package `gguf` reads, multiplied in f64.
 
+use glassformer_kernels::Pool;
 use glassformer_kernels::matrix::MatMut;
 use glassformer_kernels::quantised::activations::{self, Block};
 use glassformer_kernels::quantised::blocks::{Kind, dequantise};
@@ -108,10 +109,16 @@ fn product(x: &[Block], weights: &Packed, m: usize, pad: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Repacked by two threads.
+fn packed(kind: Kind, bytes: &[u8], n: usize, k: usize) -> Packed {
+    let row = k / kind.weights() * kind.bytes();
+    Packed::new(&Pool::new(2), kind, [n, k], |r| &bytes[r * row..][..row])
+}
+
 /// Against f64: with the activations as they were quantised only f32's rounding may differ, with the original ones
 /// the 8 bits show.
 fn check(kind: Kind, x: &[f32], bytes: &[u8], (m, n, k): (usize, usize, usize)) -> Vec<f32> {
-    let weights = Packed::new(kind, bytes, n, k);
+    let weights = packed(kind, bytes, n, k);
     assert_eq!((weights.outputs(), weights.inputs()), (n, k));
     let blocks = quantised(x);
     let y = product(&blocks, &weights, m, 3);
@@ -155,7 +162,7 @@ proptest! {
         seed: u64,
     ) {
         let k = kind.weights();
-        let weights = Packed::new(kind, &random_blocks(kind, seed, n), n, k);
+        let weights = packed(kind, &random_blocks(kind, seed, n), n, k);
         let x = quantised(&normals(seed, 1, m * k));
         let whole = product(&x, &weights, m, 0);
         let cut = below(seed, 2, n / PANEL + 1) * PANEL;
@@ -228,7 +235,7 @@ fn every_path_gives_the_same_bits() {
     for (i, kind) in Kind::ALL.into_iter().enumerate() {
         let (n, k) = (45, 768);
         let bytes = random_blocks(kind, i as u64, n * k / kind.weights());
-        let weights = Packed::new(kind, &bytes, n, k);
+        let weights = packed(kind, &bytes, n, k);
         for m in [1, 13] {
             // Whole numbers, divided: no function of the platform's library takes part.
             let x: Vec<f32> = (0..(m * k) as u64)
@@ -262,7 +269,7 @@ fn activations_are_rounded_to_the_nearest_code() {
 #[test]
 fn what_is_not_finite_is_not_hidden() {
     for kind in Kind::ALL {
-        let weights = Packed::new(
+        let weights = packed(
             kind,
             &random_blocks(kind, 1, 3 * 256 / kind.weights()),
             3,
@@ -279,22 +286,22 @@ fn what_is_not_finite_is_not_hidden() {
 
 #[test]
 fn nothing_is_multiplied_by_nothing() {
-    let none = Packed::new(Kind::Q8_0, &[], 2, 0);
+    let none = packed(Kind::Q8_0, &[], 2, 0);
     assert_eq!(product(&[], &none, 3, 1), [0.0; 6]);
-    let none = Packed::new(Kind::Q4_K, &[], 0, 256);
+    let none = packed(Kind::Q4_K, &[], 0, 256);
     assert!(product(&quantised(&[1.0; 256]), &none, 1, 1).is_empty());
 }
 
 #[test]
-#[should_panic(expected = "are not 3×48 weights of Q4_0")]
+#[should_panic(expected = "48 weights are no whole blocks of Q4_0")]
 fn whole_blocks_are_wanted() {
-    Packed::new(Kind::Q4_0, &[0; 54], 3, 48);
+    packed(Kind::Q4_0, &[0; 54], 3, 48);
 }
 
 #[test]
 #[should_panic(expected = "outputs 8..16 of 16")]
 fn outputs_begin_with_a_panel() {
-    let weights = Packed::new(Kind::Q8_0, &[0; 16 * 34], 16, 32);
+    let weights = packed(Kind::Q8_0, &[0; 16 * 34], 16, 32);
     matmul(
         MatMut::new(&mut [0.0; 8], 1, 8),
         &[Block::ZERO],

@@ -359,7 +359,9 @@ fn in_parts(
     for part in parts {
         let columns = part.columns.clone();
         match &part.weight {
-            Weight::Quantised(packed) => codes.times(run.pool, y, width, columns.start, packed),
+            Weight::Quantised(packed) => {
+                codes.times(run.pool, run.buffers, y, [width, columns.start], packed)
+            }
             Weight::Product(packed) => {
                 let x = Rounded::new(run.pool, run.buffers, run.precision, x);
                 let mut some = run.tensor(&[x.view().row_count(), columns.len()]);

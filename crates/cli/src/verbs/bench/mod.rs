@@ -4,6 +4,7 @@ mod count;
 mod embed;
 mod kernels;
 mod report;
+mod start;
 mod times;
 mod work;
 
@@ -34,6 +35,7 @@ use work::{Precision, Reading, Training};
 Examples:
   glassformer bench train --preset nano                one optimiser step of a small model
   glassformer bench train --preset gpt2 --threads 2    of GPT-2 (124 M parameters), context 1,024
+  glassformer bench start -m model.gguf                from nothing to the first token
   glassformer bench prefill -m runs/nano               reading a prompt
   glassformer bench prefill --preset gpt2 --record     what recording the residual stream costs
   glassformer bench decode --depth 200                 one token after 200 others
@@ -48,6 +50,7 @@ pub(crate) struct Bench {
 #[derive(Subcommand)]
 enum What {
     Train(TrainFlags),
+    Start(start::StartFlags),
     Prefill(PrefillFlags),
     Decode(DecodeFlags),
     Embed(embed::EmbedFlags),
@@ -232,6 +235,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         match &self.what {
             What::Train(flags) => flags.run(),
+            What::Start(flags) => flags.run(),
             What::Prefill(flags) => flags.run(),
             What::Decode(flags) => flags.run(),
             What::Embed(flags) => flags.run(),

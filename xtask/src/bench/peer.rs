@@ -1,4 +1,4 @@
-//! PyTorch, asked for one round at a time, so that rounds of ours can stand between them.
+//! The peers, asked for one round at a time, so that rounds of ours can stand between them.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -8,14 +8,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::works::TorchWork;
+use super::works::{PeerWork, Who};
 use crate::process::{command, run, shown, succeeds, target_folder};
 use crate::python::Environment;
 
 const BENCH: Environment = Environment { folder: "bench" };
 
-/// How PyTorch is run.
-pub(super) struct Torch {
+/// How the peers' scripts are run.
+pub(super) struct Peers {
     root: PathBuf,
     python: PathBuf,
     /// The library that makes MKL take its fast path, where it can be had.
@@ -43,7 +43,7 @@ impl std::fmt::Display for Mode {
     }
 }
 
-impl Torch {
+impl Peers {
     /// Finds PyTorch: the interpreter given, or the environment `bench/.venv`, which is made if need be.
     pub(super) fn find(root: &Path, python: Option<&Path>, threads: usize) -> Result<Self> {
         let python = match python {
@@ -65,18 +65,14 @@ impl Torch {
             root: root.to_owned(),
             python,
             mkl_fast: mkl_fast(root, &folder),
-            log: folder.join("torch.log"),
+            log: folder.join("peer.log"),
             threads,
         })
     }
 
-    pub(super) fn python(&self) -> &Path {
-        &self.python
-    }
-
     /// Every way to do a work.
-    pub(super) fn modes(&self, work: &TorchWork) -> Vec<Mode> {
-        let paths = if self.mkl_fast.is_some() {
+    pub(super) fn modes(&self, work: &PeerWork) -> Vec<Mode> {
+        let paths = if self.mkl_fast.is_some() && work.who == Who::PyTorch {
             &[false, true][..]
         } else {
             &[false]
@@ -88,7 +84,7 @@ impl Torch {
     }
 
     /// The command of a mode as one would type it in `bench/`.
-    pub(super) fn shown(&self, work: &TorchWork, mode: &Mode) -> String {
+    pub(super) fn shown(&self, work: &PeerWork, mode: &Mode) -> String {
         let preload = if mode.mkl_fast {
             "LD_PRELOAD=./mkl_fast.so "
         } else {
@@ -98,7 +94,7 @@ impl Torch {
         format!("{preload}python {words}")
     }
 
-    fn arguments(&self, work: &TorchWork, mode: &Mode) -> String {
+    fn arguments(&self, work: &PeerWork, mode: &Mode) -> String {
         let (script, runs, threads) = (&work.script, work.runs, self.threads);
         format!(
             "{script} --mode {} --threads {threads} --runs {runs}",
@@ -107,7 +103,7 @@ impl Torch {
     }
 
     /// Starts a script and waits until it is warm.
-    pub(super) fn start(&self, work: &TorchWork, mode: &Mode) -> Result<Asked> {
+    pub(super) fn start(&self, work: &PeerWork, mode: &Mode) -> Result<Asked> {
         let words = self.arguments(work, mode) + " --ask";
         let folder = self.root.join("bench");
         let mut command = command(&folder, &self.python.to_string_lossy(), &words);
@@ -142,7 +138,7 @@ pub(super) struct Asked {
     lines: Lines<BufReader<ChildStdout>>,
     log: PathBuf,
     line: String,
-    /// PyTorch's.
+    /// The peer's.
     pub(super) version: String,
 }
 
