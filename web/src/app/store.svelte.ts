@@ -9,15 +9,16 @@ import type { Theme } from '../marks/palette';
 import { advance } from '../timeline/timeline';
 import { emptyBundle, type Bundle, type Need } from '../trace/bundle';
 import { EngineError, type Engine } from '../trace/engine';
-import { isMissing, load } from '../trace/loader';
+import { isMissing } from '../trace/loader';
 import type { ModelInfo, Provenance, SampleSettings } from '../trace/wire';
+import { Filler } from './filling';
 import { readHash, writeHash, type Saved } from './hash';
+import { Lab } from './lab/lab.svelte';
 import { Film, readingTime, type FilmPlace } from './player';
 
 export type Depth = 'story' | 'numbers' | 'formula';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
-const LOOP_LENGTH = 16;
 const RETRY_MS = 1500;
 
 export interface Inspected {
@@ -53,10 +54,15 @@ export class Store {
   private dwell = 0;
   private headChosen = false;
   private headPicked = false;
-  private readonly jobs = new Map<string, Promise<void>>();
+  private looked: Bundle | null = null;
+  private readonly filler: Filler;
+  readonly lab: Lab;
   private saved: Saved = { settings: {} };
 
-  constructor(private readonly engine: Engine) {}
+  constructor(private readonly engine: Engine) {
+    this.filler = new Filler(engine, () => $state.snapshot(this.settings));
+    this.lab = new Lab(this, engine);
+  }
 
   // Derived, not got: what depends on them is made anew when they change, not with every frame.
   chapter: Chapter = $derived(this.film.at(this.place.chapter));
@@ -69,10 +75,11 @@ export class Store {
   /** Has everything come, also what the picture could begin without? */
   get complete(): boolean {
     void this.version;
-    return this.bundle !== null && this.missing(this.bundle).length === 0;
+    return this.bundle !== null && [this.bundle, ...this.lab.beside].every((b) => this.missing(b).length === 0);
   }
   private missing(b: Bundle): Need[] {
-    return this.chapter.needs(this.view, b).filter((n) => isMissing(b, n));
+    const view = b === this.lab.right ? this.lab.rightView : this.view;
+    return [...this.chapter.needs(view, b), ...this.lab.needs(b, view)].filter((n) => isMissing(b, n));
   }
   t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);
 
@@ -95,6 +102,7 @@ export class Store {
     this.chat = s.chat ?? false;
     if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) this.depth = s.depth as Depth;
     Object.assign(this.settings, s.settings);
+    this.lab.restore(location.hash);
     const chapter = CHAPTERS.findIndex((c) => c.id === s.chapter);
     if (chapter >= 0) this.place = { chapter, t: s.t ?? 0 };
     else this.playing = !this.reduced;
@@ -111,7 +119,7 @@ export class Store {
   }
 
   address(): string {
-    return writeHash({ text: this.text, chat: this.chat, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+    return writeHash({ text: this.text, chat: this.chat, chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) }) + this.lab.address();
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
@@ -127,7 +135,7 @@ export class Store {
       const model = this.model ?? this.meet(await this.engine.model());
       const asked = { text: this.text, chat: this.chat && model.chat };
       const trace = await this.engine.trace(asked.text, asked.chat);
-      const bundle = emptyBundle(model, trace, asked);
+      const bundle = await this.lab.begin(emptyBundle(model, trace, asked), first);
       const last = trace.tokens.length - 1;
       const s: Saved = first ? this.saved : { settings: {} };
       this.view = { layer: Math.min(s.layer ?? this.view.layer, model.n_layers - 1), head: Math.min(s.head ?? this.view.head, model.n_heads - 1), token: Math.min(s.token ?? last, last) };
@@ -144,27 +152,23 @@ export class Store {
     this.busy = false;
   }
 
-  /** Loads what the chapter needs: first what the picture cannot be drawn without. Some needs are only known once others have come. */
+  /** Loads what the chapter needs of the run on the stage, then of those beside it. */
   async fill(): Promise<void> {
-    for (let round = 0; round < 6; round++) {
-      const b = this.bundle;
-      const missing = b ? this.missing(b) : [];
-      if (!b || !missing.length) return;
-      const first = missing.filter((n) => !n.later);
-      await this.fetchOnce(b, first.length ? first : missing);
-      this.version++;
-      this.chooseHead(b);
+    for (const b of [this.bundle, ...this.lab.beside]) {
+      if (!b) continue;
+      await this.filler.fill(b, () => this.missing(b), () => {
+        this.version++;
+        if (b === this.bundle) this.chooseHead(b);
+      });
     }
   }
 
-  /** What is already on its way is waited for, not asked for again. */
-  private fetchOnce(b: Bundle, needs: Need[]): Promise<void> {
-    const settings = $state.snapshot(this.settings);
-    const key = JSON.stringify([b.trace.id, needs, settings]);
-    const loop = Math.min(LOOP_LENGTH, Math.max(1, b.model.n_ctx - b.trace.tokens.length));
-    const job = this.jobs.get(key) ?? load(this.engine, b, needs, settings, loop).finally(() => this.jobs.delete(key));
-    this.jobs.set(key, job);
-    return job;
+  /** The lab has made another run: it takes the stage where the film stands. */
+  async show(b: Bundle): Promise<void> {
+    this.trail = [];
+    this.bundle = b;
+    this.version++;
+    await this.fill();
   }
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
@@ -180,7 +184,7 @@ export class Store {
   }
 
   /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
-  private async guard(job: () => Promise<void>, again = true): Promise<void> {
+  async guard(job: () => Promise<void>, again = true): Promise<void> {
     try {
       await job();
       if (this.error?.key === 'error.unreachable') this.notice = this.t('error.recovered');
@@ -201,12 +205,13 @@ export class Store {
     }
   }
 
-  /** The server has forgotten this run: it is made again under a new id, and what was loaded stays valid. */
+  /** The server has forgotten a run: all are made again under new ids, and what was loaded stays valid. */
   private async retrace(): Promise<void> {
-    const old = this.bundle;
-    if (!old) return;
-    const trace = await this.engine.trace(old.asked.text, old.asked.chat);
-    old.trace = { ...old.trace, id: trace.id };
+    for (const old of [this.bundle, ...this.lab.beside]) {
+      if (!old) continue;
+      const trace = await this.engine.trace(old.asked.text, old.asked.chat, old.asked.edits);
+      old.trace = { ...old.trace, id: trace.id };
+    }
     this.version++;
   }
 
@@ -227,6 +232,7 @@ export class Store {
     if (!b) return;
     const { generated: _g, sample: _s, ...rest } = b;
     this.bundle = { ...rest };
+    this.lab.forgetDraws();
     this.version++;
     this.ensure();
   }
@@ -295,13 +301,15 @@ export class Store {
 
   // ---- the inspector --------------------------------------------------------------------------------------------
 
-  async inspect(datum: Datum, fresh = true): Promise<void> {
+  /** Opens a number of a run: fresh from a picture, or from the terms of the one before. */
+  async inspect(datum: Datum, fresh = true, run = this.bundle): Promise<void> {
     if (datum.site === 'pick:head') {
       this.setView({ layer: datum.index[0] ?? 0, head: datum.index[1] ?? 0 });
       return;
     }
-    const b = this.bundle;
+    const b = fresh ? run : this.looked;
     if (!b) return;
+    this.looked = b;
     const real = realCell(datum, this.view);
     const base = fresh ? [] : this.trail;
     if (!real) {
