@@ -310,6 +310,7 @@ export class Store {
     const b = fresh ? run : this.looked;
     if (!b) return;
     this.looked = b;
+    this.lab.picked = null;
     const real = realCell(datum, this.view);
     const base = fresh ? [] : this.trail;
     if (!real) {

@@ -1,7 +1,9 @@
 import { chaptersEn } from './chapters.en';
+import { labEn } from './lab.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
+  ...labEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',

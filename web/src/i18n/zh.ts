@@ -1,7 +1,9 @@
 import { chaptersZh } from './chapters.zh';
+import { labZh } from './lab.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
+  ...labZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',
