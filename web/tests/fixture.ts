@@ -18,8 +18,7 @@ export const SETTINGS: SampleSettings = { temperature: 0.8, top_k: 40, top_p: 0.
 
 const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
-  // Of edits it knows heads that are switched off.
-  trace: async (text, _chat, edits = []) => mock.trace({ text, ablate: edits.flatMap((e) => (e.kind === 'off' ? [e.part] : [])) }) as TraceMeta,
+  trace: async (text, _chat, edits = []) => mock.trace({ text, edits }) as TraceMeta,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
   lens: async (id, k, rows) => mock.lens(id, k, rows?.join()) as Lens,
   heads: async (id) => parseSafetensors(buffer(mock.heads(id))),
