@@ -44,6 +44,7 @@ export const labEn: Record<string, string> = {
   'lab.next': 'Next token: before → now',
   'lab.nextAB': 'Next token: A | B',
   'lab.moved': '{p} of the probability moved',
+  'lab.apart': '{p} of the probability lies elsewhere',
   'lab.risen': 'Rose',
   'lab.fallen': 'Fell',
   'lab.more.risen': 'Likelier after B',

@@ -44,6 +44,7 @@ export const labZh: Record<string, string> = {
   'lab.next': '下一个词元：原来 → 现在',
   'lab.nextAB': '下一个词元：A | B',
   'lab.moved': '{p} 的概率换了去处',
+  'lab.apart': '{p} 的概率分给了不同的词元',
   'lab.risen': '上升',
   'lab.fallen': '下降',
   'lab.more.risen': 'B 之后更可能',
