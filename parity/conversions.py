@@ -228,9 +228,9 @@ def check_pretrained(check: Check, source: str, text: Path | None) -> None:
         theirs, flash, same, same_flash = llama(file), llama(file, flash_attn=True), 0, 0
         for prompt in PROMPTS:
             ours = check.run("generate", "-m", file, prompt, "--max-tokens", "64", "--temperature", "0")
-            text = greedy(theirs, prompt)
-            same += ours.strip() == (prompt + text).strip()
-            same_flash += greedy(flash, prompt) == text
+            written = greedy(theirs, prompt)
+            same += ours.strip() == (prompt + written).strip()
+            same_flash += greedy(flash, prompt) == written
         # Near ties fall as roundings do. How much that is shows llama.cpp next to itself, with its other attention.
         figures = f"{name}: {dtype or 'as it is'}: of {len(PROMPTS)} greedy texts {same} as llama.cpp's"
         figures += f" ({same_flash} of its own with flash attention)"
