@@ -105,7 +105,7 @@ test('the state of another text is pasted in', async ({ page }) => {
 test('two prompts stand side by side at the same moment, and the link knows it', async ({ page }) => {
   const seen = watch(page);
   await open(page, `${HASH}&vs=${encodeURIComponent('Once upon a time, there was a big')}`);
-  for (const [chapter, step] of [['tokenize', 'tokens'], ['attention', 'softmax'], ['layers', 'lens'], ['unembed', 'cut'], ['generate', 'all']] as const) {
+  for (const [chapter, step] of [['tokenize', 'tokens'], ['attention', 'softmax'], ['layers', 'lens'], ['unembed', 'cut'], ['generate', 'loop']] as const) {
     await page.evaluate(([c, s]) => window.__glassformer?.seek(c as string, s as string), [chapter, step] as const);
     await ready(page);
     await expect(page.getByTestId('stage')).toBeVisible();

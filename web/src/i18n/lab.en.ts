@@ -51,6 +51,7 @@ export const labEn: Record<string, string> = {
   'lab.more.fallen': 'Likelier after A',
   'lab.cosine': 'Same direction? cos by layer',
   'lab.pattern': 'Attention L{layer} H{head}',
+  'lab.noCache': 'edited run: every step is computed whole, without a cache',
   'lab.byHand': 'This number was changed in the lab; its terms give what it was before.',
   'lab.pickWeight': 'Set {name} in the lab',
   'help.lab': 'open the lab',

@@ -51,6 +51,7 @@ export const labZh: Record<string, string> = {
   'lab.more.fallen': 'A 之后更可能',
   'lab.cosine': '方向是否一致：各层余弦',
   'lab.pattern': '注意力 L{layer} H{head}',
+  'lab.noCache': '已改动：每一步都从头计算，不用缓存',
   'lab.byHand': '这个数在实验台里被改过；下面各项之和是改动之前的值。',
   'lab.pickWeight': '到实验台设定 {name}',
   'help.lab': '打开实验台',
