@@ -1,6 +1,6 @@
 export interface MockEngine {
   model(): unknown;
-  trace(request: { text: string; ablate?: string[] }): unknown;
+  trace(request: { text: string; ablate?: string[]; edits?: readonly { kind: string; part?: string }[] }): unknown;
   tensors(id: string, globs: string, rows?: string | null, cols?: string | null): Buffer;
   heads(id: string): Buffer;
   lens(id: string, k?: number, rows?: string | null): unknown;

@@ -45,7 +45,8 @@ export function createEngine(options = {}) {
 
   const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
 
-  function trace({ text, ablate = [] }) {
+  // Of edits it knows heads that are switched off.
+  function trace({ text, ablate = [], edits = [] }) {
     if (typeof text !== 'string' || text.trim() === '') fail(400, 'the text is empty');
     const all = m.tokenizer.encode(text);
     const cut = Math.max(0, all.length - m.cfg.nCtx);
@@ -55,7 +56,7 @@ export function createEngine(options = {}) {
     const kept = cut ? { tokens_total: all.length, tokens_kept: tokens.length, from: 'end', text: keptText } : null;
     const ids = tokens.map((t) => t.id);
     const id = String(next++);
-    const sites = forward(m, ids, ablate);
+    const sites = forward(m, ids, [...ablate, ...edits.filter((e) => e.kind === 'off').map((e) => e.part)]);
     runs.set(id, { ids, sites });
     while (runs.size > 16) runs.delete(runs.keys().next().value);
     return { id, text: keptText, tokens, kept, sites: [...sites].map(([name, s]) => ({ name, shape: s.shape })) };

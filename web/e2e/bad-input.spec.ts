@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test, type Page } from '@playwright/test';
-import { chapters, freshPage, open, ready, seek, watch, where } from './helpers';
+import { chapters, freshPage, open, ready, seek, watch, where } from './stage';
 
 async function run(page: Page, text: string): Promise<void> {
   await page.getByTestId('text').fill(text);

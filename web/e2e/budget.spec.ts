@@ -1,7 +1,7 @@
 // What a first visit costs: bytes of script and style, and time from the server's answer to the first picture.
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@playwright/test';
-import { open, ready, seek } from './helpers';
+import { open, ready, seek } from './stage';
 
 const MOST_BYTES = 300_000;
 const MOST_MS = 1000;

@@ -2,7 +2,7 @@ import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { num, percent, signed } from '../src/i18n/format';
 import { parseSafetensors, type Tensor } from '../src/trace/safetensors';
-import { chapters, open, ready, seek, watch, where } from './helpers';
+import { chapters, open, ready, seek, watch, where } from './stage';
 
 for (const lang of ['en', 'zh'] as const) {
   test(`the film plays from beginning to end by keyboard alone (${lang})`, async ({ page }) => {

@@ -9,7 +9,7 @@ import { emptyBundle, type Bundle } from '../src/trace/bundle';
 import type { Engine } from '../src/trace/engine';
 import { isMissing, load } from '../src/trace/loader';
 import { parseSafetensors } from '../src/trace/safetensors';
-import type { Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated } from '../src/trace/wire';
+import type { Edit, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated } from '../src/trace/wire';
 
 
 const buffer = (b: Buffer): ArrayBuffer => b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) as ArrayBuffer;
@@ -18,7 +18,7 @@ export const SETTINGS: SampleSettings = { temperature: 0.8, top_k: 40, top_p: 0.
 
 const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
-  trace: async (text) => mock.trace({ text }) as TraceMeta,
+  trace: async (text, _chat, edits = []) => mock.trace({ text, edits }) as TraceMeta,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
   lens: async (id, k, rows) => mock.lens(id, k, rows?.join()) as Lens,
   heads: async (id) => parseSafetensors(buffer(mock.heads(id))),
@@ -38,10 +38,10 @@ export const engine = engineOf(createEngine({ ...SIZES_OF, heads: 3 }));
 /** RMSNorm, rotary positions, two heads of keys for four of queries, a gate, no biases. */
 export const turning = engineOf(createEngine({ ...SIZES_OF, heads: 4, kvHeads: 2, llama: true }));
 
-export async function bundleOf(text: string, from = engine): Promise<{ bundle: Bundle; view: View }> {
+export async function bundleOf(text: string, from = engine, edits: readonly Edit[] = []): Promise<{ bundle: Bundle; view: View }> {
   const model = await from.model();
-  const trace = await from.trace(text, false);
-  const bundle = emptyBundle(model, trace);
+  const trace = await from.trace(text, false, edits);
+  const bundle = emptyBundle(model, trace, { text, chat: false, edits });
   const view: View = { layer: 1, head: 1, token: trace.tokens.length - 1 };
   for (const chapter of chaptersOf(factsOf(model))) {
     for (let round = 0; round < 4; round++) {
@@ -55,10 +55,10 @@ export async function bundleOf(text: string, from = engine): Promise<{ bundle: B
 
 export const SIZES = { wide: { W: 860, H: 560 }, narrow: { W: 380, H: 400 } } as const;
 
-export function draw(bundle: Bundle, view: View, chapter: number, step: number, p: number, size: keyof typeof SIZES = 'wide', lang: Lang = 'en'): Draw {
+export function draw(bundle: Bundle, view: View, chapter: number, step: number, p: number, size: keyof typeof SIZES = 'wide', lang: Lang = 'en', ghost?: Bundle): Draw {
   const c = chaptersOf(factsOf(bundle.model))[chapter];
   if (!c) throw new Error('no such chapter');
-  const frame: Frame = { b: bundle, view, settings: SETTINGS, step, steps: c.steps, p, ...SIZES[size], narrow: size === 'narrow', numbers: true, lang, t: (k, v) => translate(lang, k, v) };
+  const frame: Frame = { b: bundle, ghost, view, settings: SETTINGS, step, steps: c.steps, p, ...SIZES[size], narrow: size === 'narrow', numbers: true, lang, t: (k, v) => translate(lang, k, v) };
   const d = new Draw();
   c.scene(frame, d);
   return d;

@@ -1,12 +1,16 @@
 //! The logit lens (nostalgebraist 2020): each layer's residual through the final norm and the unembedding, as if it
 //! were the last. One sees the guess take form.
 
+use std::sync::Arc;
+
 use glassformer_kernels::softmax::softmax;
 use glassformer_model::{BlockSite, Mode, Model, Network, Pass, Site};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
 use crate::cell::behind;
-use crate::{Cut, Recording, TraceError};
+use crate::edit::Editor;
+use crate::recording::Recorder;
+use crate::{Cut, Recording, Selection, TraceError};
 
 /// The residual streams that are read, in order: before the first block and behind each.
 pub fn sites(network: &dyn Network) -> Vec<Site> {
@@ -45,12 +49,18 @@ pub fn read(
         .flat_map(|part| part.data.iter().copied())
         .collect();
     let buffers = Buffers::new();
+    let nothing = Selection::parse("")?;
+    let last = behind(&*model.network, model.dimensions().n_layers - 1);
     let mut guesses = Vec::with_capacity(parts.len() * count);
     for rows in stacked.chunks(ROWS * d_model) {
         let height = rows.len() / d_model;
         let x = Tensor::from_slice(&buffers, &[height, d_model], rows);
         let run = model.run(pool, &buffers);
-        let mut pass = Pass::new(run, 1, height, Mode::Inference);
+        // The last stage reads this stream as if it were the last one.
+        let mut editor = Editor::of_weights(model, recording.edits());
+        editor.give(last, d_model, rows);
+        let mut recorder = Recorder::new(&nothing, editor, Arc::default());
+        let mut pass = Pass::new(run, 1, height, Mode::Inference).with_hook(&mut recorder);
         let logits = model.unembed(&mut pass, x);
         let rows = logits.data().chunks_exact(logits.width());
         guesses.extend(rows.map(|row| top(row, k)));

@@ -15,8 +15,8 @@ mod select;
 pub mod weight;
 
 pub use cell::{Cell, Source, Term};
-pub use edit::{Change, Edit, Part};
+pub use edit::{Change, Edit, Edits, Part, WeightEdit};
 pub use numbers::Numbers;
-pub use recording::{Cut, Recorded, Recording, record, to_safetensors};
+pub use recording::{Cut, Recorded, Recording, record, record_edited, to_safetensors};
 pub use replay::Replay;
 pub use select::{Selection, TraceError};

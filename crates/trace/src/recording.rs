@@ -1,6 +1,7 @@
 //! One run of a model and the values it went through.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use glassformer_kernels::softmax::softmax;
 use glassformer_model::{Hook, Mode, Model, Pass, Site, View, ViewMut};
@@ -8,7 +9,8 @@ use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::FloatType;
 use glassformer_weights::safetensors::{self, NamedTensor};
 
-use crate::{Edit, Numbers, Selection, TraceError};
+use crate::edit::Editor;
+use crate::{Edit, Edits, Numbers, Selection, TraceError};
 
 /// A recorded value.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +36,17 @@ impl Recorded {
 }
 
 /// The recorded sites of one run over one text.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Recording {
     sites: BTreeMap<Site, Recorded>,
+    edits: Arc<Edits>,
+}
+
+/// Whether the same values were recorded, however they came about.
+impl PartialEq for Recording {
+    fn eq(&self, other: &Self) -> bool {
+        self.sites == other.sites
+    }
 }
 
 impl Recording {
@@ -75,7 +85,23 @@ impl Recording {
                 .iter()
                 .map(|(&site, value)| (site, value.clone())),
         );
-        Self { sites }
+        Self {
+            sites,
+            edits: Arc::clone(&self.edits),
+        }
+    }
+
+    /// Nothing yet of a run with these edits.
+    pub(crate) fn of(edits: Arc<Edits>) -> Self {
+        Self {
+            edits,
+            ..Self::default()
+        }
+    }
+
+    /// What was changed in the run.
+    pub fn edits(&self) -> &Edits {
+        &self.edits
     }
 
     /// Notes a value of a pass.
@@ -225,7 +251,25 @@ pub fn record(
     selection: &Selection,
     edits: &[Edit],
 ) -> Recording {
-    let mut recorder = Recorder::new(selection, edits);
+    record_edited(
+        model,
+        pool,
+        ids,
+        selection,
+        &Arc::new(edits.to_vec().into()),
+    )
+}
+
+/// As [`record`], with changes of values and of parameters.
+pub fn record_edited(
+    model: &Model,
+    pool: &Pool,
+    ids: &[u32],
+    selection: &Selection,
+    edits: &Arc<Edits>,
+) -> Recording {
+    let editor = Editor::new(model, edits);
+    let mut recorder = Recorder::new(selection, editor, Arc::clone(edits));
     let buffers = Buffers::new();
     let mut pass = Pass::new(model.run(pool, &buffers), 1, ids.len(), Mode::Inference)
         .with_hook(&mut recorder);
@@ -236,36 +280,39 @@ pub fn record(
 /// Records and edits.
 pub(crate) struct Recorder<'a> {
     selection: &'a Selection,
-    edits: &'a [Edit],
+    editor: Editor<'a>,
     pub(crate) recording: Recording,
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(selection: &'a Selection, edits: &'a [Edit]) -> Self {
+    pub(crate) fn new(selection: &'a Selection, editor: Editor<'a>, edits: Arc<Edits>) -> Self {
         Self {
             selection,
-            edits,
-            recording: Recording::default(),
+            editor,
+            recording: Recording::of(edits),
         }
     }
 }
 
 impl Hook for Recorder<'_> {
     fn wants(&self, site: Site) -> bool {
-        self.selection.has(site)
+        self.selection.has(site) || self.editor.needs(site)
     }
 
     fn edits(&self, site: Site) -> bool {
-        self.edits.iter().any(|edit| edit.site == site)
+        self.editor.edits(site)
     }
 
     fn record(&mut self, site: Site, value: View<'_>) {
-        self.recording.put(site, value);
+        if self.editor.needs(site) {
+            self.editor.note(site, &value);
+        }
+        if self.selection.has(site) {
+            self.recording.put(site, value);
+        }
     }
 
-    fn edit(&mut self, site: Site, mut value: ViewMut<'_>) {
-        for edit in self.edits.iter().filter(|edit| edit.site == site) {
-            edit.apply(value.reborrow());
-        }
+    fn edit(&mut self, site: Site, value: ViewMut<'_>) {
+        self.editor.apply(site, value);
     }
 }

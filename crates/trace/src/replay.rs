@@ -8,9 +8,10 @@ use glassformer_model::block::Half;
 use glassformer_model::{BlockSite, Hook, Mode, Model, Pass, Site, View, ViewMut};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
+use crate::edit::Editor;
 use crate::heads::{CORNER, Heads};
 use crate::recording::{Cut, Recorder};
-use crate::{Edit, Recorded, Recording, Selection, TraceError};
+use crate::{Edits, Recorded, Recording, Selection, TraceError};
 
 /// Numbers of a run that is kept whole: what is larger is replayed.
 const WHOLE: usize = 24 << 20;
@@ -21,7 +22,7 @@ const OPEN: usize = 64 << 20;
 /// A run over one text.
 pub struct Replay {
     ids: Vec<u32>,
-    edits: Vec<Edit>,
+    edits: Arc<Edits>,
     kept: Recording,
     is_whole: bool,
     heads: Heads,
@@ -44,7 +45,7 @@ fn half_of(site: BlockSite) -> Half {
 impl Replay {
     /// Runs `model` over `ids` with these edits. `ids` must not be empty, nor longer than the context; edits must have been
     /// checked.
-    pub fn run(model: &Model, pool: &Pool, ids: Vec<u32>, edits: Vec<Edit>) -> Self {
+    pub fn run(model: &Model, pool: &Pool, ids: Vec<u32>, edits: impl Into<Edits>) -> Self {
         Self::within(WHOLE, model, pool, ids, edits)
     }
 
@@ -54,8 +55,9 @@ impl Replay {
         model: &Model,
         pool: &Pool,
         ids: Vec<u32>,
-        edits: Vec<Edit>,
+        edits: impl Into<Edits>,
     ) -> Self {
+        let edits = Arc::new(edits.into());
         let dimensions = model.dimensions();
         let size = |site: &Site| site.shape(&dimensions, ids.len()).iter().product::<usize>();
         let numbers: usize = model.network.sites().iter().map(size).sum();
@@ -63,8 +65,8 @@ impl Replay {
             keeps_all: numbers <= whole,
             is_post_norm: model.network.is_post_norm(),
             ids: &ids,
-            edits: &edits,
-            kept: Recording::default(),
+            editor: Editor::new(model, &edits),
+            kept: Recording::of(Arc::clone(&edits)),
             heads: Heads::new(ids.len(), dimensions.n_layers * dimensions.n_heads),
         };
         let buffers = Buffers::new();
@@ -90,6 +92,11 @@ impl Replay {
     /// The tokens of the text.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// What was changed in the run.
+    pub fn edits(&self) -> &Arc<Edits> {
+        &self.edits
     }
 
     /// All heads in little.
@@ -199,9 +206,9 @@ impl Replay {
         let stream = self.kept.get(entry).expect("the stream is kept");
         let selection = Selection::everything();
         // What was done to the stream on its way in is done.
-        let within = |edit: &&Edit| edit.site != entry;
-        let edits: Vec<Edit> = self.edits.iter().filter(within).cloned().collect();
-        let mut recorder = Recorder::new(&selection, &edits);
+        let mut editor = Editor::new(model, &self.edits).from(entry);
+        editor.give(entry, model.dimensions().d_model, &stream.data);
+        let mut recorder = Recorder::new(&selection, editor, Arc::clone(&self.edits));
         let buffers = Buffers::new();
         let x = Tensor::from_slice(&buffers, &stream.shape, &stream.data);
         let run = model.run(pool, &buffers);
@@ -217,7 +224,7 @@ struct Watcher<'a> {
     keeps_all: bool,
     is_post_norm: bool,
     ids: &'a [u32],
-    edits: &'a [Edit],
+    editor: Editor<'a>,
     kept: Recording,
     heads: Heads,
 }
@@ -244,7 +251,7 @@ impl Hook for Watcher<'_> {
     }
 
     fn edits(&self, site: Site) -> bool {
-        self.edits.iter().any(|edit| edit.site == site)
+        self.editor.edits(site)
     }
 
     fn record(&mut self, site: Site, value: View<'_>) {
@@ -255,14 +262,15 @@ impl Hook for Watcher<'_> {
         {
             self.heads.note(self.ids, value.rows());
         }
+        if self.editor.needs(site) {
+            self.editor.note(site, &value);
+        }
         if self.keeps(site) {
             self.kept.put(site, value);
         }
     }
 
-    fn edit(&mut self, site: Site, mut value: ViewMut<'_>) {
-        for edit in self.edits.iter().filter(|edit| edit.site == site) {
-            edit.apply(value.reborrow());
-        }
+    fn edit(&mut self, site: Site, value: ViewMut<'_>) {
+        self.editor.apply(site, value);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use glassformer_model::{Model, Parameters, WeightName, WeightView};
 
-use crate::{Recorded, TraceError};
+use crate::{Edits, Recorded, TraceError};
 
 /// A named parameter. Of one that stays in its file, only the rows that are asked for are read.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct Weight<'a> {
     pub name: WeightName,
     view: WeightView,
     parameters: &'a Parameters,
+    /// (row, column, value): what was set by hand.
+    changes: Vec<(usize, usize, f32)>,
 }
 
 impl<'a> Weight<'a> {
@@ -25,7 +27,17 @@ impl<'a> Weight<'a> {
             name,
             view,
             parameters: &model.parameters,
+            changes: Vec::new(),
         })
+    }
+
+    /// As it is in a run with these edits.
+    #[must_use]
+    pub fn with(self, model: &Model, edits: &Edits) -> Self {
+        Self {
+            changes: edits.of_weight(model, self.name),
+            ..self
+        }
     }
 
     /// [rows, cols]; a vector has one row.
@@ -35,12 +47,17 @@ impl<'a> Weight<'a> {
 
     /// Element (r, c).
     pub fn at(&self, r: usize, c: usize) -> f32 {
-        self.run(r, c, 1)[0]
+        let changed = self
+            .changes
+            .iter()
+            .rev()
+            .find(|change| (change.0, change.1) == (r, c));
+        changed.map_or_else(|| self.run(r, c, 1)[0], |change| change.2)
     }
 
     /// Column `c`: what one output is made with.
     pub fn column(&self, c: usize) -> Cow<'a, [f32]> {
-        if self.view.row_stride == 1 {
+        if self.view.row_stride == 1 && self.changes.is_empty() {
             return self.run(0, c, self.view.rows);
         }
         (0..self.view.rows).map(|r| self.at(r, c)).collect()
@@ -49,7 +66,7 @@ impl<'a> Weight<'a> {
     /// All numbers, row-major.
     pub fn values(&self) -> Cow<'a, [f32]> {
         let WeightView { rows, cols, .. } = self.view;
-        if self.view.col_stride == 1 && self.view.row_stride == cols {
+        if self.view.col_stride == 1 && self.view.row_stride == cols && self.changes.is_empty() {
             return self.run(0, 0, rows * cols);
         }
         Cow::Owned(self.part(0..rows, 0..cols).data.to_vec())
@@ -63,6 +80,7 @@ impl<'a> Weight<'a> {
             cols.start.min(c)..cols.end.min(c),
         );
         let (height, width) = (rows.len(), cols.len());
+        let first = (rows.start, cols.start);
         let mut data = vec![0.0; height * width];
         if self.view.row_stride == 1 && height > 0 {
             for (to, c) in cols.enumerate() {
@@ -73,6 +91,11 @@ impl<'a> Weight<'a> {
         } else if width > 0 {
             for (r, row) in rows.zip(data.chunks_exact_mut(width)) {
                 row.copy_from_slice(&self.run(r, cols.start, width));
+            }
+        }
+        for &(r, c, value) in &self.changes {
+            if (first.0..first.0 + height).contains(&r) && (first.1..first.1 + width).contains(&c) {
+                data[(r - first.0) * width + c - first.1] = value;
             }
         }
         Recorded {

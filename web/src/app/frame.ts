@@ -20,11 +20,15 @@ export function stageSize(width: number, height: number): StageSize {
   return { W: width / scale, H: height / scale, scale, narrow };
 }
 
-export function frameOf(store: Store, size: StageSize, place: FilmPlace = store.place): Frame | null {
-  const b = store.bundle;
+export type Side = 'left' | 'right';
+
+export function frameOf(store: Store, size: StageSize, place: FilmPlace = store.place, side: Side = 'left'): Frame | null {
+  const { lab } = store;
+  const b = side === 'right' ? lab.right : store.bundle;
+  const ghost = (side === 'left' && lab.ghost) || undefined;
   if (!b) return null;
   const here = store.reduced ? cut(store.film.place(place)) : store.film.place(place);
-  return { b, view: { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: store.film.at(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
+  return { b, ghost, view: side === 'right' ? lab.rightView : { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: store.film.at(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
 }
 
 /** The words and numbers that the texts of the present step mention; they depend on the run and the choice, not on the moment. */

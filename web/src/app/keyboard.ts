@@ -42,6 +42,10 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
     case '[':
       moveCell(-1);
       return true;
+    case 'l':
+    case 'L':
+      store.lab.open = !store.lab.open;
+      return true;
     case '?':
       store.helpOpen = true;
       return true;

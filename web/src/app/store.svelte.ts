@@ -15,6 +15,7 @@ import { sameModel, type ModelInfo, type Provenance, type SampleSettings } from 
 import { readHash, writeHash, type Saved } from './hash';
 import { restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
+import { Lab } from './lab/lab.svelte';
 import { Film, readingTime, type FilmPlace } from './player';
 import { realCell } from './realcell';
 
@@ -61,9 +62,13 @@ export class Store {
   private dwell = 0;
   private headChosen = false;
   private headPicked = false;
+  private looked: Bundle | null = null;
   private readonly supply: Supply;
+  readonly lab: Lab;
+
   constructor(private readonly engine: Engine) {
     this.supply = new Supply(engine);
+    this.lab = new Lab(this, engine);
   }
 
   // Derived, not got: what depends on them is made anew when they change, not with every frame.
@@ -76,9 +81,12 @@ export class Store {
   /** Can the picture be drawn? */
   ready: boolean = $derived(this.bundle !== null && this.wanting.every((n) => n.later));
   /** Has everything come, also what the picture could begin without? */
-  complete: boolean = $derived(this.bundle !== null && this.wanting.length === 0);
-  private missing(b: Bundle, chapter = this.chapter, view = this.view): Need[] {
-    return chapter.needs(view, b).filter((n) => isMissing(b, n));
+  complete: boolean = $derived.by(() => {
+    void this.version;
+    return this.bundle !== null && this.wanting.length === 0 && this.lab.beside.every((b) => this.missing(b).length === 0);
+  });
+  private missing(b: Bundle, chapter = this.chapter, view = b === this.lab.right ? this.lab.rightView : this.view): Need[] {
+    return [...chapter.needs(view, b), ...this.lab.needs(b, view)].filter((n) => isMissing(b, n));
   }
   t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);
 
@@ -90,6 +98,7 @@ export class Store {
     this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
     this.chat = s.chat ?? false;
     restore(this, s);
+    this.lab.restore(hash);
     if (!CHAPTERS.some((c) => c.id === s.chapter)) this.playing = !this.reduced;
     await this.guard(async () => {
       const model = this.meet(await this.engine.model());
@@ -110,7 +119,7 @@ export class Store {
 
   address(): string {
     const asked = this.bundle?.asked ?? { text: this.text, chat: this.chat };
-    return writeHash({ ...asked, model: this.model?.name ?? '', version: this.model?.version ?? '', chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) });
+    return writeHash({ ...asked, model: this.model?.name ?? '', version: this.model?.version ?? '', chapter: this.chapter.id, t: this.place.t, ...this.view, lang: this.lang, depth: this.depth, settings: $state.snapshot(this.settings) }) + this.lab.address();
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
@@ -129,7 +138,8 @@ export class Store {
       const trace = await this.engine.trace(asked.text, asked.chat);
       // Whoever asks for another text meanwhile waits for that one only.
       if (mine !== this.asked) return;
-      const bundle = emptyBundle(model, trace, asked);
+      const bundle = await this.lab.begin(emptyBundle(model, trace, asked), link !== undefined);
+      if (mine !== this.asked) return;
       this.view = viewOf(link ?? { settings: {} }, this.view, model, trace.tokens.length);
       this.headChosen = this.headPicked || link?.layer !== undefined;
       if (!link && this.bundle && (this.bundle.asked.text !== asked.text || this.bundle.asked.chat !== asked.chat)) this.jumps++;
@@ -146,16 +156,30 @@ export class Store {
     if (mine === this.asked) this.busy = false;
   }
 
-  /** Loads what the chapter needs: first what the picture cannot be drawn without. Some needs are only known once others have come. */
+  /** Loads what the chapter needs of the run on the stage, then of those beside it. */
   async fill(): Promise<void> {
+    for (const b of [this.bundle, ...this.lab.beside]) {
+      if (b) await this.fillOne(b);
+    }
+  }
+
+  /** Some needs are only known once others have come. */
+  private async fillOne(b: Bundle): Promise<void> {
     for (let round = 0; round < 6; round++) {
-      const b = this.bundle;
-      const missing = b ? this.missing(b) : [];
-      if (!b || !missing.length) return;
+      const missing = this.missing(b);
+      if (!missing.length) return;
       await this.supply.fetch(b, missing, $state.snapshot(this.settings));
       this.version++;
-      this.chooseHead(b);
+      if (b === this.bundle) this.chooseHead(b);
     }
+  }
+
+  /** The lab has made another run: it takes the stage where the film stands. */
+  async show(b: Bundle): Promise<void> {
+    this.trail = [];
+    this.bundle = b;
+    this.version++;
+    await this.fill();
   }
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
@@ -181,7 +205,7 @@ export class Store {
   }
 
   /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
-  private async guard(job: () => Promise<void>, again = true): Promise<void> {
+  async guard(job: () => Promise<void>, again = true): Promise<void> {
     try {
       await job();
       if (this.error?.key === 'error.unreachable') this.notice = this.t('error.recovered');
@@ -206,12 +230,13 @@ export class Store {
     }
   }
 
-  /** The server has forgotten this run: it is made again under a new id, and what was loaded stays valid. */
+  /** The server has forgotten a run: all are made again under new ids, and what was loaded stays valid. */
   private async retrace(): Promise<void> {
-    const old = this.bundle;
-    if (!old) return;
-    const trace = await this.engine.trace(old.asked.text, old.asked.chat);
-    old.trace = { ...old.trace, id: trace.id };
+    for (const old of [this.bundle, ...this.lab.beside]) {
+      if (!old) continue;
+      const trace = await this.engine.trace(old.asked.text, old.asked.chat, old.asked.edits);
+      old.trace = { ...old.trace, id: trace.id };
+    }
     this.version++;
   }
 
@@ -246,6 +271,7 @@ export class Store {
     if (!b) return;
     const { generated: _g, sample: _s, ...rest } = b;
     this.bundle = { ...rest };
+    this.lab.forgetDraws();
     this.version++;
     this.ensure();
   }
@@ -316,13 +342,16 @@ export class Store {
 
   // ---- the inspector --------------------------------------------------------------------------------------------
 
-  async inspect(datum: Datum, fresh = true): Promise<void> {
+  /** Opens a number of a run: fresh from a picture, or from the terms of the one before. */
+  async inspect(datum: Datum, fresh = true, run = this.bundle): Promise<void> {
     if (datum.site === 'pick:head') {
       this.setView({ layer: datum.index[0] ?? 0, head: datum.index[1] ?? 0 });
       return;
     }
-    const b = this.bundle;
+    const b = fresh ? run : this.looked;
     if (!b) return;
+    this.looked = b;
+    this.lab.picked = null;
     const real = realCell(datum, this.view);
     const base = fresh ? [] : this.trail;
     if (!real) {

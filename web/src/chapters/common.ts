@@ -13,9 +13,12 @@ export function attended(f: Frame, d: Draw, max: number): number[] {
   const T = f.b.trace.tokens.length;
   const { token, head } = f.view;
   if (T <= max) return firstDims(T, T);
-  if (token < max) return windowOf(T, token, max);
   const pattern = row(f.b, `blocks.${f.view.layer}.pattern`, [head, token]);
-  const best = firstDims(token, token)
+  const opened = pattern.subarray(token + 1).some((w) => w > 0);
+  if (token < max && !opened) return windowOf(T, token, max);
+  // Later tokens only where the mask was opened for them by hand.
+  const best = firstDims(T, T)
+    .filter((k) => k < token || (k > token && (pattern[k] as number) > 0))
     .sort((a, b) => (pattern[b] as number) - (pattern[a] as number))
     .slice(0, max - 1);
   d.badge('badge.attended', { n: String(max), total: String(T) });
@@ -71,7 +74,7 @@ export const LONG = 256;
 export function strip(f: Frame, d: Draw, o: StripOptions): VectorOptions {
   const values = row(f.b, o.site, o.at);
   const dims = o.dims ?? firstDims(cellsThatFit(o.w, f.numbers, 16), values.length);
-  const v: VectorOptions = { x: o.x, y: o.y, w: o.w, h: o.h ?? 30, values, dims, site: o.site, at: o.at, full: o.full ?? fullScale(values), tint: o.tint, numbers: f.numbers, reveal: o.reveal, total: values.length };
+  const v: VectorOptions = { x: o.x, y: o.y, w: o.w, h: o.h ?? 30, values, dims, site: o.site, at: o.at, full: o.full ?? fullScale(values), tint: o.tint, numbers: f.numbers, reveal: o.reveal, total: values.length, ghost: f.ghost && row(f.ghost, o.site, o.at) };
   d.fade(o.a ?? 1, () => {
     if (values.length > dims.length) whole(f, d, o, values, v.full);
     if (o.title) heading(d, o.x + 2, o.y - (values.length > dims.length ? 17 : 13), o.title, o.tint, o.showSite === false || f.narrow ? '' : o.site);

@@ -16,6 +16,8 @@ export interface View {
 /** All that a scene may know: the recorded run, the choice, the moment, the size of the stage. Nothing of the browser. */
 export interface Frame {
   b: Bundle;
+  /** The untouched run, where `b` is an edited one: it stays behind it, pale. */
+  ghost?: Bundle;
   view: View;
   settings: SampleSettings;
   step: number;

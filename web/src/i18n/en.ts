@@ -1,8 +1,10 @@
 import { chaptersEn } from './chapters.en';
+import { labEn } from './lab.en';
 import { linksEn } from './links.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
+  ...labEn,
   ...linksEn,
 
   'ui.tagline': 'A Transformer you can see through',

@@ -1,8 +1,10 @@
 import { chaptersZh } from './chapters.zh';
+import { labZh } from './lab.zh';
 import { linksZh } from './links.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
+  ...labZh,
   ...linksZh,
 
   'ui.tagline': '看得透的 Transformer',

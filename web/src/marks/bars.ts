@@ -13,6 +13,8 @@ export interface BarItem {
   active?: boolean;
   dim?: boolean;
   tint?: Paint;
+  /** What it was in the untouched run. */
+  ghost?: number | undefined;
 }
 
 export interface BarsOptions extends Box {
@@ -37,7 +39,9 @@ export function barList(d: Draw, o: BarsOptions): void {
       tokenChip(d, { x: o.x, y: y - Math.min(14, rowH * 0.42), w: o.labelW, h: Math.min(28, rowH * 0.84) }, item.token, { active: item.active, tint });
       const w = Math.max(1.5, (Math.abs(item.value) / o.full) * room * a);
       d.rect(x0, y - barH / 2, w, barH, { r: 3, fill: `${tint}/${item.active ? 1 : 0.75}`, cell: item.cell ? { ...item.cell, text: '' } : undefined });
-      d.text(x0 + w + 6, y, item.text, { size: 12, font: 'mono', fill: item.active ? 'ink' : 'muted', weight: item.active ? 650 : 500, cell: item.cell });
+      const was = item.ghost === undefined ? 0 : Math.max(1.5, Math.min(1.02, Math.abs(item.ghost) / o.full) * room * a);
+      if (was > 0 && Math.abs(was - w) > 1) d.rect(x0, y - barH / 2 - 2.5, was, barH + 5, { r: 4, fill: `${tint}/0.1`, stroke: 'muted', sw: 1.2, dash: [3, 2] });
+      d.text(x0 + Math.max(w, was) + 6, y, item.text, { size: 12, font: 'mono', fill: item.active ? 'ink' : 'muted', weight: item.active ? 650 : 500, cell: item.cell });
     });
   });
 }

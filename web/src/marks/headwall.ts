@@ -15,6 +15,8 @@ export interface WallOptions extends WallPlan {
   name: (layer: number, head: number) => string;
   selected: { layer: number; head: number };
   reveal: (layer: number, head: number) => number;
+  /** 0..1: how far its pattern is from the untouched run's. */
+  changed?: (layer: number, head: number) => number;
 }
 
 interface Grid {
@@ -74,6 +76,11 @@ function thumb(d: Draw, o: WallOptions, p: Grid, l: number, h: number): void {
   d.fade(o.reveal(l, h), () => {
     d.rect(b.x - edge, b.y - edge, b.w + 2 * edge, b.h + 2 * edge, { r: p.names ? 5 : 3, fill: 'surface', stroke: active ? 'attn' : 'line', sw: active ? 2.5 : 1, cell: { site: 'pick:head', index: [l, h], value: NaN, text: '' } });
     d.grid(b.x, b.y, b.w, b.h, o.side, o.pattern(l, h), { full: 1, tint: 'attn' });
+    const far = o.changed?.(l, h) ?? 0;
+    if (far > 0.02) {
+      d.rect(b.x - 3, b.y - 3, b.w + 6, b.h + 6, { r: 6, stroke: 'neg', sw: 1.3, dash: [3, 2], a: Math.min(1, 0.35 + far) });
+      d.rect(b.x, b.y + b.h - 3, b.w * Math.min(1, far), 3, { fill: 'neg' });
+    }
     if (p.names) d.text(b.x + b.w / 2, b.y + b.h + 10, o.name(l, h), { size: 10.5, anchor: 'middle', fill: active ? 'ink' : 'muted', weight: active ? 650 : 450 });
   });
 }

@@ -12,8 +12,8 @@ export function riverScale(lengths: readonly (readonly number[])[]): { full: num
   return { full: Math.min(most, usual), isCut: most > usual };
 }
 
-/** One ribbon through the given heights with the given widths; `flow` 0..1 is how far it has come. */
-export function ribbon(d: Draw, x: number, ys: readonly number[], widths: readonly number[], flow: number, tint: Paint, alpha: number): void {
+/** One ribbon, or its outline alone, through the given heights with the given widths; `flow` 0..1 is how far it has come. */
+export function ribbon(d: Draw, x: number, ys: readonly number[], widths: readonly number[], flow: number, tint: Paint, alpha: number, outline = false): void {
   const reach = flow * (ys.length - 1);
   const points: { y: number; w: number }[] = [];
   for (let i = 0; i < ys.length && i <= reach; i++) points.push({ y: ys[i] as number, w: widths[i] as number });
@@ -29,5 +29,5 @@ export function ribbon(d: Draw, x: number, ys: readonly number[], widths: readon
     .x0((q) => Number(n(x - q.w / 2)))
     .x1((q) => Number(n(x + q.w / 2)))
     .curve(curveMonotoneY)(points);
-  d.path(shape ?? '', { fill: `${tint}/${alpha}` });
+  d.path(shape ?? '', outline ? { stroke: `${tint}/${alpha}`, sw: 1.4, dash: [4, 3] } : { fill: `${tint}/${alpha}` });
 }

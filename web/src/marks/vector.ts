@@ -24,7 +24,14 @@ export interface VectorOptions {
   /** Number of entries in all; where it is more than shown, an ellipsis says so. */
   total?: number;
   digits?: number;
+  /** The untouched run's vector: where it differs, its cells look out from behind. */
+  ghost?: Float32Array | undefined;
 }
+
+const SEEN = 0.01;
+const GHOST_SHIFT = 7;
+/** How strong a ghost is. */
+export const GHOST = 0.6;
 
 export const MIN_NUMBER_CELL = 31;
 const REST_W = 30;
@@ -65,6 +72,9 @@ function drawCell(d: Draw, o: VectorOptions, i: number, dim: number, value: numb
   const label = mark ? { text: mark, size: text ? size : Math.min(12, cw * 0.55), font: 'mono' as const } : undefined;
   const cell = { site: o.site, index: [...o.at, dim], value, text };
   const x = o.x + cw * i + gap;
+  const was = o.ghost?.[dim];
+  // The whole numbers of a vector move a little wherever something before it was changed: what cannot be seen is not shown.
+  if (was !== undefined && Math.abs(was - value) > SEEN * o.full) d.rect(x, o.y + GHOST_SHIFT, cw - gap * 2, o.h, { r: Math.min(5, cw * 0.18), fill: `s:${clampScale(was / o.full)}`, stroke: 'muted', sw: 1, dash: [3, 2], a: a * GHOST });
   if (o.weights) d.rect(x, o.y + 1, cw - gap * 2, o.h - 2, { r: o.h / 2, fill, stroke: 'weight', sw: 1.4, label, cell, a });
   else d.rect(x, o.y, cw - gap * 2, o.h, { r: Math.min(5, cw * 0.18), fill, stroke: `${o.tint}/0.55`, sw: 1, label, cell, a });
 }

@@ -1,7 +1,7 @@
 // Everything recorded of one run that a scene may look at. Scenes read it synchronously; `Needs` say what must be there first.
 import { SiteRows } from './rows';
 import type { Tensor } from './safetensors';
-import type { Generated, Guess, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
+import type { Edit, Generated, Guess, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
 export type Need = Wanted & {
@@ -34,8 +34,8 @@ export interface LensRows {
 export interface Bundle {
   model: ModelInfo;
   trace: TraceMeta;
-  /** What was typed, and whether it was sent as a message. */
-  asked: { text: string; chat: boolean };
+  /** What was typed, whether it was sent as a message, and what was changed in the run. */
+  asked: { text: string; chat: boolean; edits?: readonly Edit[] };
   sites: Map<string, SiteRows>;
   corner?: { first: number; patterns: Map<string, Tensor> };
   /** All heads in little, by name: pooled [L,H,side,side], a score [L,H] of each habit, interest. */
@@ -48,7 +48,9 @@ export interface Bundle {
   weights: Map<string, Tensor>;
 }
 
-export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked = { text: trace.text, chat: false }): Bundle {
+export const isEdited = (b: Bundle): boolean => (b.asked.edits?.length ?? 0) > 0;
+
+export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked: Bundle['asked'] = { text: trace.text, chat: false }): Bundle {
   return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
 }
 

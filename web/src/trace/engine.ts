@@ -1,20 +1,22 @@
 // What the page asks of an engine. HTTP stands behind it today; a WebAssembly engine can stand in its place.
 import type { Tensor } from './safetensors';
-import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+import type { Edit, Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
 
 export interface Engine {
   model(): Promise<ModelInfo>;
   /** `chat`: as a message, in the model's chat template. */
-  trace(text: string, chat: boolean): Promise<TraceMeta>;
+  trace(text: string, chat: boolean, edits?: readonly Edit[]): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */
   tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>>;
   lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens>;
   heads(trace: string): Promise<Map<string, Tensor>>;
   cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;
   sample(trace: string, settings: SampleSettings): Promise<Sample>;
-  generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings): Promise<Generated>;
+  /** `trace`: goes on with the edits of that run. */
+  generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings, trace?: string): Promise<Generated>;
   neighbours(id: number, k: number): Promise<Neighbours>;
-  weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor>;
+  /** `trace`: as they were in that run. */
+  weights(name: string, rows: [number, number], cols: [number, number], trace?: string): Promise<Tensor>;
 }
 
 /** Stands for no status of HTTP: an answer came, but from another server. */

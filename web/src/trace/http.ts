@@ -1,6 +1,6 @@
 import { EngineError, RESTARTED, type Engine } from './engine';
 import { parseSafetensors, type Tensor } from './safetensors';
-import type { Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+import type { Edit, Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
 
 const TIMEOUT_MS = 60_000;
 /** Each server names itself anew when it starts. */
@@ -15,8 +15,8 @@ export class HttpEngine implements Engine {
   model(): Promise<ModelInfo> {
     return this.json('/api/model');
   }
-  trace(text: string, chat: boolean): Promise<TraceMeta> {
-    return this.json('/api/trace', { text, chat });
+  trace(text: string, chat: boolean, edits: readonly Edit[] = []): Promise<TraceMeta> {
+    return this.json('/api/trace', { text, chat, edits });
   }
   async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
     const part = (rows ? `&rows=${spans(rows)}` : '') + (cols ? `&cols=${spans(cols)}` : '');
@@ -34,14 +34,14 @@ export class HttpEngine implements Engine {
   sample(trace: string, s: SampleSettings): Promise<Sample> {
     return this.json('/api/sample', { trace, ...s, min_p: 0, repetition_penalty: 1, step: 0 });
   }
-  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings): Promise<Generated> {
-    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, ...s });
+  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings, trace?: string): Promise<Generated> {
+    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, trace, ...s });
   }
   neighbours(id: number, k: number): Promise<Neighbours> {
     return this.json(`/api/neighbours?id=${id}&k=${k}`);
   }
-  async weights(name: string, rows: [number, number], cols: [number, number]): Promise<Tensor> {
-    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}`;
+  async weights(name: string, rows: [number, number], cols: [number, number], trace?: string): Promise<Tensor> {
+    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${trace ? `&trace=${trace}` : ''}`;
     const file = parseSafetensors(await this.bytes(`/api/weights?name=${encodeURIComponent(name)}&${part}`));
     const tensor = file.get('weight');
     if (!tensor) throw new EngineError(200, `the server sent no weight for ${name}`);

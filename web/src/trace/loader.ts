@@ -1,6 +1,6 @@
 // Fetches what chapters need, each thing once, and keeps it in the bundle.
 import type { Engine } from './engine';
-import { cellKey, weightKey, type Bundle, type Need } from './bundle';
+import { cellKey, isEdited, weightKey, type Bundle, type Need } from './bundle';
 import { SiteRows } from './rows';
 import type { SampleSettings } from './wire';
 
@@ -90,6 +90,7 @@ function sites(engine: Engine, bundle: Bundle, needs: readonly SitesNeed[]): Pro
 
 async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed>, settings: SampleSettings, loopLength: number): Promise<void> {
   const id = bundle.trace.id;
+  const edited = isEdited(bundle) ? id : undefined;
   switch (need.kind) {
     case 'corner': {
       const last = range(need.first, bundle.trace.tokens.length);
@@ -111,7 +112,7 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
       bundle.sample = await engine.sample(id, settings);
       break;
     case 'generate':
-      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings);
+      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings, edited);
       break;
     case 'neighbours':
       bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8));
@@ -120,6 +121,6 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
       bundle.cells.set(cellKey(need.site, need.index), await engine.cell(id, need.site, need.index));
       break;
     case 'weights':
-      bundle.weights.set(weightKey(need.name, need.rows, need.cols), await engine.weights(need.name, need.rows, need.cols));
+      bundle.weights.set(weightKey(need.name, need.rows, need.cols), await engine.weights(need.name, need.rows, need.cols, edited));
   }
 }

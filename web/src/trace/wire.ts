@@ -63,6 +63,14 @@ export interface Token {
   merges: Merge[];
 }
 
+/** What is changed in a run. Masks without a head are of all heads of the layer, without a layer of all. */
+export type Edit =
+  | { kind: 'off'; part: string }
+  | { kind: 'set'; site: string; at: readonly number[]; to: number }
+  | { kind: 'mask'; layer?: number; head?: number; query: number; key: number; allow: boolean }
+  | { kind: 'weight'; name: string; at: readonly number[]; to: number }
+  | { kind: 'paste'; site: string; to: number; text: string; from?: number };
+
 export interface Kept {
   tokens_total: number;
   tokens_kept: number;
@@ -125,6 +133,8 @@ export interface Provenance {
   terms: Term[];
   total_terms: number;
   recomputed: number | null;
+  /** It was changed after it was made. */
+  edited?: boolean;
   scale?: number;
   max?: number;
   sum?: number;

@@ -172,6 +172,7 @@ fn to_json(cell: &Cell, most: usize) -> Value {
         "terms": cell.terms.iter().take(most).map(term).collect::<Vec<_>>(),
         "total_terms": cell.terms.len(),
         "recomputed": number(cell.recomputed),
+        "edited": cell.edited,
     }) else {
         unreachable!("an object")
     };

@@ -1,5 +1,7 @@
 //! One file per group of routes; `docs/api.md` describes them.
 
+mod edited;
+mod edits;
 mod explain;
 mod run;
 mod sample;

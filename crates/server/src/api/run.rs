@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
+use glassformer_model::Site;
 use glassformer_tokens::{Message, Tokenizer};
-use glassformer_trace::{Change, Edit, Replay};
+use glassformer_trace::Replay;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::edits::{self, EditRequest};
 use crate::error::ApiError;
 use crate::state::State;
 
@@ -15,17 +17,20 @@ use crate::state::State;
 pub(crate) struct TraceRequest {
     #[serde(flatten)]
     asked: Asked,
+    /// Parts that are switched off: a shorter way to write such edits.
     #[serde(default)]
     ablate: Vec<String>,
+    #[serde(default)]
+    edits: Vec<EditRequest>,
 }
 
 /// What a visitor typed: a text to be gone on with, or a message to be answered.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
-    text: String,
+    pub(crate) text: String,
     /// In the model's chat template.
     #[serde(default)]
-    chat: bool,
+    pub(crate) chat: bool,
 }
 
 #[derive(Serialize)]
@@ -167,12 +172,10 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
     let dimensions = model.dimensions();
     let prompt = Prompt::read(shared, &request.asked)?;
-    let mut edits = Vec::new();
-    for text in &request.ablate {
-        let edit = Edit::parse(text, Change::Scale(0.0))?;
-        edit.check(&*model.network, prompt.ids.len())?;
-        edits.push(edit);
-    }
+    let off = |part: &String| EditRequest::Off { part: part.clone() };
+    let asked: Vec<_> = request.ablate.iter().map(off).collect();
+    let asked = asked.iter().chain(&request.edits);
+    let edits = edits::read(shared, asked, request.asked.chat, prompt.ids.len())?;
     let (tokens, kept) = (prompt.tokens(tokenizer), prompt.kept());
     let (positions, text) = (prompt.ids.len(), prompt.text);
     let replay = Replay::run(model, shared.pool(), prompt.ids, edits);
@@ -180,6 +183,18 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
     let sites: Vec<Value> = sites
         .map(|site| json!({"name": site.to_string(), "shape": site.shape(&dimensions, positions)}))
         .collect();
+    check_numbers(&replay)?;
     let id = shared.store.keep(replay);
     Ok(json!({"id": id, "text": text, "tokens": tokens, "kept": kept, "sites": sites}))
+}
+
+/// Numbers set by hand can carry a run beyond what f32 holds.
+fn check_numbers(replay: &Replay) -> Result<(), ApiError> {
+    let logits = replay.kept().get(Site::Logits);
+    if replay.edits().is_empty() || logits.is_ok_and(|l| l.data.iter().all(|x| x.is_finite())) {
+        return Ok(());
+    }
+    Err(ApiError::bad(
+        "with these edits the numbers grow beyond all bounds and no token can be chosen; undo the last one",
+    ))
 }

@@ -1,5 +1,7 @@
 //! The draw, and the loop around it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Token;
+use super::edited::EditedLoop;
 use super::run::{Asked, Prompt, body};
 use crate::error::ApiError;
 use crate::state::{self, State};
@@ -82,6 +85,8 @@ pub(crate) struct GenerateRequest {
     max_tokens: usize,
     #[serde(default)]
     stop: Vec<String>,
+    /// A kept trace with edits: its text goes on with them.
+    trace: Option<String>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -110,19 +115,35 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
-    let prompt = Prompt::read(shared, &request.asked)?;
-    let mut generation = Generation::new(
-        model,
-        shared.pool(),
-        &prompt.ids,
-        request.sampling,
-        Work::Cached,
-    );
+    let trace = request.trace.as_ref();
+    let trace = trace.map(|id| shared.store.get(id)).transpose()?;
+    let edited = trace.filter(|trace| !trace.edits().is_empty());
+    let prompt = match &edited {
+        Some(trace) => trace.ids().to_vec(),
+        None => Prompt::read(shared, &request.asked)?.ids,
+    };
+    let mut text_goes_on = match &edited {
+        Some(trace) => Looped::Edited(EditedLoop::new(
+            shared,
+            Arc::clone(trace.edits()),
+            &prompt,
+            request.sampling,
+        )),
+        None => Looped::Plain(Generation::new(
+            model,
+            shared.pool(),
+            &prompt,
+            request.sampling,
+            Work::Cached,
+        )),
+    };
     let mut stream = TextStream::new(tokenizer, &request.stop);
     let (mut steps, mut text) = (Vec::new(), String::new());
     for _ in 0..request.max_tokens.min(MAX_TOKENS) {
-        let step = generation.step();
-        steps.push(step_json(shared, step, generation.distribution()));
+        let Some((step, distribution)) = text_goes_on.step() else {
+            break;
+        };
+        steps.push(step_json(shared, step, distribution));
         if tokenizer.end_of_text() == Some(step.id) {
             break;
         }
@@ -132,7 +153,22 @@ fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, 
         }
     }
     text += &stream.finish();
-    Ok(json!({"prompt_tokens": prompt.ids.len(), "steps": steps, "text": text}))
+    Ok(json!({"prompt_tokens": prompt.len(), "steps": steps, "text": text}))
+}
+
+/// The loop with its cache, or with edits and without.
+enum Looped<'a> {
+    Plain(Generation<'a>),
+    Edited(EditedLoop<'a>),
+}
+
+impl Looped<'_> {
+    fn step(&mut self) -> Option<(Step, &Distribution)> {
+        match self {
+            Self::Plain(generation) => Some((generation.step(), generation.distribution())),
+            Self::Edited(edited) => Some((edited.step()?, edited.distribution())),
+        }
+    }
 }
 
 fn step_json(shared: &state::Shared, step: Step, distribution: &Distribution) -> Value {

@@ -122,6 +122,8 @@ pub(crate) struct Part {
     name: String,
     rows: Option<String>,
     cols: Option<String>,
+    /// As it was in the run of a kept trace.
+    trace: Option<String>,
 }
 
 pub(crate) async fn weights(
@@ -129,7 +131,12 @@ pub(crate) async fn weights(
     Query(part): Query<Part>,
 ) -> Result<impl IntoResponse, ApiError> {
     let name: WeightName = part.name.parse().map_err(ApiError::bad)?;
-    let weight = Weight::of(state.shared().model(), name)?;
+    let model = state.shared().model();
+    let mut weight = Weight::of(model, name)?;
+    if let Some(id) = &part.trace {
+        let trace = state.shared().store.get(id)?;
+        weight = weight.with(model, trace.edits());
+    }
     let [rows, cols] = weight.shape();
     let part = weight.part(
         range(part.rows.as_deref(), rows)?,

@@ -1,5 +1,6 @@
 //! The API as the page uses it, on the built-in model, without a socket.
 
 mod api;
+mod edits;
 mod guard;
 mod support;

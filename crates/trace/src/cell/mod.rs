@@ -4,7 +4,7 @@
 //! operands of products (bf16, or activations in 8 bits before blocks of a file), the number that it computed differs from
 //! the terms' sum by that rounding: [`Cell::value`] and [`Cell::recomputed`] say how much.
 
-mod recipe;
+pub(crate) mod recipe;
 mod terms;
 
 use glassformer_model::{BlockSite, Model, Site, WeightName};
@@ -107,6 +107,8 @@ pub struct Cell {
     pub extra: Vec<(&'static str, f64)>,
     /// The value put together again from the terms, in f64.
     pub recomputed: f64,
+    /// Whether an edit of the run changed it after it was made: then `recomputed` is what it was before.
+    pub edited: bool,
 }
 
 pub(crate) fn is_plane(site: Site) -> bool {
@@ -140,6 +142,7 @@ pub fn explain(
         site,
         index: index.to_vec(),
         value,
+        edited: recording.edits().touches(site, index),
         ..cell
     })
 }

@@ -4,7 +4,7 @@ use glassformer_kernels::activation::Activation;
 use glassformer_model::{BlockSite, BlockWeight, Network, Site, WeightName};
 
 /// The operation behind a site, with its operands.
-pub(super) enum Recipe {
+pub(crate) enum Recipe {
     /// What the model is given: a token's id, or which text it belongs to.
     Given(Site, &'static str),
     /// A row of a table, and what says which.
@@ -31,7 +31,7 @@ pub(super) enum Recipe {
 
 /// What says which row of a table is read.
 #[derive(Clone, Copy)]
-pub(super) enum Picks {
+pub(crate) enum Picks {
     /// The value at this site.
     Value(Site),
     /// The position.
@@ -39,7 +39,7 @@ pub(super) enum Picks {
 }
 
 /// The recipe of `site`, one of the network's own.
-pub(super) fn recipe(network: &dyn Network, site: Site) -> Recipe {
+pub(crate) fn recipe(network: &dyn Network, site: Site) -> Recipe {
     match site {
         Site::Block { layer, site } => Plan { network, layer }.recipe(site),
         _ => outside(network, site),

@@ -28,6 +28,7 @@ fn cell(op: &'static str, formula: impl Into<String>, terms: Vec<Term>, recomput
         terms,
         extra: Vec::new(),
         recomputed,
+        edited: false,
     }
 }
 
@@ -63,6 +64,11 @@ impl Explainer<'_> {
         })
     }
 
+    /// A parameter as it was in this run.
+    fn weight(&self, name: WeightName) -> Result<Weight<'_>, TraceError> {
+        Ok(Weight::of(self.model, name)?.with(self.model, self.recording.edits()))
+    }
+
     /// What the model was given.
     fn given(&self, site: Site, formula: &'static str) -> Result<Cell, TraceError> {
         let value = f64::from(self.recording.at(site, self.index)?);
@@ -86,7 +92,7 @@ impl Explainer<'_> {
         let left = Source::Weight {
             weight: table,
             index: vec![row, i],
-            value: Weight::of(self.model, table)?.at(row, i),
+            value: self.weight(table)?.at(row, i),
         };
         Ok(total("lookup", formula, vec![Term::alone(left)]))
     }
@@ -112,7 +118,7 @@ impl Explainer<'_> {
             [_, column] => column,
             _ => unreachable!("sites made by a matrix have two or three axes"),
         };
-        let weights = Weight::of(self.model, matrix)?.column(column);
+        let weights = self.weight(matrix)?.column(column);
         let inner = self.recording.get(input)?.shape[1..].to_vec();
         let mut terms = Vec::with_capacity(weights.len() + 1);
         for (row, &value) in weights.iter().enumerate() {
@@ -132,7 +138,7 @@ impl Explainer<'_> {
         let name = input.to_string();
         let name = name.rsplit('.').next().unwrap_or_default();
         let mut formula = format!("Σᵢ {name}[t,i] · {written}");
-        if let Ok(weight) = Weight::of(self.model, bias) {
+        if let Ok(weight) = self.weight(bias) {
             terms.push(Term::alone(Source::Weight {
                 weight: bias,
                 index: vec![column],
@@ -158,11 +164,11 @@ impl Explainer<'_> {
             row.push(f64::from(self.recording.at(input, &index)?));
         }
         let eps = f64::from(self.model.network.norm_eps());
-        let gain = f64::from(Weight::of(self.model, gain)?.at(0, i));
+        let gain = f64::from(self.weight(gain)?.at(0, i));
         let left = self.site(input, self.index)?;
         let d = width as f64;
         let (formula, value, bias, extra) = if let Some(bias) = bias {
-            let bias = f64::from(Weight::of(self.model, bias)?.at(0, i));
+            let bias = f64::from(self.weight(bias)?.at(0, i));
             let mean = row.iter().sum::<f64>() / d;
             let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d;
             let std = (variance + eps).sqrt();
@@ -236,8 +242,11 @@ impl Explainer<'_> {
             n_kv_heads,
             ..
         } = self.dimensions;
-        if !self.seen(layer, t)?.contains(&s) {
+        let scores = Site::block(layer, BlockSite::Scores);
+        let is_seen = self.seen(layer, t)?.contains(&s);
+        if self.recording.at(scores, self.index)? == f32::NEG_INFINITY {
             let formula = match self.model.network.attention(layer).sees {
+                _ if is_seen => "−∞: masked by hand".to_owned(),
                 Sees::Window(width) if s <= t => {
                     format!("−∞: more than {width} positions back, outside of the window")
                 }
@@ -299,8 +308,14 @@ impl Explainer<'_> {
         };
         let kv = h * self.dimensions.n_kv_heads / self.dimensions.n_heads;
         let mut terms = Vec::new();
-        for s in self.seen(layer, t)? {
-            let left = self.site(Site::block(layer, BlockSite::Pattern), &[h, t, s])?;
+        let pattern = Site::block(layer, BlockSite::Pattern);
+        let seen = self.seen(layer, t)?;
+        for s in 0..self.recording.get(pattern)?.shape[2] {
+            // Keys that the mask hides, unless it was opened for them, have no part in it.
+            if !seen.contains(&s) && self.recording.at(pattern, &[h, t, s])? == 0.0 {
+                continue;
+            }
+            let left = self.site(pattern, &[h, t, s])?;
             let right = self.site(Site::block(layer, BlockSite::V), &[s, kv, e])?;
             terms.push(Term::product(left, right));
         }

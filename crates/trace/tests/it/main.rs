@@ -3,6 +3,7 @@
 mod edits;
 mod explain;
 mod files;
+mod hand;
 mod reading;
 mod recording;
 mod replay;

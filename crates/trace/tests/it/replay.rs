@@ -1,10 +1,14 @@
 //! A run of which little is kept answers as one of which all is.
 
-use glassformer_model::Site;
+use std::sync::Arc;
+
+use glassformer_model::{Model, Site, WeightName};
 use glassformer_tensor::Pool;
 use glassformer_trace::cell::explain;
 use glassformer_trace::heads::CORNER;
-use glassformer_trace::{Change, Cut, Edit, Replay, Selection};
+use glassformer_trace::{
+    Change, Cut, Edit, Edits, Part, Replay, Selection, WeightEdit, record_edited,
+};
 
 use crate::recording::is_plane;
 use crate::support::{all, model, recorded, text};
@@ -15,15 +19,55 @@ fn edits() -> Vec<Edit> {
         .to_vec()
 }
 
+/// Parameters on both sides of where a block is opened, numbers, and a mask.
+fn by_hand(model: &Model, id: u32) -> Edits {
+    let cell = |site: &str, index: &[usize], change| Edit {
+        site: site.parse().unwrap(),
+        part: Part::cell(index).unwrap(),
+        change,
+    };
+    let names = [
+        "blocks.0.ln1.w",
+        "blocks.1.attn.W_K",
+        "blocks.1.ln2.w",
+        "blocks.1.mlp.W_down",
+    ];
+    let mut weights: Vec<WeightEdit> = names
+        .iter()
+        .map(|name| name.parse().unwrap())
+        .filter(|&name| model.network.weight(name).is_some())
+        .map(|name| WeightEdit {
+            name,
+            at: [0, 5],
+            to: 0.9,
+        })
+        .collect();
+    weights.push(WeightEdit {
+        name: WeightName::Embed,
+        at: [id as usize, 2],
+        to: 0.5,
+    });
+    Edits {
+        values: vec![
+            cell("blocks.1.resid_pre", &[9, 3], Change::Replace(vec![2.0])),
+            cell("blocks.1.scores", &[1, 2, 9], Change::Unmask),
+            cell("blocks.0.mlp_post", &[2, 7], Change::Replace(vec![-1.0])),
+        ],
+        weights,
+    }
+}
+
 #[test]
 fn every_site_bit_for_bit() {
     let pool = Pool::single();
     for name in all() {
         let model = model(name);
-        for edits in [Vec::new(), edits()] {
-            let ids = text(&model, 61);
-            let whole = recorded(&model, &ids, &edits);
-            let replay = Replay::within(0, &model, &pool, ids, edits);
+        let ids = text(&model, 61);
+        for edits in [Edits::default(), edits().into(), by_hand(&model, ids[9])] {
+            let everything = Selection::everything();
+            let given = Arc::new(edits.clone());
+            let whole = record_edited(&model, &pool, &ids, &everything, &given);
+            let replay = Replay::within(0, &model, &pool, ids.clone(), edits);
             assert!(
                 replay.bytes() < whole.bytes() * 3 / 4,
                 "{name}: less is kept"
@@ -56,7 +100,7 @@ fn a_short_run_is_kept_whole() {
     let model = model("qwen3-tiny");
     let ids = text(&model, 62);
     let whole = recorded(&model, &ids, &[]);
-    let replay = Replay::run(&model, &Pool::single(), ids, Vec::new());
+    let replay = Replay::run(&model, &Pool::single(), ids, Edits::default());
     assert_eq!(replay.kept(), &whole);
 }
 
@@ -72,7 +116,7 @@ fn heads_in_little_are_the_patterns() {
     let length = ids.len();
     assert!(length > CORNER, "the corner is a part");
     let whole = recorded(&model, &ids, &[]);
-    let replay = Replay::within(0, &model, &pool, ids.clone(), Vec::new());
+    let replay = Replay::within(0, &model, &pool, ids.clone(), Edits::default());
     let end: Vec<usize> = (length - 5..length).collect();
     for rows in [end.clone(), vec![0, length - 1]] {
         let cut = Cut {

@@ -57,7 +57,7 @@ export function headsJoin(f: Frame, d: Draw): void {
     const mine = h === f.view.head;
     const hh = Math.min(32, rowH - 6);
     d.text(m, y + hh / 2, f.narrow ? `h${h}` : `${f.t('scene.head')} ${h}`, { size: 12.5, weight: mine ? 700 : 480, fill: mine ? 'v' : 'muted' });
-    vectorBar(d, { x: m + labelW, y, w: zW - 8, h: hh, values: zs[i] as Float32Array, dims: zDims, site: block(f, 'z'), at: [f.view.token, h], full: zFull, tint: 'v', numbers: f.numbers, total: E, reveal: () => stagger(g, i, shownHeads.length, 0.12, 0.3, 0.5) });
+    vectorBar(d, { x: m + labelW, y, w: zW - 8, h: hh, values: zs[i] as Float32Array, dims: zDims, site: block(f, 'z'), at: [f.view.token, h], full: zFull, tint: 'v', numbers: f.numbers, total: E, ghost: f.ghost && row(f.ghost, block(f, 'z'), [f.view.token, h]), reveal: () => stagger(g, i, shownHeads.length, 0.12, 0.3, 0.5) });
     const a = stagger(g, i, shownHeads.length, 0.25, 0.55, 0.4);
     d.disc(m + labelW + zW + woW / 2 - 4, y + hh / 2, f.narrow ? 10 : 17, { stroke: 'weight', fill: 'surface', sw: 1.6, a, label: { text: f.narrow ? '×' : 'W_O', size: 11, font: 'mono', fill: 'weight' } });
     const fall = land(g, 0.58 + 0.02 * i, 0.76 + 0.02 * i);
@@ -107,6 +107,14 @@ export function wall(f: Frame, d: Draw): void {
       return f.narrow ? f.t(`head.${name}.short`) : `${f.t(`head.${name}`)} ${percent(score)}`;
     },
     selected: f.view,
+    changed: (l, h) => change(f, l, h),
     reveal: (l, h) => stagger(g, l * H + h, L * H, 0.1, 1, 0.25),
   });
+}
+
+/** By how much the pattern of a head differs from the untouched run's: the largest difference of one square. */
+function change(f: Frame, l: number, h: number): number {
+  if (!f.ghost?.heads) return 0;
+  const was = pooled(f.ghost, l, h);
+  return pooled(f.b, l, h).reduce((most, w, i) => Math.max(most, Math.abs(w - (was[i] ?? w))), 0);
 }

@@ -48,8 +48,11 @@ interface MaskCell {
 
 function cell(f: Frame, d: Draw, o: MaskCell): void {
   const index = [f.view.head, o.q, o.k];
-  const later = o.k > o.q;
-  const open = later ? scoreOf(f, o.q, o.k) : valueAt(f.b, block(f, 'scores'), index);
+  const score = valueAt(f.b, block(f, 'scores'), index);
+  // What the run masked, not what a mask usually hides: it may have been edited.
+  const later = score === -Infinity;
+  const byHand = later !== o.k > o.q && f.ghost !== undefined;
+  const open = later ? scoreOf(f, o.q, o.k) : score;
   const size = Math.min(13.5, o.cw / 4.2);
   const size2 = Math.min(12, o.cw / 4);
   const masked = later && o.fall > 0.6;
@@ -57,8 +60,9 @@ function cell(f: Frame, d: Draw, o: MaskCell): void {
     const text = f.numbers || o.cw > 40 ? num(open) : '';
     d.rect(o.x + 1.5, o.y + 1.5, o.cw - 3, o.ch - 3, { r: 5, fill: `s:${Math.round((open / o.full) * 100) / 100}`, label: { text, size, font: 'mono' }, cell: { site: later ? 'derived:unmasked' : block(f, 'scores'), index, value: open, text } });
   }
+  if (byHand && !later) d.rect(o.x + 1.5, o.y + 1.5, o.cw - 3, o.ch - 3, { r: 5, stroke: 'accent', sw: 2, dash: [4, 3] });
   if (!later || o.fall === 0) return;
   // The shutter comes down from above the matrix.
   const y = lerp(o.y - 26 - o.row * 4, o.y, o.fall);
-  d.rect(o.x + 1.5, y + 1.5, o.cw - 3, o.ch - 3, { r: 5, fill: 'ghost', stroke: 'line', a: part(o.fall, 0, 0.4), label: { text: '−∞', size: size2, font: 'mono', fill: 'muted' }, cell: masked ? { site: block(f, 'scores'), index, value: -Infinity, text: '−∞' } : undefined });
+  d.rect(o.x + 1.5, y + 1.5, o.cw - 3, o.ch - 3, { r: 5, fill: 'ghost', stroke: byHand ? 'neg' : 'line', sw: byHand ? 2 : 1, dash: byHand ? [4, 3] : undefined, a: part(o.fall, 0, 0.4), label: { text: '−∞', size: size2, font: 'mono', fill: 'muted' }, cell: masked ? { site: block(f, 'scores'), index, value: -Infinity, text: '−∞' } : undefined });
 }

@@ -34,8 +34,8 @@ const rowY = (p: Plan, i: number): number => p.top + p.rowH * i;
 function plan(f: Frame, d: Draw): Plan {
   const m = pad(f);
   const { token, head } = f.view;
-  const shown = attended(f, d, f.narrow ? 6 : 9).filter((k) => k <= token);
   const pattern = row(f.b, block(f, 'pattern'), [head, token]);
+  const shown = attended(f, d, f.narrow ? 6 : 9).filter((k) => k <= token || (pattern[k] as number) > 0);
   const focus = shown[argmax(shown.map((k) => pattern[k] as number))] as number;
   // Before softmax the keys have the room, after it the values.
   const late = isOne(f, 'softmax', 'values');
@@ -115,13 +115,17 @@ function scores(f: Frame, d: Draw, p: Plan): void {
     const a = mine ? part(g, 0.52, 0.58) : stagger(g, others.indexOf(k), others.length, 0.62, 0.96, 0.4);
     const y = rowY(p, i) + 2;
     const raw = raws[i] as number;
-    const real = valueAt(f.b, block(f, 'scores'), at(k));
-    const value = scaled > 0.5 ? real : raw;
+    const score = valueAt(f.b, block(f, 'scores'), at(k));
+    // Masked by hand: until the mask falls it has the score that q and k give.
+    const masked = score === -Infinity;
+    const hidden = masked && prog(f, 'mask') >= 1;
+    const real = masked ? raw / root : score;
+    const value = hidden ? score : scaled > 0.5 ? real : raw;
     const text = num(value);
     const fly = mine ? 1 : land(a, 0, 1);
     const flip = 1 - 0.85 * (1 - Math.abs(scaled * 2 - 1)) * (scaled > 0 && scaled < 1 ? 1 : 0);
-    const fill = `s:${Math.round((lerp(raw, real, scaled) / full) * 100) / 100}`;
-    d.rect(lerp(p.kX + p.kW - 20, p.sX, fly), y, p.sW, p.rowH - 5, { r: 6, fill, stroke: 'attn', sw: mine && isOne(f, 'dot') ? 2 : 1, a: a * flip, label: { text, size: 13, font: 'mono', weight: 600 }, cell: { site: scaled > 0.5 ? block(f, 'scores') : 'derived:q·k', index: at(k), value, text } });
+    const fill = hidden ? 'ghost' : `s:${Math.round((lerp(raw, real, scaled) / full) * 100) / 100}`;
+    d.rect(lerp(p.kX + p.kW - 20, p.sX, fly), y, p.sW, p.rowH - 5, { r: 6, fill, stroke: 'attn', sw: mine && isOne(f, 'dot') ? 2 : 1, a: a * flip, label: { text, size: 13, font: 'mono', weight: 600 }, cell: { site: masked && !hidden && scaled > 0.5 ? 'derived:unmasked' : scaled > 0.5 ? block(f, 'scores') : 'derived:q·k', index: at(k), value, text } });
   });
 }
 
@@ -161,7 +165,7 @@ function weights(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'softmax');
   const { head, token } = f.view;
   const pattern = row(f.b, block(f, 'pattern'), [head, token]);
-  const all = Array.from({ length: token + 1 }, (_, k) => valueAt(f.b, block(f, 'scores'), [head, token, k]));
+  const all = Array.from({ length: pattern.length }, (_, k) => valueAt(f.b, block(f, 'scores'), [head, token, k]));
   const max = Math.max(...all);
   const sum = all.reduce((s, v) => s + Math.exp(v - max), 0);
   const shrink = part(g, 0.5, 0.8);
@@ -177,7 +181,10 @@ function weights(f: Frame, d: Draw, p: Plan): void {
     const text = shrink < 0.5 ? num(e) : percent(w);
     const cell = shrink < 0.5 ? { site: 'derived:exp', index: [head, token, k], value: e, text } : { site: block(f, 'pattern'), index: [head, token, k], value: w, text };
     d.rect(p.bX, y + (p.rowH - 5 - h) / 2, length, h, { r: 3, fill: 'attn/0.85', a, cell: { ...cell, text: '' } });
-    d.text(p.bX + length + 5, y + (p.rowH - 5) / 2, text, { size: 12, font: 'mono', weight: 600, a, cell });
+    const was = f.ghost && row(f.ghost, block(f, 'pattern'), [head, token])[k];
+    const wasLength = was === undefined || shrink < 0.5 ? 0 : Math.max(1.5, was * room * a * shrink);
+    if (wasLength > 0 && Math.abs(wasLength - length) > 1) d.rect(p.bX, y + (p.rowH - 5 - h) / 2 - 2.5, wasLength, h + 5, { r: 4, fill: 'attn/0.1', stroke: 'muted', sw: 1.2, dash: [3, 2], a });
+    d.text(p.bX + Math.max(length, wasLength) + 5, y + (p.rowH - 5) / 2, text, { size: 12, font: 'mono', weight: 600, a, cell });
   });
   one(f, d, p, pattern, sum, g);
 }

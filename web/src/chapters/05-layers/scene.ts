@@ -4,7 +4,7 @@ import { fit } from '../../marks/measure';
 import { ribbon, riverScale } from '../../marks/river';
 import { tokenChip, windowOf } from '../../marks/tokens';
 import { part, stagger } from '../../timeline/ease';
-import { row } from '../../trace/bundle';
+import { row, type Bundle } from '../../trace/bundle';
 import type { Guess } from '../../trace/wire';
 import { norm, pad, prog, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
@@ -88,6 +88,8 @@ function rivers(f: Frame, d: Draw, p: Plan): void {
     p.shown.forEach((t, i) => {
       const mine = t === f.view.token;
       const named = p.step > 64 ? roomFor(adds[i] as number[], band) : new Set<number>();
+      const was = f.ghost && p.stages.map((s) => norm(row(f.ghost as Bundle, s, [t])));
+      if (was?.some((v) => v > 0)) ribbon(d, p.x(i), p.ys, was.map((v) => 3 + (wide - 3) * share(v)), g, 'ink', 0.75, true);
       ribbon(d, p.x(i), p.ys, (lengths[i] as number[]).map((v) => 3 + (wide - 3) * share(v)), g, 'resid', mine ? 0.9 : 0.5);
       (adds[i] as number[]).forEach((v, s) => {
         const a = part(g * (p.ys.length - 1), s + 0.2, s + 1);
@@ -131,7 +133,7 @@ function words(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'lens');
   const lens = f.b.lens;
   if (!lens || g === 0) return;
-  const shown = levels(lens.sites.length, ((p.ys[0] as number) - (p.ys[p.ys.length - 1] as number)) / 30 + 1);
+  const shown = levels(lens.sites.length, ((p.ys[0] as number) - (p.ys[p.ys.length - 1] as number)) / (f.ghost ? 44 : 30) + 1);
   if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
   shown.forEach((s) => {
     const y = p.ys[Math.min(p.ys.length - 1, 2 * s)] as number;
@@ -140,6 +142,8 @@ function words(f: Frame, d: Draw, p: Plan): void {
       if (!guess) return;
       const a = stagger(g, s, lens.sites.length, 0.1, 1, 0.3);
       const w = p.step - 8;
+      const was = f.ghost?.lens?.top[s]?.[t]?.[0];
+      if (was && was.id !== guess.id) wasWord(d, { x: p.x(i), y, w, was, a });
       const text = tokenText(guess);
       const share = percent(guess.prob);
       const shareW = share.length * 6.7 + 10;
@@ -150,6 +154,12 @@ function words(f: Frame, d: Draw, p: Plan): void {
       if (both) d.text(p.x(i) + w / 2 - 6, y, share, { size: 11, font: 'mono', anchor: 'end', fill: 'muted', a, cell: { site: 'lens:prob', index: [s, t], value: guess.prob, text: share } });
     });
   });
+}
+
+/** The untouched run's word, where it was another one: it looks out from behind. */
+function wasWord(d: Draw, o: { x: number; y: number; w: number; was: Guess; a: number }): void {
+  d.rect(o.x - o.w / 2 + 3, o.y + 2, o.w - 6, 25, { r: 7, fill: 'stage', stroke: 'muted', sw: 1, dash: [3, 2], a: o.a });
+  d.text(o.x, o.y + 20, fit(tokenText(o.was), o.w - 12, 10.5), { size: 10.5, anchor: 'middle', fill: 'muted', font: o.was.text === null ? 'mono' : 'sans', a: o.a });
 }
 
 /** The chosen token: its five best guesses after each layer. */
@@ -172,15 +182,16 @@ function guesses(f: Frame, d: Draw): void {
     const y = top + rowH * i + rowH / 2;
     const a = stagger(prog(f, 'last'), i, shown.length, 0.15, 1, 0.3);
     d.text(m + labelW - 12, y, s === 0 ? f.t('scene.entryShort') : f.narrow ? `${f.t('scene.blockShort')}${s - 1}` : `${f.t('scene.block')} ${s - 1}`, { size: 12.5, anchor: 'end', fill: 'muted', a });
-    (lens.top[s]?.[f.view.token] ?? []).slice(0, count).forEach((g, r) => guessCell(f, d, { g, x: m + labelW + colW * r, y, w: colW - 8, h: Math.min(36, rowH - 6), a, final: g.id === final, at: [s, f.view.token, r] }));
+    (lens.top[s]?.[f.view.token] ?? []).slice(0, count).forEach((g, r) => guessCell(f, d, { g, x: m + labelW + colW * r, y, w: colW - 8, h: Math.min(36, rowH - 6), a, was: f.ghost?.lens?.top[s]?.[f.view.token]?.find((was) => was.id === g.id)?.prob, final: g.id === final, at: [s, f.view.token, r] }));
   });
 }
 
-function guessCell(f: Frame, d: Draw, o: { g: Guess; x: number; y: number; w: number; h: number; a: number; final: boolean; at: number[] }): void {
+function guessCell(f: Frame, d: Draw, o: { g: Guess; x: number; y: number; w: number; h: number; a: number; was: number | undefined; final: boolean; at: number[] }): void {
   const tint = o.final ? 'accent' : 'resid';
   d.fade(o.a, () => {
     d.rect(o.x, o.y - o.h / 2, o.w, o.h, { r: 7, fill: 'token', stroke: o.final ? 'accent' : 'line', sw: o.final ? 1.8 : 1 });
     d.rect(o.x, o.y - o.h / 2, o.w * o.g.prob, o.h, { r: 7, fill: `${tint}/0.28` });
+    if (o.was !== undefined && Math.abs(o.was - o.g.prob) * o.w > 1) d.rect(o.x + 1, o.y - o.h / 2 + 1.5, Math.max(3, o.w * o.was - 2), o.h - 3, { r: 6, stroke: 'muted', sw: 1.2, dash: [3, 2] });
     const text = percent(o.g.prob);
     const room = o.w - 8 - text.length * 6.9 - 8;
     d.text(o.x + 8, o.y, fit(tokenText(o.g), room, f.narrow ? 12.5 : 13.5), { size: f.narrow ? 12.5 : 13.5, weight: o.final ? 680 : 500, font: o.g.text === null ? 'mono' : 'sans' });

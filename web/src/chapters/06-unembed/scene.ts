@@ -80,6 +80,7 @@ function ranking(f: Frame, d: Draw): void {
   heading(d, m, top - 22, f.t(key, { t: num(f.settings.temperature, 1), k: f.settings.top_k, p: num(f.settings.top_p) }), 'accent', site);
   d.badge('badge.shown', { n: String(list.length), total: String(s.total) });
   const scaledProbs = softProbs(s, f);
+  const before = untouched(f);
   const fullLogit = Math.max(...s.candidates.map((c) => Math.max(Math.abs(c.logit), Math.abs(c.scaled))), 1e-9);
   const fullProb = Math.max(...scaledProbs.slice(0, list.length), ...list.map((c) => c.final_prob), 1e-9);
   barList(d, {
@@ -88,8 +89,9 @@ function ranking(f: Frame, d: Draw): void {
       const logit = lerp(c.logit, c.scaled, temp) / fullLogit;
       const share = lerp(scaledProbs[i] as number, c.final_prob, cut) / fullProb;
       const dropped = !c.kept && cut > 0.5;
+      const was = before?.(c.id);
       const { text, cell } = reading(f, c, phase, scaledProbs[i] as number);
-      return { token: c, value: Math.max(0, lerp(logit, share, soft)), text, cell, dim: dropped, tint: dropped ? 'faint' : 'resid' };
+      return { token: c, value: Math.max(0, lerp(logit, share, soft)), text, cell, dim: dropped, tint: dropped ? 'faint' : 'resid', ghost: was && Math.max(0, lerp(lerp(was.logit, was.scaled, temp) / fullLogit, lerp(was.prob, was.final, cut) / fullProb, soft)) };
     }),
     reveal: (i) => stagger(prog(f, 'logits'), i, list.length, 0.15, 1, 0.35),
   });
@@ -102,10 +104,28 @@ const sums = new WeakMap<Float32Array, { tau: number; max: number; sum: number }
 function softProbs(s: Sample, f: Frame): number[] {
   const logits = row(f.b, 'logits', [lastOf(f)]);
   const tau = f.settings.temperature || 1;
+  const { max, sum } = softmaxOf(logits, tau);
+  return s.candidates.map((c) => Math.exp(c.scaled - max) / sum);
+}
+
+function softmaxOf(logits: Float32Array, tau: number): { max: number; sum: number } {
   const known = sums.get(logits);
   const { max, sum } = known?.tau === tau ? known : exponentials(logits, tau);
   sums.set(logits, { tau, max, sum });
-  return s.candidates.map((c) => Math.exp(c.scaled - max) / sum);
+  return { max, sum };
+}
+
+/** What the same token had in the untouched run. */
+function untouched(f: Frame): ((id: number) => { logit: number; scaled: number; prob: number; final: number }) | undefined {
+  const logits = f.ghost && row(f.ghost, 'logits', [lastOf(f)]);
+  const kept = f.ghost?.sample?.candidates;
+  if (!logits?.length || !kept) return undefined;
+  const tau = f.settings.temperature || 1;
+  const { max, sum } = softmaxOf(logits, tau);
+  return (id) => {
+    const logit = logits[id] as number;
+    return { logit, scaled: logit / tau, prob: Math.exp(logit / tau - max) / sum, final: kept.find((c) => c.id === id)?.final_prob ?? 0 };
+  };
 }
 
 function exponentials(logits: Float32Array, tau: number): { max: number; sum: number } {

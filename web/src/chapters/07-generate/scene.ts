@@ -6,6 +6,7 @@ import type { Box } from '../../marks/types';
 import { lerp, part, stagger } from '../../timeline/ease';
 import type { GenerateStep, Generated } from '../../trace/wire';
 import { current, heading, pad, prog, tokensOf } from '../common';
+import { isEdited } from '../../trace/bundle';
 import type { Frame } from '../types';
 
 /** Rows that would be computed if every step began anew. */
@@ -19,6 +20,7 @@ function made(f: Frame, count: number): number {
 }
 
 export function scene(f: Frame, d: Draw): void {
+  if (isEdited(f.b)) d.badge('lab.noCache');
   const g = f.b.generated;
   if (!g || g.steps.length === 0) return;
   const end = current(f) === 'saved' ? part(f.p, 0, 0.2) : 0;

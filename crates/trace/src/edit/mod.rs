@@ -1,4 +1,12 @@
-//! Changes to values on their way through the model: ablation, scaling, patching.
+//! Changes to values on their way through the model: ablation, scaling, patching, masks, numbers set by hand.
+
+mod editor;
+mod set;
+mod weight;
+
+pub(crate) use editor::Editor;
+pub use set::Edits;
+pub use weight::WeightEdit;
 
 use glassformer_model::{BlockSite, Dimensions, Network, Site, ViewMut};
 
@@ -13,6 +21,20 @@ pub enum Part {
     Head(usize),
     /// One position (the query's, for `scores` and `pattern`).
     Position(usize),
+    /// One number: [position, head, entry] of sites with heads, [head, query, key] of `scores` and `pattern`,
+    /// [position, 0, entry] of all others.
+    Cell([usize; 3]),
+}
+
+impl Part {
+    /// The element at an index as sites have it; `None` where it has neither two nor three axes.
+    pub fn cell(index: &[usize]) -> Option<Self> {
+        match *index {
+            [position, entry] => Some(Self::Cell([position, 0, entry])),
+            [a, b, c] => Some(Self::Cell([a, b, c])),
+            _ => None,
+        }
+    }
 }
 
 /// What happens to the part.
@@ -22,6 +44,8 @@ pub enum Change {
     Scale(f32),
     /// Replaced by these values (of the part's size, row-major).
     Replace(Vec<f32>),
+    /// A score that the mask hides becomes what query and key give: q·k/√E.
+    Unmask,
 }
 
 /// A change of one value of a run.
@@ -158,8 +182,72 @@ impl Edit {
                 "the text has positions 0 to {}",
                 positions - 1
             ))),
+            (site, Part::Cell(index)) if !is_inside(index, &site.shape(&dimensions, positions)) => {
+                Err(error(format!(
+                    "it has shape {:?}; there is no element {index:?}",
+                    site.shape(&dimensions, positions)
+                )))
+            }
+            (site, _) if self.change == Change::Unmask && !is_masked(site) => {
+                Err(error("only scores have a mask".to_owned()))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// A change of the element at `index`, as the site's shape has it.
+    pub fn at(
+        site: Site,
+        index: &[usize],
+        change: Change,
+        network: &dyn Network,
+    ) -> Result<Self, TraceError> {
+        let axes = site.shape(&network.dimensions(), 1).len();
+        let part = Part::cell(index).filter(|_| index.len() == axes);
+        let part = part.ok_or_else(|| TraceError::Edit {
+            edit: site.to_string(),
+            reason: format!("it has {axes} axes; {index:?} is no element of it"),
+        })?;
+        Ok(Self { site, part, change })
+    }
+
+    /// Position `from` of another run's value at `site` is put in at position `to` (activation patching).
+    pub fn paste(
+        site: Site,
+        to: usize,
+        recorded: &Recorded,
+        from: usize,
+    ) -> Result<Self, TraceError> {
+        let error = |reason: String| TraceError::Edit {
+            edit: site.to_string(),
+            reason,
+        };
+        if is_plane(site) {
+            let reason = "scores and pattern belong to one text; paste a value of a position";
+            return Err(error(reason.to_owned()));
+        }
+        let rows = recorded.shape[0];
+        let width: usize = recorded.shape[1..].iter().product();
+        let row = recorded.data.chunks_exact(width.max(1)).nth(from);
+        let row =
+            row.ok_or_else(|| error(format!("the other text has positions 0 to {}", rows - 1)))?;
+        Ok(Self {
+            site,
+            part: Part::Position(to),
+            change: Change::Replace(row.to_vec()),
+        })
+    }
+
+    /// Whether it changes this element.
+    fn touches(&self, site: Site, index: &[usize]) -> bool {
+        let plane = is_plane(site);
+        self.site == site
+            && match self.part {
+                Part::All => true,
+                Part::Head(head) => index.get(usize::from(!plane)) == Some(&head),
+                Part::Position(position) => index.get(usize::from(plane)) == Some(&position),
+                Part::Cell(_) => Part::cell(index) == Some(self.part),
+            }
     }
 
     /// Changes the value.
@@ -167,7 +255,7 @@ impl Edit {
         let shape = value.shape.clone();
         let mut source = match &self.change {
             Change::Replace(values) => values.as_slice(),
-            Change::Scale(_) => &[],
+            Change::Scale(_) | Change::Unmask => &[],
         };
         let keep_mask = is_masked(self.site);
         for (row, values) in value.rows().enumerate() {
@@ -179,6 +267,8 @@ impl Edit {
                     // A masked score stays masked, whatever the factor.
                     Change::Scale(_) if keep_mask && *x == f32::NEG_INFINITY => {}
                     Change::Scale(factor) => *x *= factor,
+                    // The editor knows query and key.
+                    Change::Unmask => {}
                     Change::Replace(_) => {
                         // Values beyond those given stay as they are.
                         if let Some((first, rest)) = source.split_first() {
@@ -205,7 +295,22 @@ impl Edit {
                 (row % shape[1] == position).then_some(0..width)
             }
             Part::Position(position) => (row == position).then_some(0..width),
+            Part::Cell([head, query, key]) if is_plane(self.site) => {
+                (row == head * shape[1] + query).then_some(key..key + 1)
+            }
+            Part::Cell([position, head, entry]) => {
+                let at = head * shape.last()? + entry;
+                (row == position).then_some(at..at + 1)
+            }
         }
+    }
+}
+
+fn is_inside([a, b, c]: [usize; 3], shape: &[usize]) -> bool {
+    match *shape {
+        [first, last] => a < first && b == 0 && c < last,
+        [first, middle, last] => a < first && b < middle && c < last,
+        _ => false,
     }
 }
 

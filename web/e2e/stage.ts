@@ -1,4 +1,4 @@
-// What the browser tests share: opening the page, going to a moment of the film, watching what must not happen.
+// What the browser tests share: the page, its film, and what must not be heard of it.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test, type Page } from '@playwright/test';
