@@ -1,4 +1,5 @@
 // The address holds the whole state: text, chapter, moment, layer, head, token, language, seed.
+import { LAB_FIELDS } from './lab/edits';
 import type { SampleSettings } from '../trace/wire';
 import type { Lang } from '../i18n';
 
@@ -63,6 +64,8 @@ export function readHash(hash: string): Saved {
     text: q.get('text') ?? undefined, chat: q.get('chat') === '1' || undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
     lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, model: q.get('model') ?? undefined, version: q.get('v') ?? undefined, settings,
   };
+  // The lab reads its own.
+  for (const name of LAB_FIELDS) q.get(name);
   const unknown = q.unread();
   return unknown.length ? { ...saved, unknown } : saved;
 }

@@ -3,6 +3,7 @@ import type { Chapter, View } from '../chapters/types';
 import type { Bundle } from '../trace/bundle';
 import type { ModelInfo, SampleSettings } from '../trace/wire';
 import { readHash, type Saved } from './hash';
+import { readLab, writeLab } from './lab/edits';
 import { DEPTHS, type Depth, type Store } from './store.svelte';
 
 /** What a history entry of this page holds: the text, where it is too long for the address. */
@@ -24,7 +25,9 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   store.seek(store.place, false);
   restore(store, s);
   const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
-  if (text === store.asked.text && chat === store.asked.chat) {
+  const sameLab = store.lab.address() === writeLab(readLab(hash));
+  if (!sameLab) store.lab.restore(hash);
+  if (text === store.asked.text && chat === store.asked.chat && sameLab) {
     store.text = text;
     store.view = viewOf(s, store.view, b.model, b.trace.tokens.length);
     sayMissing(store, s, b);

@@ -360,7 +360,7 @@ fn in_parts(
         let columns = part.columns.clone();
         match &part.weight {
             Weight::Quantised(packed) => {
-                codes.times(run.pool, run.buffers, y, [width, columns.start], packed)
+                codes.times(run.pool, run.buffers, y, [width, columns.start], packed);
             }
             Weight::Product(packed) => {
                 let x = Rounded::new(run.pool, run.buffers, run.precision, x);

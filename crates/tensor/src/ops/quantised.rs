@@ -68,7 +68,7 @@ impl Codes {
                 let outputs = w.outputs();
                 let mut pieces = Tensor::uninitialised(buffers, &[self.rows, outputs]);
                 self.by_columns(pool, pieces.data_mut(), w);
-                let each = self.columns_each(pool, outputs);
+                let each = columns_each(pool, outputs);
                 for (i, piece) in pieces.data().chunks(each * self.rows).enumerate() {
                     let columns = piece.len() / self.rows;
                     for (r, row) in piece.chunks_exact(columns).enumerate() {
@@ -80,16 +80,10 @@ impl Codes {
         }
     }
 
-    /// As many outputs as keep all threads busy, in whole panels.
-    fn columns_each(&self, pool: &Pool, outputs: usize) -> usize {
-        let each = outputs.div_ceil(8 * pool.threads());
-        each.next_multiple_of(PANEL).min(COLUMNS)
-    }
-
     /// Threads take outputs: no weight is unpacked twice. `pieces` are [N,each] of one run of outputs after another.
     fn by_columns(&self, pool: &Pool, pieces: &mut [f32], w: &Packed) {
         let (x, rows) = (Block::slice(self.blocks.words()), self.rows);
-        let each = self.columns_each(pool, w.outputs());
+        let each = columns_each(pool, w.outputs());
         pool.chunks(pieces, each * rows, |i, piece| {
             let outputs = piece.len() / rows;
             let columns = i * each..i * each + outputs;
@@ -108,6 +102,12 @@ impl Codes {
             matmul(out, x, w, 0..outputs);
         });
     }
+}
+
+/// As many outputs as keep all threads busy, in whole panels.
+fn columns_each(pool: &Pool, outputs: usize) -> usize {
+    let each = outputs.div_ceil(8 * pool.threads());
+    each.next_multiple_of(PANEL).min(COLUMNS)
 }
 
 #[cfg(test)]

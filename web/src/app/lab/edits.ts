@@ -91,6 +91,9 @@ export interface LabLink {
   other: string;
 }
 
+/** The names of what the lab keeps in a link. */
+export const LAB_FIELDS = ['edits', 'vs'] as const;
+
 /** What of the lab stands in an address; what cannot be understood is left out. */
 export function readLab(hash: string): LabLink {
   const q = new URLSearchParams(hash.replace(/^#/, ''));
