@@ -138,16 +138,11 @@ fn stored(
     for group in matrices.chunk_by(|a, b| kind(a) == kind(b)) {
         let (rows, cols) = (group.iter().map(|m| m.rows).sum::<usize>(), group[0].cols);
         let weight = if let Some(kind) = kind(group[0]) {
-            let row = |mut r: usize| {
-                let mut matrices = group.iter();
-                let matrix = matrices.find(|matrix| {
-                    let inside = r < matrix.rows;
-                    r -= if inside { 0 } else { matrix.rows };
-                    inside
-                });
-                matrix.expect("a row of one of them").row(r)
-            };
-            Weight::Quantised(Packed::new(pool, kind, [rows, cols], row))
+            let bytes: Vec<&[u8]> = group
+                .iter()
+                .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
+                .collect();
+            Weight::Quantised(Packed::new(pool, kind, [rows, cols], |r| bytes[r]))
         } else {
             let values = values(pool, buffers, group.iter().copied(), [rows, cols]);
             let rows = Rows::f32(values.data(), cols);

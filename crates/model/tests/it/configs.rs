@@ -1,43 +1,24 @@
 //! Configs that anybody may have written: a model or a refusal in one line, and no memory for what is not in the file.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use glassformer_kernels::random;
 use glassformer_model::{Keep, families};
-use glassformer_weights::{TensorInfo, TensorSource, WeightsError};
+use glassformer_weights::{FloatType, TensorFile, safetensors};
 
 use crate::support::{GOLDEN, golden};
 
-/// Weights that have no tensor.
-#[derive(Debug)]
-struct Nothing;
-
-impl TensorSource for Nothing {
-    fn origin(&self) -> &Path {
-        Path::new("nothing.safetensors")
-    }
-
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn info(&self, _name: &str) -> Option<TensorInfo> {
-        None
-    }
-
-    fn bytes(&self, name: &str) -> Result<&[u8], WeightsError> {
-        Err(WeightsError::Missing {
-            path: self.origin().to_owned(),
-            name: name.to_owned(),
-        })
-    }
+/// A file of weights that has no tensor.
+fn nothing() -> Arc<TensorFile> {
+    let bytes = safetensors::to_bytes(&[], FloatType::F32, &BTreeMap::new()).unwrap();
+    Arc::new(TensorFile::from_vec(bytes, "nothing.safetensors").unwrap())
 }
 
 /// What is said of a config without weights.
 fn refusal(config: &str) -> String {
-    let refused = families::open(config, Arc::new(Nothing), Keep::InMemory, "some model");
+    let refused = families::open(config, nothing(), Keep::InMemory, "some model");
     let line = refused.err().expect(config).to_string();
     assert!(!line.contains('\n'), "{line}");
     line

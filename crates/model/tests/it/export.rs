@@ -341,16 +341,7 @@ fn nanogpt(model: &Model, prefix: &str, biased: bool) -> TensorFile {
     let (_, head) = file.load_f32("transformer.wte.weight").unwrap();
     let shape = file.shape("transformer.wte.weight").unwrap();
     tensors.push((format!("{prefix}lm_head.weight"), shape, head));
-    let tensors: Vec<NamedTensor<'_>> = tensors
-        .iter()
-        .map(|(name, shape, data)| NamedTensor {
-            name: name.clone(),
-            shape: shape.clone(),
-            data,
-        })
-        .collect();
-    let bytes = safetensors::to_bytes(&tensors, FloatType::F32, &BTreeMap::new()).unwrap();
-    TensorFile::from_vec(bytes, "nanogpt.safetensors").unwrap()
+    file_of(&tensors, "nanogpt.safetensors")
 }
 
 #[test]
@@ -427,16 +418,7 @@ fn weights_that_are_no_numbers_are_met() {
                 (tensor, shape, values)
             })
             .collect();
-        let tensors: Vec<NamedTensor<'_>> = tensors
-            .iter()
-            .map(|(name, shape, data)| NamedTensor {
-                name: name.clone(),
-                shape: shape.clone(),
-                data,
-            })
-            .collect();
-        let bytes = safetensors::to_bytes(&tensors, FloatType::F32, &BTreeMap::new()).unwrap();
-        Arc::new(TensorFile::from_vec(bytes, "spoilt").unwrap())
+        Arc::new(file_of(&tensors, "spoilt"))
     };
     let open = |source, keep| families::open(&config, source, keep, "spoilt").unwrap();
     for (name, value) in [
@@ -455,4 +437,18 @@ fn weights_that_are_no_numbers_are_met() {
     let mut whole = open(spoilt("none", 0.0), Keep::InFile);
     whole.pack(&pool, whole.precision);
     assert_eq!(whole.not_finite(), None);
+}
+
+/// Tensors as a file: name, shape and values of each.
+fn file_of(tensors: &[(String, Vec<usize>, Vec<f32>)], name: &str) -> TensorFile {
+    let tensors: Vec<NamedTensor<'_>> = tensors
+        .iter()
+        .map(|(name, shape, data)| NamedTensor {
+            name: name.clone(),
+            shape: shape.clone(),
+            data,
+        })
+        .collect();
+    let bytes = safetensors::to_bytes(&tensors, FloatType::F32, &BTreeMap::new()).unwrap();
+    TensorFile::from_vec(bytes, name).unwrap()
 }
