@@ -3,7 +3,7 @@ export const labEn: Record<string, string> = {
   'lab.title': 'Lab',
   'lab.lead': 'Change something inside the model and watch what comes of it. The untouched run stays behind, pale.',
   'lab.close': 'Close the lab',
-  'lab.badge': 'edited run · {n} changes',
+  'lab.badge': 'edited run · changes: {n}',
   'lab.undo': 'Undo: {what}',
   'lab.undoAll': 'Undo all',
   'lab.switches': 'Switch parts off',
