@@ -20,6 +20,7 @@ const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
   trace: async (text, _chat, edits = []) => mock.trace({ text, edits }) as TraceMeta,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
+  file: async (id, globs, rows) => buffer(mock.tensors(id, globs.join(','), rows?.join())),
   lens: async (id, k, rows) => mock.lens(id, k, rows?.join()) as Lens,
   heads: async (id) => parseSafetensors(buffer(mock.heads(id))),
   cell: async (id, site, index, k) => mock.cell(id, site, index, k) as Provenance,

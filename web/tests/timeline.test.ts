@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { CHAPTERS } from '../src/chapters';
-import { Film, readingTime } from '../src/app/player';
+import { Film } from '../src/app/player';
 import { readHash, writeHash } from '../src/app/hash';
 import { part, stagger } from '../src/timeline/ease';
-import { advance, chapterLength, placeAt, stepLength, stepStart } from '../src/timeline/timeline';
+import { advance, chapterLength, placeAt, readingTime, stepLength, stepStart } from '../src/timeline/timeline';
 
 const film = new Film(CHAPTERS);
 const STEPS = [{ id: 'a', seconds: 1 }, { id: 'b', seconds: 2 }];

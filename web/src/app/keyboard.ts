@@ -46,11 +46,16 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
     case 'L':
       store.lab.open = !store.lab.open;
       return true;
+    case 's':
+    case 'S':
+      store.saveOpen = !store.saveOpen;
+      return true;
     case '?':
       store.helpOpen = true;
       return true;
     case 'Escape':
       if (store.helpOpen) store.helpOpen = false;
+      else if (store.saveOpen) store.saveOpen = false;
       else if (store.trail.length) store.trail = [];
       else return false;
       return true;

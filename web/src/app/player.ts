@@ -93,6 +93,3 @@ export class Film {
     return from.atStepEnd(f) ? this.endOf(f.chapter, found) : p === 0 ? this.startOf(f.chapter, found) : this.momentOf(f.chapter, found, p);
   }
 }
-
-/** Seconds that a text takes to read; a hold lasts at least so long where the film goes on by itself. */
-export const readingTime = (text: string, lang: 'en' | 'zh'): number => Math.max(1.5, text.length * (lang === 'zh' ? 0.13 : 0.042));

@@ -6,7 +6,7 @@ import { headInterest } from '../chapters/heads';
 import { translate, type Lang } from '../i18n';
 import type { Datum } from '../marks/types';
 import type { Theme } from '../marks/palette';
-import { advance } from '../timeline/timeline';
+import { advance, readingTime } from '../timeline/timeline';
 import { emptyBundle, type Bundle, type Need } from '../trace/bundle';
 import { EngineError, type Engine } from '../trace/engine';
 import { isMissing } from '../trace/loader';
@@ -16,7 +16,7 @@ import { readHash, writeHash, type Saved } from './hash';
 import { restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
 import { Lab } from './lab/lab.svelte';
-import { Film, readingTime, type FilmPlace } from './player';
+import { Film, type FilmPlace } from './player';
 import { realCell } from './realcell';
 
 export type Depth = 'story' | 'numbers' | 'formula';
@@ -53,6 +53,8 @@ export class Store {
   notice = $state('');
   trail = $state.raw<Inspected[]>([]);
   helpOpen = $state(false);
+  saveOpen = $state(false);
+  filmOpen = $state(false);
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 
@@ -66,7 +68,7 @@ export class Store {
   private readonly supply: Supply;
   readonly lab: Lab;
 
-  constructor(private readonly engine: Engine) {
+  constructor(readonly engine: Engine) {
     this.supply = new Supply(engine);
     this.lab = new Lab(this, engine);
   }

@@ -1,11 +1,13 @@
 import { chaptersEn } from './chapters.en';
 import { labEn } from './lab.en';
 import { linksEn } from './links.en';
+import { outEn } from './out.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
   ...labEn,
   ...linksEn,
+  ...outEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',
@@ -54,7 +56,6 @@ export const en: Record<string, string> = {
   'ui.kept.start': 'The text is {total} tokens long and at most {n} are read here: the first {n} were kept.',
   'ui.kept.end': 'The text is {total} tokens long and at most {n} are read here: the last {n} were kept.',
   'ui.loading': 'The model is reading…',
-  'ui.copyLink': 'Copy link',
   'ui.copied': 'Copied',
 
   'inspect.title': 'Where does this number come from?',

@@ -1,11 +1,13 @@
 import { chaptersZh } from './chapters.zh';
 import { labZh } from './lab.zh';
 import { linksZh } from './links.zh';
+import { outZh } from './out.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
   ...labZh,
   ...linksZh,
+  ...outZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',
@@ -54,7 +56,6 @@ export const zh: Record<string, string> = {
   'ui.kept.start': '这段文字有 {total} 个词元，这里最多读 {n} 个，保留了前 {n} 个。',
   'ui.kept.end': '这段文字有 {total} 个词元，这里最多读 {n} 个，保留了后 {n} 个。',
   'ui.loading': '模型正在读…',
-  'ui.copyLink': '复制链接',
   'ui.copied': '已复制',
 
   'inspect.title': '这个数从哪里来？',

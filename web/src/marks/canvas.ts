@@ -1,9 +1,9 @@
 import { colour, FAINT, inkOn, rgbaOf, type Theme } from './palette';
-import { MONO, SANS } from './svg';
+import { familyOf, isItalic } from './svg';
 import { gridPaint } from './grid';
 import type { DisplayList, Font, GridPrim, Label, Prim } from './types';
 
-const font = (size: number, family: Font | undefined, weight: number): string => `${weight} ${size}px ${family === 'mono' ? MONO : SANS}`;
+const font = (size: number, family: Font | undefined, weight: number): string => `${isItalic(family) ? 'italic ' : ''}${weight} ${size}px ${familyOf(family)}`;
 
 /** Draws a display list. The context comes scaled so that the list's units fit it. */
 export function paintCanvas(ctx: CanvasRenderingContext2D, list: DisplayList, theme: Theme): void {
@@ -42,7 +42,9 @@ function one(ctx: CanvasRenderingContext2D, p: Prim, theme: Theme): void {
       ctx.font = font(p.size, p.font, p.weight);
       ctx.textAlign = p.anchor === 'middle' ? 'center' : p.anchor;
       ctx.fillStyle = colour(p.fill, theme);
+      if (p.base) ctx.textBaseline = 'alphabetic';
       ctx.fillText(p.text, p.x, p.y);
+      ctx.textBaseline = 'middle';
   }
 }
 

@@ -17,6 +17,7 @@ export interface TextOptions {
   font?: Font;
   weight?: number;
   anchor?: 'start' | 'middle' | 'end';
+  base?: boolean;
   fill?: Paint;
   cell?: Datum;
   a?: number;
@@ -70,7 +71,7 @@ export class Draw {
   text(x: number, y: number, text: string, o: TextOptions = {}): void {
     const a = this.alpha * (o.a ?? 1);
     if (a < INVISIBLE || text === '') return;
-    this.list.push({ k: 'text', x: x + this.dx, y: y + this.dy, text, size: o.size ?? 13, font: o.font ?? 'sans', weight: o.weight ?? 450, anchor: o.anchor ?? 'start', fill: o.fill ?? 'ink', cell: o.cell, a });
+    this.list.push({ k: 'text', x: x + this.dx, y: y + this.dy, text, size: o.size ?? 13, font: o.font ?? 'sans', weight: o.weight ?? 450, anchor: o.anchor ?? 'start', base: o.base, fill: o.fill ?? 'ink', cell: o.cell, a });
   }
 
   /** Paths are given in absolute numbers; inside `shift` they are moved by writing the shift into their first command. */

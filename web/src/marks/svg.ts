@@ -1,18 +1,30 @@
 import { colour, FAINT, inkOn, type Theme } from './palette';
 import { gridPaint } from './grid';
-import type { DisplayList, GridPrim, Label, Prim } from './types';
+import type { DisplayList, Font, GridPrim, Label, Prim } from './types';
 
 // Controls may not stand in XML at all; scenes show their pictures instead.
 const esc = (s: string): string => s.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
 const r2 = (v: number): string => String(Math.round(v * 100) / 100);
-export const SANS = "'Inter Variable', system-ui, 'Noto Sans CJK SC', 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif";
-export const MONO = "'JetBrains Mono Variable', ui-monospace, 'Noto Sans Mono CJK SC', Menlo, monospace";
+const SANS = "'Inter Variable', system-ui, 'Noto Sans CJK SC', 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif";
+const MONO = "'JetBrains Mono Variable', ui-monospace, 'Noto Sans Mono CJK SC', Menlo, monospace";
+
+export const familyOf = (font: Font | undefined): string => (font === 'mono' ? MONO : font === undefined || font === 'sans' ? SANS : font);
+/** The letters of formulas lean. */
+export const isItalic = (font: Font | undefined): boolean => font === 'KaTeX_Math';
 
 /** The display list as an SVG document: for snapshots and export. */
 export function toSvg(list: DisplayList, width: number, height: number, theme: Theme): string {
-  const body = list.map((p) => one(p, theme)).join('\n');
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${r2(width)} ${r2(height)}" font-family="${esc(SANS)}">\n<rect width="100%" height="100%" fill="${colour('stage', theme)}"/>\n${body}\n</svg>\n`;
+  return `${openSvg(width, height)}\n<rect width="100%" height="100%" fill="${colour('stage', theme)}"/>\n${bodyOf(list, theme)}\n</svg>\n`;
 }
+
+/** `size`: in pixels, where the document has one of its own. */
+export const openSvg = (width: number, height: number, size?: { width: number; height: number }): string =>
+  `<svg xmlns="http://www.w3.org/2000/svg"${size ? ` width="${size.width}" height="${size.height}"` : ''} viewBox="0 0 ${r2(width)} ${r2(height)}" font-family="${esc(SANS)}">`;
+
+/** What stands inside of a document. */
+export const bodyOf = (list: DisplayList, theme: Theme): string => list.map((p) => one(p, theme)).join('\n');
+
+const fontOf = (font: Font | undefined): string => (font === undefined || font === 'sans' ? '' : ` font-family="${esc(familyOf(font))}"${isItalic(font) ? ' font-style="italic"' : ''}`);
 
 function paint(p: Prim & { fill?: string; stroke?: string; sw?: number; dash?: number[] }, theme: Theme): string {
   const fill = p.fill ? colour(p.fill, theme) : 'none';
@@ -26,7 +38,7 @@ const opacity = (p: Prim): string => (p.a < 1 ? ` opacity="${r2(p.a)}"` : '');
 function label(l: Label | undefined, x: number, y: number, p: Prim & { fill?: string }, theme: Theme): string {
   if (!l) return '';
   const fill = l.fill ? colour(l.fill, theme) : inkOn(p.a < FAINT ? undefined : p.fill, theme);
-  return `<text x="${r2(x)}" y="${r2(y)}" font-size="${r2(l.size)}" font-weight="${l.weight ?? 500}" text-anchor="middle" dominant-baseline="central"${l.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${fill}"${opacity(p)}>${esc(l.text)}</text>`;
+  return `<text x="${r2(x)}" y="${r2(y)}" font-size="${r2(l.size)}" font-weight="${l.weight ?? 500}" text-anchor="middle" dominant-baseline="central"${fontOf(l.font)} fill="${fill}"${opacity(p)}>${esc(l.text)}</text>`;
 }
 
 /** A path for each paint: thousands of squares stay a small document. */
@@ -55,6 +67,6 @@ function one(p: Prim, theme: Theme): string {
     case 'grid':
       return grid(p, theme);
     case 'text':
-      return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}" dominant-baseline="central"${p.font === 'mono' ? ` font-family="${esc(MONO)}"` : ''} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
+      return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}"${p.base ? '' : ' dominant-baseline="central"'}${fontOf(p.font)} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
   }
 }

@@ -3,7 +3,8 @@
 
 /** A colour by its meaning ("q", "resid", "ink"), with an optional opacity ("q/0.3"), or a signed value in −1..1 ("s:-0.4"). */
 export type Paint = string;
-export type Font = 'sans' | 'mono';
+/** `KaTeX_…`: the fonts of formulas. */
+export type Font = 'sans' | 'mono' | `KaTeX_${string}`;
 
 /** The number a thing on the stage stands for. `site` is the trace's name, or what made it when it is in no tensor ("derived:…"). */
 export interface Datum {
@@ -60,6 +61,8 @@ export interface TextPrim extends Base {
   font: Font;
   weight: number;
   anchor: 'start' | 'middle' | 'end';
+  /** `y` is the baseline, not the middle. */
+  base?: boolean;
   fill: Paint;
 }
 

@@ -63,5 +63,8 @@ export function advance(steps: readonly Step[], t: number, dt: number, flows: bo
   return next >= total ? { t: total, held: false, ended: true } : { t: next, held: false, ended: false };
 }
 
+/** Seconds that a text takes to read; a hold lasts at least so long where the film goes on by itself. */
+export const readingTime = (text: string, lang: 'en' | 'zh'): number => Math.max(1.5, text.length * (lang === 'zh' ? 0.13 : 0.042));
+
 /** Reduced motion: a step is seen only as its end. */
 export const cut = (place: Place): Place => ({ step: place.step, p: 1 });

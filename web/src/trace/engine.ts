@@ -8,6 +8,8 @@ export interface Engine {
   trace(text: string, chat: boolean, edits?: readonly Edit[]): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */
   tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>>;
+  /** The same as the file that came. */
+  file(trace: string, globs: string[], rows?: readonly number[]): Promise<ArrayBuffer>;
   lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens>;
   heads(trace: string): Promise<Map<string, Tensor>>;
   cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;

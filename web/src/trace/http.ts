@@ -19,8 +19,11 @@ export class HttpEngine implements Engine {
     return this.json('/api/trace', { text, chat, edits });
   }
   async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
+    return parseSafetensors(await this.file(trace, globs, rows, cols));
+  }
+  file(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<ArrayBuffer> {
     const part = (rows ? `&rows=${spans(rows)}` : '') + (cols ? `&cols=${spans(cols)}` : '');
-    return parseSafetensors(await this.bytes(`/api/trace/${trace}/tensors?sites=${encodeURIComponent(briefly(globs).join(','))}${part}`));
+    return this.bytes(`/api/trace/${trace}/tensors?sites=${encodeURIComponent(briefly(globs).join(','))}${part}`);
   }
   lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens> {
     return this.json(`/api/trace/${trace}/lens?k=${k}${rows ? `&rows=${spans(rows)}` : ''}`);
