@@ -15,8 +15,12 @@ fn main() {
         "package-lock.json",
         "vite.config.ts",
         "dist/index.html",
+        "build",
     ] {
         println!("cargo::rerun-if-changed={}", web.join(watched).display());
+    }
+    for source in shown_sources(&web) {
+        println!("cargo::rerun-if-changed={}", source.display());
     }
     if is_fresh(&web, &dist) || std::env::var_os("GLASSFORMER_SKIP_PAGE").is_some() {
         return ensure_something(
@@ -39,7 +43,7 @@ fn is_fresh(web: &Path, dist: &Path) -> bool {
         return false;
     };
     let mut newest = SystemTime::UNIX_EPOCH;
-    let mut folders: Vec<PathBuf> = vec![web.join("src"), web.join("public")];
+    let mut folders: Vec<PathBuf> = ["src", "public", "build"].map(|name| web.join(name)).into();
     let mut files: Vec<PathBuf> = [
         "index.html",
         "package.json",
@@ -48,6 +52,7 @@ fn is_fresh(web: &Path, dist: &Path) -> bool {
     ]
     .map(|name| web.join(name))
     .into();
+    files.extend(shown_sources(web));
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -62,6 +67,15 @@ fn is_fresh(web: &Path, dist: &Path) -> bool {
         newest = newest.max(modified(&file).unwrap_or(SystemTime::UNIX_EPOCH));
     }
     built >= newest
+}
+
+/// The Rust files whose lines the page shows: it is built anew when one of them changes, so that it shows what runs.
+fn shown_sources(web: &Path) -> Vec<PathBuf> {
+    let list = fs::read_to_string(web.join("src/story/code.ts")).unwrap_or_default();
+    let names = list.split('\'').filter(|part| {
+        part.starts_with("crates/") && Path::new(part).extension().is_some_and(|e| e == "rs")
+    });
+    names.map(|name| web.join("..").join(name)).collect()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -1,3 +1,4 @@
+import { answer } from '../story/asking';
 import type { Store } from './store.svelte';
 
 const TYPING = new Set(['TEXTAREA', 'SELECT']);
@@ -18,6 +19,7 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
     store.goChapter(Number(e.key) - 1);
     return true;
   }
+  if (/^[a-e]$/i.test(e.key)) return answer(store, e.key.toLowerCase().charCodeAt(0) - 97);
   switch (e.key) {
     case ' ':
       // A focused button keeps its own Space.

@@ -18,9 +18,11 @@ import { likelyNext } from './ahead';
 import { Lab } from './lab/lab.svelte';
 import { Film, type FilmPlace } from './player';
 import { realCell } from './realcell';
+import { TIME_TO_ANSWER, openQuestion } from '../story/asking';
+import type { Answers } from '../story/asking';
 
-export type Depth = 'story' | 'numbers' | 'formula';
-export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula'];
+export type Depth = 'story' | 'numbers' | 'formula' | 'code';
+export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula', 'code'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
 const RETRY_MS = 1500;
 
@@ -55,6 +57,8 @@ export class Store {
   helpOpen = $state(false);
   saveOpen = $state(false);
   filmOpen = $state(false);
+  /** What was answered to the questions of the film. */
+  answers = $state.raw<Answers>({});
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 
@@ -304,7 +308,8 @@ export class Store {
     }
     const text = this.t(`ch.${this.chapter.id}.${this.chapter.steps[this.step]?.text ?? ''}.story`);
     const spent = this.chapter.steps[this.step]?.seconds ?? 0;
-    this.dwell = Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent);
+    const asked = openQuestion(this) ? TIME_TO_ANSWER : 0;
+    this.dwell = Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent) + asked;
   }
 
   get held(): boolean {

@@ -5,7 +5,8 @@ import { formula, layFormula } from '../marks/tex';
 import type { Box, DisplayList } from '../marks/types';
 import { wrap } from '../marks/wrap';
 
-export type Depth = 'story' | 'numbers' | 'formula';
+/** At `code` a picture has the words and the numbers: lines of code would not fit beside them. */
+export type Depth = 'story' | 'numbers' | 'formula' | 'code';
 
 const LARGEST = 1.15;
 const SMALLEST = 0.7;

@@ -2,12 +2,14 @@ import { chaptersEn } from './chapters.en';
 import { labEn } from './lab.en';
 import { linksEn } from './links.en';
 import { outEn } from './out.en';
+import { storyEn } from './story.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
   ...labEn,
   ...linksEn,
   ...outEn,
+  ...storyEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',

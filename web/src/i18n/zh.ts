@@ -2,12 +2,14 @@ import { chaptersZh } from './chapters.zh';
 import { labZh } from './lab.zh';
 import { linksZh } from './links.zh';
 import { outZh } from './out.zh';
+import { storyZh } from './story.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
   ...labZh,
   ...linksZh,
   ...outZh,
+  ...storyZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',

@@ -45,6 +45,7 @@ export const attention: WrittenChapter = {
   id: 'attention',
   picks: ['layer', 'head', 'token'],
   steps: [
+    { id: 'guess', seconds: 1.4 },
     { id: 'goal', seconds: 1.8, formula: '\\mathrm{resid\\_mid} = \\mathrm{resid\\_pre} + \\mathrm{attn\\_out}' },
     { id: 'norm', seconds: 1.4, formula: (p) => (p.norm === 'rms' ? '\\mathrm{RMSNorm}(x) = \\frac{x}{\\sqrt{\\mathrm{mean}(x^2) + \\epsilon}} \\odot \\gamma' : '\\mathrm{LN}(x) = \\frac{x - \\mu}{\\sqrt{\\sigma^2 + \\epsilon}} \\odot \\gamma + \\beta'), variant: rms },
     { id: 'query', seconds: 3, formula: (p) => `q = ${normTex(p)}(x)\\, W_Q${p.qkv_bias ? ' + b_Q' : ''}`, variant: (p) => (p.qkv_bias ? undefined : 'plain') },

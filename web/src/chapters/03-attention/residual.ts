@@ -1,6 +1,6 @@
 // The change that attention makes to the residual stream: shown before anything is explained, and again when it is made.
 import { num } from '../../i18n/format';
-import { arcs } from '../../marks/arcs';
+import { arcPath, arcs } from '../../marks/arcs';
 import type { Draw } from '../../marks/draw';
 import { tokenChip } from '../../marks/tokens';
 import { cellsThatFit, cellX, firstDims, fullScale, topDims } from '../../marks/vector';
@@ -18,6 +18,20 @@ export function tokenRow(f: Frame, d: Draw, y: number, max: number, show = 1): {
   const w = Math.min(step - 5, 120);
   shown.forEach((t, i) => tokenChip(d, { x: x(i) - w / 2, y, w, h }, tokenAt(f, t), { active: t === f.view.token, dim: t > f.view.token, tint: 'q', a: (t > f.view.token ? 0.5 : 1) * show }));
   return { shown, x, h };
+}
+
+/** Which of them will it look at? Every earlier token might be the one: lines without weights, before any is known. */
+export function guess(f: Frame, d: Draw): void {
+  const g = prog(f, 'guess');
+  const y = f.H * (f.narrow ? 0.46 : 0.5);
+  const { shown, x } = tokenRow(f, d, y, f.narrow ? 6 : 10);
+  const mine = shown.indexOf(f.view.token);
+  shown.forEach((k, i) => {
+    if (k > f.view.token) return;
+    const a = stagger(g, i, shown.length, 0.1, 0.9, 0.4);
+    if (k < f.view.token) d.path(arcPath(x(i), x(mine), y - 4, f.narrow ? 90 : f.H * 0.3, x(mine) - x(0)), { stroke: 'attn/0.6', sw: 1.5, dash: [2, 5], a });
+    d.text(x(i), y + (f.narrow ? 50 : 62), '?', { size: f.narrow ? 18 : 24, weight: 650, anchor: 'middle', fill: 'attn', a });
+  });
 }
 
 export function goal(f: Frame, d: Draw): void {

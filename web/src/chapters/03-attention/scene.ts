@@ -3,7 +3,7 @@ import { part } from '../../timeline/ease';
 import { current } from '../common';
 import type { Frame } from '../types';
 import { assembled } from './formula';
-import { goal, normed, added } from './residual';
+import { added, goal, guess, normed } from './residual';
 import { headsJoin, wall } from './heads';
 import { maskMatrix } from './mask';
 import { query } from './query';
@@ -14,7 +14,7 @@ import { turn } from './turn';
 /** Which picture each step belongs to; where two neighbours differ, one fades into the other as the step begins. */
 type Picture = (f: Frame, d: Draw) => void;
 const PICTURES: Record<string, Picture> = {
-  goal, norm: normed, query, turn, keys: table, share, dot: table, scale: table, mask: maskMatrix, softmax: table, values: table, heads: headsJoin, add: added, wall, formula: assembled,
+  guess, goal, norm: normed, query, turn, keys: table, share, dot: table, scale: table, mask: maskMatrix, softmax: table, values: table, heads: headsJoin, add: added, wall, formula: assembled,
 };
 
 export function scene(f: Frame, d: Draw): void {

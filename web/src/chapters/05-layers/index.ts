@@ -1,19 +1,10 @@
 import { percent, prose } from '../../i18n/format';
 import { said } from '../common';
-import type { Frame, WrittenChapter } from '../types';
+import type { WrittenChapter } from '../types';
 import { normTex } from '../family';
 import { nearRows } from '../positions';
 import { scene } from './scene';
-
-/** The first layer from which on the guess stays what it is at the end. */
-function settles(f: Frame): number {
-  const top = f.b.lens?.top.map((s) => s[f.view.token]?.[0]?.id);
-  if (!top?.length) return 0;
-  const last = top[top.length - 1];
-  let i = top.length - 1;
-  while (i > 0 && top[i - 1] === last) i--;
-  return i;
-}
+import { settles } from './settles';
 
 export const layers: WrittenChapter = {
   id: 'layers',
@@ -33,7 +24,7 @@ export const layers: WrittenChapter = {
     const top = f.b.lens?.top ?? [];
     const first = top[0]?.[f.view.token]?.[0];
     const last = top[top.length - 1]?.[f.view.token]?.[0];
-    const at = settles(f);
+    const at = settles(f) ?? 0;
     return { word: said(f, f.view.token), layers: String(f.b.model.n_layers), first: first ? prose(first) : '…', last: last ? prose(last) : '…', lastProb: last ? percent(last.prob) : '…', settles: at === 0 ? f.t('scene.entry') : f.t('scene.afterBlock', { l: at - 1 }) };
   },
 };
