@@ -14,9 +14,9 @@ export interface StageSize {
 }
 
 /** Small stages are laid out for small; large ones are enlarged, so that nothing is tiny on a large screen. */
-export function stageSize(width: number, height: number): StageSize {
+export function stageSize(width: number, height: number, most = 1.6): StageSize {
   const narrow = width < 560;
-  const scale = narrow ? Math.max(0.85, width / 380) : Math.max(0.84, Math.min(1.6, Math.min(width / 860, height / 560)));
+  const scale = narrow ? Math.max(0.85, width / 380) : Math.max(0.84, Math.min(most, Math.min(width / 860, height / 560)));
   return { W: width / scale, H: height / scale, scale, narrow };
 }
 

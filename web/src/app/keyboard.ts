@@ -52,6 +52,10 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
     case 'S':
       store.saveOpen = !store.saveOpen;
       return true;
+    case 'f':
+    case 'F':
+      store.presenting = !store.presenting;
+      return true;
     case '?':
       store.helpOpen = true;
       return true;
@@ -59,6 +63,7 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
       if (store.helpOpen) store.helpOpen = false;
       else if (store.saveOpen) store.saveOpen = false;
       else if (store.trail.length) store.trail = [];
+      else if (store.presenting) store.presenting = false;
       else return false;
       return true;
     default:

@@ -25,6 +25,8 @@ export type Depth = 'story' | 'numbers' | 'formula' | 'code';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula', 'code'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
 const RETRY_MS = 1500;
+/** Seconds between a step that was read aloud and the next. */
+const BREATH = 0.6;
 
 export interface Inspected {
   datum: Datum;
@@ -56,6 +58,9 @@ export class Store {
   trail = $state.raw<Inspected[]>([]);
   helpOpen = $state(false);
   saveOpen = $state(false);
+  presenting = $state(false);
+  /** Reads the steps aloud; the film waits for it. */
+  narration: { readonly speaking: boolean } | null = null;
   filmOpen = $state(false);
   /** What was answered to the questions of the film. */
   answers = $state.raw<Answers>({});
@@ -293,6 +298,7 @@ export class Store {
   tick(seconds: number): void {
     if (!this.playing || !this.ready) return;
     if (this.dwell > 0) {
+      if (this.narration?.speaking) return;
       this.dwell -= seconds * this.speed;
       if (this.dwell > 0) return;
       this.seek(this.film.next(this.place), true);
@@ -309,7 +315,7 @@ export class Store {
     const text = this.t(`ch.${this.chapter.id}.${this.chapter.steps[this.step]?.text ?? ''}.story`);
     const spent = this.chapter.steps[this.step]?.seconds ?? 0;
     const asked = openQuestion(this) ? TIME_TO_ANSWER : 0;
-    this.dwell = Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent) + asked;
+    this.dwell = (this.narration ? BREATH : Math.max(0.5, readingTime(text, this.lang) * (this.auto ? 1 : 0.75) - spent)) + asked;
   }
 
   get held(): boolean {

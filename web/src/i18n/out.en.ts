@@ -30,4 +30,12 @@ export const outEn: Record<string, string> = {
   'out.make': 'Make the film',
   'out.cancel': 'Cancel',
   'help.save': 'Save and share',
+  'present.button': 'Present: full screen, large type (F)',
+  'present.captions': 'What this step tells',
+  'present.auto': 'Go on by itself after each step (P)',
+  'present.voice': 'Read aloud, hands-free (V)',
+  'present.voiceShort': 'Voice',
+  'present.noVoice': 'This machine has no voice for English',
+  'present.leave': 'Leave (Esc)',
+  'help.present': 'Present: full screen; there P goes on by itself, V reads aloud',
 };

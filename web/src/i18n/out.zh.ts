@@ -29,4 +29,12 @@ export const outZh: Record<string, string> = {
   'out.make': '生成视频',
   'out.cancel': '取消',
   'help.save': '保存与分享',
+  'present.button': '演示：全屏大字（F）',
+  'present.captions': '这一步的讲解',
+  'present.auto': '每一步讲完自动继续（P）',
+  'present.voice': '朗读讲解，自动播放（V）',
+  'present.voiceShort': '朗读',
+  'present.noVoice': '这台机器上没有中文语音',
+  'present.leave': '退出（Esc）',
+  'help.present': '全屏演示；其中 P 自动继续，V 朗读讲解',
 };

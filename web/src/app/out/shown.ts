@@ -12,7 +12,8 @@ export function shownOf(store: Store, moment?: { step: number; p: number }): Sho
   return {
     chapter: store.chapter,
     number: store.place.chapter,
-    depth: store.depth,
+    // Lines of code are no picture: their numbers stand in for them.
+    depth: store.depth === 'code' ? 'numbers' : store.depth,
     model: store.model?.name ?? '',
     notes: [
       ...(store.model?.version.endsWith('mock') ? [store.t('badge.mock')] : []),
