@@ -80,4 +80,13 @@ pub trait Hook {
 
     /// Changes a value before the pass goes on with it; only in inference passes.
     fn edit(&mut self, site: Site, value: ViewMut<'_>);
+
+    /// Whether [`Hook::gradient`] wants this site; only training passes have gradients.
+    fn wants_gradient(&self, _site: Site) -> bool {
+        false
+    }
+
+    /// Takes note, in the backward pass, of the gradient of the loss with respect to a value that was shown: complete,
+    /// with the parts of all that was made from the value.
+    fn gradient(&mut self, _site: Site, _gradient: View<'_>) {}
 }

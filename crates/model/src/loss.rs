@@ -33,6 +33,12 @@ fn chunk_rows(vocab: usize) -> usize {
 
 /// Σ of the losses (nats) of all rows of `x [N,D]`.
 pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
+    let losses = each(run, unembed, x, targets);
+    losses.data().iter().map(|&loss| f64::from(loss)).sum()
+}
+
+/// The loss (nats) of each row of `x [N,D]`: [N].
+pub fn each(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> Tensor {
     assert_eq!(x.rows(), targets.len(), "one target per row");
     let mut losses = run.tensor(&[targets.len()]);
     let each = chunk_rows(unembed.d_out);
@@ -43,7 +49,7 @@ pub fn sum(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> f64 {
         unembed.apply_rows(run, rows, logits.data_mut(), Onto::Nothing);
         rows::losses(run.pool, losses, logits.data(), &targets[range]);
     }
-    losses.data().iter().map(|&loss| f64::from(loss)).sum()
+    losses
 }
 
 /// As [`sum`]; also the gradient of the *mean* times `weight` with respect to `x`, and those of W_U and b added to `gradients`.

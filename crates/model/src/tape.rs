@@ -7,11 +7,12 @@
 //! a counter ([`Pass::mask`]), so that gradients are those of a tape that keeps everything.
 
 use std::any::Any;
+use std::ops::Range;
 
 use glassformer_kernels::Pool;
 use glassformer_tensor::{Tensor, ops};
 
-use crate::{Backward, Gradients, Layer, Pass};
+use crate::{Backward, Gradients, Layer, Pass, Site};
 
 /// A value of a pass: the output of a layer call. Cloning shares the tensor.
 #[derive(Clone, Debug)]
@@ -199,6 +200,28 @@ impl Recorded for Add {
         let copy = d_output.copy(run.buffers);
         accumulate(run.pool, &mut d_values[self.a], copy);
         accumulate(run.pool, &mut d_values[self.b], d_output);
+    }
+}
+
+/// Columns of a value that a hook was shown, of which it wants the gradient. Whatever was made from the value stands behind
+/// this on the tape, so that the gradient is whole when the replay comes here.
+pub(crate) struct Shown {
+    pub(crate) site: Site,
+    pub(crate) value: usize,
+    pub(crate) columns: Range<usize>,
+    pub(crate) shape: Vec<usize>,
+}
+
+impl Recorded for Shown {
+    fn backward(
+        self,
+        pass: &mut Pass<'_>,
+        d_values: &mut [Option<Tensor>],
+        _gradients: &mut Gradients,
+    ) {
+        if let Some(gradient) = &d_values[self.value] {
+            pass.show_gradient(self, gradient);
+        }
     }
 }
 

@@ -100,6 +100,18 @@ impl WeightName {
         (Self::UnembedBias, "b_U"),
     ];
 
+    /// All names that a network of `n_layers` blocks may have, in the order of the way through it.
+    pub fn all(n_layers: usize) -> impl Iterator<Item = Self> {
+        let (before, after) = Self::PLAIN.split_at(5);
+        let names = |part: &'static [(Self, &str)]| part.iter().map(|(name, _)| *name);
+        let of_block = |layer| {
+            let weights = BlockWeight::ALL.iter();
+            weights.map(move |&weight| Self::block(layer, weight))
+        };
+        let blocks = (0..n_layers).flat_map(of_block);
+        names(before).chain(blocks).chain(names(after))
+    }
+
     /// A parameter of block `layer`.
     pub fn block(layer: usize, weight: BlockWeight) -> Self {
         Self::Block { layer, weight }

@@ -5,9 +5,11 @@
 mod api;
 mod error;
 mod guard;
+mod models;
 mod page;
 mod state;
 mod store;
+mod training;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,7 +49,7 @@ fn instance() -> HeaderValue {
     HeaderValue::try_from(name).expect("hexadecimal digits may stand in a header")
 }
 
-/// All routes, on one model.
+/// All routes, on the model that is served and those that are trained here.
 pub fn router(served: Served) -> Router {
     let header =
         |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));

@@ -1,4 +1,4 @@
-//! What all requests share: the model, the threads, the traces, and how many run at a time.
+//! What all requests share: the models, the threads, the traces, and how many run at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,13 @@ use axum::http::StatusCode;
 use glassformer_model::Model;
 use glassformer_tensor::Pool;
 use glassformer_tokens::{ChatTemplate, Tokenizer};
+use glassformer_trace::Replay;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
+use crate::models::Models;
 use crate::store::Store;
+use crate::training::Training;
 
 /// A model to be explained.
 pub struct Explained {
@@ -24,44 +27,84 @@ pub struct Explained {
     pub stored: Option<String>,
     /// How it wants to be talked to, if it was trained for that.
     pub chat: Option<ChatTemplate>,
+    /// The text that the page begins with, if not its own.
+    pub initial_text: Option<String>,
 }
 
 /// What the server works with.
 pub struct Served {
-    /// The model.
+    /// The model that it was started on.
     pub explained: Explained,
     /// Threads for the arithmetic.
     pub pool: Pool,
-    /// The text that the page begins with, if not its own.
-    pub initial_text: Option<String>,
 }
 
 /// Requests that may wait for their turn; more are refused.
 const MAX_WAITING: usize = 8;
 
+/// The server as a request sees it: everything that is shared, and the one model that the request is about.
 #[derive(Clone)]
-pub(crate) struct State(Arc<Shared>);
+pub(crate) struct State(Shared);
 
+/// What arithmetic for a request works with.
+#[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) served: Served,
+    pub(crate) explained: Arc<Explained>,
+    common: Arc<Common>,
+}
+
+/// The same for all requests.
+pub(crate) struct Common {
+    pub(crate) models: Models,
     pub(crate) store: Store,
+    pub(crate) training: Training,
+    pool: Pool,
     turn: Semaphore,
     waiting: AtomicUsize,
 }
 
 impl State {
     pub(crate) fn new(served: Served) -> Self {
-        // One at a time: a run already uses every thread of the pool.
-        Self(Arc::new(Shared {
-            served,
-            store: Store::default(),
-            turn: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
-        }))
+        let models = Models::new(served.explained);
+        Self(Shared {
+            explained: models.first(),
+            common: Arc::new(Common {
+                models,
+                store: Store::default(),
+                training: Training::default(),
+                pool: served.pool,
+                // One at a time: a run already uses every thread of the pool.
+                turn: Semaphore::new(1),
+                waiting: AtomicUsize::new(0),
+            }),
+        })
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.0.common
+    }
+
+    /// The same server on the model of this name; on the first one without it.
+    pub(crate) fn on(&self, model: Option<&str>) -> Result<Self, ApiError> {
+        let explained = self.0.common.models.get(model)?;
+        Ok(self.of(explained))
+    }
+
+    /// A kept trace, and the server on the model that it is of.
+    pub(crate) fn trace(&self, id: &str) -> Result<(Self, Arc<Replay>), ApiError> {
+        let kept = self.0.common.store.get(id)?;
+        Ok((self.of(kept.explained), kept.trace))
+    }
+
+    fn of(&self, explained: Arc<Explained>) -> Self {
+        Self(Shared {
+            explained,
+            common: Arc::clone(&self.0.common),
+        })
     }
 
     /// Runs arithmetic away from the threads that answer requests, one piece at a time.
@@ -69,15 +112,15 @@ impl State {
         &self,
         work: impl FnOnce(&Shared) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _place = Place::take(&self.0)?;
+        let _place = Place::take(&self.0.common)?;
         let failed = || {
             ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the model failed on this request; this is a bug",
             )
         };
-        let _permit = self.0.turn.acquire().await.map_err(|_| failed())?;
-        let shared = Arc::clone(&self.0);
+        let _permit = self.0.common.turn.acquire().await.map_err(|_| failed())?;
+        let shared = self.0.clone();
         tokio::task::spawn_blocking(move || work(&shared))
             .await
             .map_err(|_| failed())?
@@ -88,9 +131,9 @@ impl State {
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
-    fn take(shared: &'a Shared) -> Result<Self, ApiError> {
-        let place = Self(&shared.waiting);
-        if shared.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+    fn take(common: &'a Common) -> Result<Self, ApiError> {
+        let place = Self(&common.waiting);
+        if common.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             let message = "too many requests are running; try again in a moment";
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, message));
         }
@@ -104,16 +147,28 @@ impl Drop for Place<'_> {
     }
 }
 
+impl Common {
+    /// Whether somebody waits for an answer that has to be computed.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
 impl Shared {
     pub(crate) fn model(&self) -> &Model {
-        &self.served.explained.model
+        &self.explained.model
     }
 
     pub(crate) fn tokenizer(&self) -> &Tokenizer {
-        &self.served.explained.tokenizer
+        &self.explained.tokenizer
     }
 
     pub(crate) fn pool(&self) -> &Pool {
-        &self.served.pool
+        &self.common.pool
+    }
+
+    /// Keeps a trace of this model and gives its id.
+    pub(crate) fn keep(&self, trace: Replay) -> String {
+        self.common.store.keep(trace, &self.explained)
     }
 }

@@ -7,6 +7,7 @@ mod asked;
 pub mod checkpoint;
 pub mod data;
 mod error;
+pub mod lesson;
 pub mod memory;
 pub mod metrics;
 mod optimizer;

@@ -39,12 +39,7 @@ impl Optimizer {
         learning_rate: f64,
     ) -> f64 {
         let norm = optimizer::norm(pool, gradients.arena());
-        let clip = options.clip;
-        let gradient_scale = if clip > 0.0 && norm > clip {
-            (clip / (norm + 1e-6)) as f32
-        } else {
-            1.0
-        };
+        let gradient_scale = clipping(norm, options.clip);
         self.step += 1;
         let step = self.step;
         let groups = parameters.decay_groups().map(|(range, decays)| {
@@ -62,5 +57,14 @@ impl Optimizer {
         let theta = parameters.arena_mut();
         optimizer::step(pool, theta, moments, gradients.arena_mut(), &groups);
         norm
+    }
+}
+
+/// What gradients of this `norm` are multiplied by so that they are no longer than `clip`.
+pub(crate) fn clipping(norm: f64, clip: f64) -> f32 {
+    if clip > 0.0 && norm > clip {
+        (clip / (norm + 1e-6)) as f32
+    } else {
+        1.0
     }
 }

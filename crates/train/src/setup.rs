@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::Lora;
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
-use crate::data::{self, Batches, CorpusOptions, Shards, Windows};
+use crate::data::{self, Batches, CorpusOptions, Shard, Shards, Windows};
 use crate::memory;
 use crate::source::{self, Source};
 use crate::{Optimizer, Options, TrainError, Trainer};
@@ -50,6 +50,9 @@ pub struct Ready {
 }
 
 const RUN: &str = "run.json";
+
+/// The shortest context of a run over a text in memory.
+pub const LEAST_CONTEXT: usize = 8;
 
 /// Whether the folder holds a run.
 pub fn is_run(folder: &Path) -> bool {
@@ -115,6 +118,45 @@ pub fn start(
     )?;
     write_request(folder, &ready.request)?;
     Ok(ready)
+}
+
+/// A run over `text` alone, from fresh parameters and a vocabulary of its characters, that touches no file: the text's end is for
+/// validation, and a context longer than this end allows is halved until it fits.
+///
+/// Errors: options out of range, a text too short for a context of [`LEAST_CONTEXT`], too little memory.
+pub fn in_memory(text: &str, mut options: Options, pool: &Pool) -> Result<Trainer, TrainError> {
+    let tokenizer = Tokenizer::characters(std::iter::once(text.to_owned()));
+    let tokenizer = tokenizer.map_err(data::DataError::from)?;
+    let mut ids = tokenizer.encode(text).map_err(data::DataError::from)?.ids;
+    let kept = (ids.len() as f64 * options.val_fraction).ceil() as usize;
+    while options.n_ctx > LEAST_CONTEXT && options.n_ctx >= kept {
+        options.n_ctx /= 2;
+    }
+    options.check().map_err(TrainError::Options)?;
+    let dimensions = options.dimensions(tokenizer.vocab_size());
+    memory::check(&options, &dimensions, memory::available())?;
+    let val = Shard::from_ids(ids.split_off(ids.len() - kept.min(ids.len())), "validation");
+    let train = Shard::from_ids(ids, "training");
+    let Options {
+        n_ctx,
+        batch_size,
+        seed,
+        eval_batches,
+        ..
+    } = options;
+    let train = Batches::new(train, n_ctx, batch_size, seed)?;
+    let validation = Windows::new(val, n_ctx, batch_size, Some(eval_batches))?;
+    let mut model = gpt2::new(&options.config(tokenizer.vocab_size()), seed, pool);
+    model.precision = options.precision.into();
+    Ok(Trainer {
+        optimizer: Optimizer::new(model.parameters.layout().len()),
+        options,
+        model,
+        tokenizer,
+        progress: Progress::default(),
+        train,
+        validation,
+    })
 }
 
 /// What the run in `folder` was started with.

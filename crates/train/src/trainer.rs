@@ -269,7 +269,7 @@ impl Trainer {
     }
 
     /// Continues each sample prompt, with a seed that is the step.
-    fn sample(&self, pool: &Pool, observer: &mut dyn Observer) {
+    pub fn sample(&self, pool: &Pool, observer: &mut dyn Observer) {
         if self.options.sample_tokens == 0 {
             return;
         }

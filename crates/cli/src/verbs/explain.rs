@@ -42,9 +42,9 @@ impl Explain {
                 tokenizer: loaded.tokenizer,
                 chat: template(&loaded.about.tokenizer),
                 stored: loaded.about.stored.map(|stored| stored.most().to_string()),
+                initial_text: self.text,
             },
             pool: Pool::new(self.threads),
-            initial_text: self.text,
         };
         let runtime =
             tokio::runtime::Runtime::new().context("cannot start the server's threads")?;

@@ -2,20 +2,23 @@
 
 use std::ops::Range;
 
+use glassformer_tensor::Tensor;
+
 use super::{Notes, Pass};
 use crate::hook::{View, ViewMut};
-use crate::tape::Value;
+use crate::tape::{Shown, Value};
 use crate::{BlockSite, Lengths, Site};
 
 impl Pass<'_> {
-    /// Whether a hook records or changes this site.
+    /// Whether a hook records or changes this site, or will want its gradient.
     pub fn watched(&self, site: Site) -> bool {
-        self.hook
-            .as_ref()
-            .is_some_and(|hook| hook.wants(site) || hook.edits(site))
+        let is_training = self.is_training();
+        self.hook.as_ref().is_some_and(|hook| {
+            hook.wants(site) || hook.edits(site) || is_training && hook.wants_gradient(site)
+        })
     }
 
-    /// Whether a hook records or changes any of these sites of block `layer`.
+    /// Whether a hook watches any of these sites of block `layer`.
     pub(crate) fn watched_in_block(
         &self,
         layer: usize,
@@ -104,7 +107,9 @@ impl Pass<'_> {
                 },
             );
         }
+        let wants_gradient = is_training && hook.wants_gradient(site);
         if hook.wants(site) {
+            let shape = shape.clone();
             let data = &value.tensor().data()[first..];
             let tensor = (width == row_stride).then_some(&value.tensor);
             hook.record(
@@ -115,6 +120,37 @@ impl Pass<'_> {
                     width,
                     row_stride,
                     tensor,
+                },
+            );
+        }
+        if let Some(calls) = self.calls().filter(|_| wants_gradient) {
+            calls.push(Shown {
+                site,
+                value: value.id,
+                columns,
+                shape,
+            });
+        }
+    }
+
+    /// Shows the gradient with respect to a value that was shown.
+    pub(crate) fn show_gradient(&mut self, shown: Shown, gradient: &Tensor) {
+        let Shown {
+            site,
+            columns,
+            shape,
+            ..
+        } = shown;
+        let (row_stride, width) = (gradient.width(), columns.len());
+        if let Some(hook) = self.hook.as_mut() {
+            hook.gradient(
+                site,
+                View {
+                    shape,
+                    data: &gradient.data()[columns.start..],
+                    width,
+                    row_stride,
+                    tensor: None,
                 },
             );
         }

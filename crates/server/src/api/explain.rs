@@ -31,7 +31,7 @@ pub(crate) async fn tensors(
     Path(id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let trace = state.shared().store.get(&id)?;
+    let (state, trace) = state.trace(&id)?;
     let network = &*state.shared().model().network;
     let selection = Selection::for_network(&which.sites, network)?;
     let places = |text: Option<&str>| text.map(|text| list(text, trace.ids().len())).transpose();
@@ -58,7 +58,7 @@ pub(crate) async fn lens(
     Path(id): Path<String>,
     Query(HowMany { k, rows }): Query<HowMany>,
 ) -> Result<Json<Value>, ApiError> {
-    let trace = state.shared().store.get(&id)?;
+    let (state, trace) = state.trace(&id)?;
     let k = k.unwrap_or(5).clamp(1, 50);
     let rows = rows
         .map(|rows| list(&rows, trace.ids().len()))
@@ -94,7 +94,7 @@ pub(crate) async fn heads(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let trace = state.shared().store.get(&id)?;
+    let (_, trace) = state.trace(&id)?;
     let heads = trace.heads();
     let all = || heads.views.iter().flatten();
     let layers = [heads.views.len(), heads.views.first().map_or(0, Vec::len)];
@@ -136,7 +136,7 @@ pub(crate) async fn cell(
     Path(id): Path<String>,
     Query(place): Query<Where>,
 ) -> Result<Json<Value>, ApiError> {
-    let trace = state.shared().store.get(&id)?;
+    let (state, trace) = state.trace(&id)?;
     let site = place.site.parse().map_err(ApiError::bad)?;
     let index: Vec<usize> = place
         .index

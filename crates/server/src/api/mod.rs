@@ -3,9 +3,11 @@
 mod edited;
 mod edits;
 mod explain;
+mod lesson;
 mod run;
 mod sample;
 mod table;
+mod train;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -25,8 +27,14 @@ pub(crate) fn routes() -> Router<State> {
         .route("/trace/{id}/lens", get(explain::lens))
         .route("/trace/{id}/heads", get(explain::heads))
         .route("/trace/{id}/cell", get(explain::cell))
+        .route("/trace/{id}/lesson", get(lesson::lesson))
+        .route("/trace/{id}/gradients", get(lesson::gradients))
         .route("/sample", post(sample::sample))
         .route("/generate", post(sample::generate))
+        .route(
+            "/train",
+            get(train::state).post(train::start).delete(train::stop),
+        )
 }
 
 /// A token as the page shows it.

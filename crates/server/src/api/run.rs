@@ -22,6 +22,8 @@ pub(crate) struct TraceRequest {
     ablate: Vec<String>,
     #[serde(default)]
     edits: Vec<EditRequest>,
+    /// One that was trained here; the server's own without it.
+    model: Option<String>,
 }
 
 /// What a visitor typed: a text to be gone on with, or a message to be answered.
@@ -49,7 +51,7 @@ impl Asked {
             return Ok(self.text.clone());
         }
         let reason = "this model has no chat template: it was not trained for conversations";
-        let template = shared.served.explained.chat.as_ref();
+        let template = shared.explained.chat.as_ref();
         let template = template.ok_or_else(|| ApiError::bad(reason))?;
         template
             .render(&[Message::new("user", &self.text)], true)
@@ -163,6 +165,7 @@ pub(crate) async fn trace(
 ) -> Result<Json<Value>, ApiError> {
     let request = body(request)?;
     state
+        .on(request.model.as_deref())?
         .compute(move |shared| run(shared, &request))
         .await
         .map(Json)
@@ -184,7 +187,7 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
         .map(|site| json!({"name": site.to_string(), "shape": site.shape(&dimensions, positions)}))
         .collect();
     check_numbers(&replay)?;
-    let id = shared.store.keep(replay);
+    let id = shared.keep(replay);
     Ok(json!({"id": id, "text": text, "tokens": tokens, "kept": kept, "sites": sites}))
 }
 

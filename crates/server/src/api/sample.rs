@@ -7,6 +7,7 @@ use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
 use glassformer_generate::{Candidate, Distribution, Generation, Sampling, Step, TextStream, Work};
 use glassformer_model::Site;
+use glassformer_trace::Replay;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -31,18 +32,22 @@ pub(crate) async fn sample(
     request: Result<Json<SampleRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let request = body(request)?;
+    let (state, trace) = state.trace(&request.trace)?;
     state
-        .compute(move |shared| draw(shared, &request))
+        .compute(move |shared| draw(shared, &trace, &request))
         .await
         .map(Json)
 }
 
-fn draw(shared: &state::Shared, request: &SampleRequest) -> Result<Value, ApiError> {
+fn draw(
+    shared: &state::Shared,
+    trace: &Replay,
+    request: &SampleRequest,
+) -> Result<Value, ApiError> {
     request
         .sampling
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
-    let trace = shared.store.get(&request.trace)?;
     let logits = trace.kept().get(Site::Logits)?;
     let vocab = shared.model().dimensions().vocab;
     let last = &logits.data[logits.data.len() - vocab..];
@@ -87,6 +92,8 @@ pub(crate) struct GenerateRequest {
     stop: Vec<String>,
     /// A kept trace with edits: its text goes on with them.
     trace: Option<String>,
+    /// One that was trained here; that of the trace, or the server's own, without it.
+    model: Option<String>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -103,26 +110,32 @@ pub(crate) async fn generate(
     request: Result<Json<GenerateRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let request = body(request)?;
+    let (state, trace) = match &request.trace {
+        Some(id) => state.trace(id).map(|(state, trace)| (state, Some(trace)))?,
+        None => (state.on(request.model.as_deref())?, None),
+    };
+    let edited = trace.filter(|trace| !trace.edits().is_empty());
     state
-        .compute(move |shared| run_loop(shared, &request))
+        .compute(move |shared| run_loop(shared, edited.as_deref(), &request))
         .await
         .map(Json)
 }
 
-fn run_loop(shared: &state::Shared, request: &GenerateRequest) -> Result<Value, ApiError> {
+fn run_loop(
+    shared: &state::Shared,
+    edited: Option<&Replay>,
+    request: &GenerateRequest,
+) -> Result<Value, ApiError> {
     request
         .sampling
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
-    let trace = request.trace.as_ref();
-    let trace = trace.map(|id| shared.store.get(id)).transpose()?;
-    let edited = trace.filter(|trace| !trace.edits().is_empty());
-    let prompt = match &edited {
+    let prompt = match edited {
         Some(trace) => trace.ids().to_vec(),
         None => Prompt::read(shared, &request.asked)?.ids,
     };
-    let mut text_goes_on = match &edited {
+    let mut text_goes_on = match edited {
         Some(trace) => Looped::Edited(EditedLoop::new(
             shared,
             Arc::clone(trace.edits()),

@@ -21,8 +21,22 @@ use crate::state::State;
 const DEFAULT_EN: &str = "Once upon a time, there was a little";
 const DEFAULT_ZH: &str = "从前，有一个小女孩，她";
 
-pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
-    let shared = state.shared();
+/// Of which model.
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    /// One that was trained here; the server's own without it.
+    model: Option<String>,
+}
+
+pub(crate) async fn model(
+    Shared(state): Shared<State>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, ApiError> {
+    let state = state.on(which.model.as_deref())?;
+    Ok(Json(facts(state.shared())))
+}
+
+fn facts(shared: &crate::state::Shared) -> Value {
     let network = &shared.model().network;
     let Dimensions {
         n_layers,
@@ -34,8 +48,8 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         n_ctx,
         vocab,
     } = network.dimensions();
-    Json(json!({
-        "name": shared.served.explained.name,
+    json!({
+        "name": shared.explained.name,
         "family": network.family(),
         "n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads,
         "d_model": d_model, "d_head": d_head, "d_ff": d_ff, "n_ctx": n_ctx, "vocab": vocab,
@@ -43,13 +57,14 @@ pub(crate) async fn model(Shared(state): Shared<State>) -> Json<Value> {
         "tied": shared.model().head().is_tied_to(network.weight(WeightName::Embed)),
         "norm_eps": shortest(network.norm_eps()),
         "parts": parts(&**network),
-        "stored": shared.served.explained.stored,
-        "chat": shared.served.explained.chat.is_some(),
+        "stored": shared.explained.stored,
+        "chat": shared.explained.chat.is_some(),
+        "teachable": shared.model().parameters.are_in_memory(),
         "parameters": shared.model().parameters.layout().len(),
         "version": env!("CARGO_PKG_VERSION"),
-        "initial_text": shared.served.initial_text,
+        "initial_text": shared.explained.initial_text,
         "default_text": {"en": DEFAULT_EN, "zh": DEFAULT_ZH},
-    }))
+    })
 }
 
 /// What this family has that others have not: what the page draws differently.
@@ -80,12 +95,16 @@ fn parts(network: &dyn Network) -> Value {
     })
 }
 
-pub(crate) async fn vocab(Shared(state): Shared<State>) -> Json<Value> {
+pub(crate) async fn vocab(
+    Shared(state): Shared<State>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, ApiError> {
+    let state = state.on(which.model.as_deref())?;
     let tokenizer = state.shared().tokenizer();
     let tokens: Vec<Token> = (0..tokenizer.vocab_size() as u32)
         .map(|id| Token::new(tokenizer, id))
         .collect();
-    Json(json!({ "tokens": tokens }))
+    Ok(Json(json!({ "tokens": tokens })))
 }
 
 #[derive(Deserialize)]
@@ -93,6 +112,7 @@ pub(crate) struct Near {
     id: u32,
     #[serde(default = "eight")]
     k: usize,
+    model: Option<String>,
 }
 
 fn eight() -> usize {
@@ -101,8 +121,9 @@ fn eight() -> usize {
 
 pub(crate) async fn neighbours(
     Shared(state): Shared<State>,
-    Query(Near { id, k }): Query<Near>,
+    Query(Near { id, k, model }): Query<Near>,
 ) -> Result<Json<Value>, ApiError> {
+    let state = state.on(model.as_deref())?;
     let near = state
         .compute(move |shared| Ok(neighbours::nearest(shared.model(), id, k.min(64))?))
         .await?;
@@ -124,6 +145,8 @@ pub(crate) struct Part {
     cols: Option<String>,
     /// As it was in the run of a kept trace.
     trace: Option<String>,
+    /// One that was trained here; that of the trace, or the server's own, without it.
+    model: Option<String>,
 }
 
 pub(crate) async fn weights(
@@ -131,10 +154,13 @@ pub(crate) async fn weights(
     Query(part): Query<Part>,
 ) -> Result<impl IntoResponse, ApiError> {
     let name: WeightName = part.name.parse().map_err(ApiError::bad)?;
+    let (state, trace) = match &part.trace {
+        Some(id) => state.trace(id).map(|(state, trace)| (state, Some(trace)))?,
+        None => (state.on(part.model.as_deref())?, None),
+    };
     let model = state.shared().model();
     let mut weight = Weight::of(model, name)?;
-    if let Some(id) = &part.trace {
-        let trace = state.shared().store.get(id)?;
+    if let Some(trace) = trace {
         weight = weight.with(model, trace.edits());
     }
     let [rows, cols] = weight.shape();
@@ -193,6 +219,6 @@ pub(crate) fn list(text: &str, all: usize) -> Result<Vec<usize>, ApiError> {
 }
 
 /// The shortest decimal number that is this f32: 1e-5, not 9.999999747378752e-6.
-fn shortest(x: f32) -> f64 {
+pub(crate) fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }

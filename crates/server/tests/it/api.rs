@@ -13,14 +13,17 @@ const TEXT_OF_LETTERS: &str = "once upon a time.";
 
 const TEXT: &str = "从前，有一只小狐狸 and a little dog.";
 
-async fn json_of(app: &axum::Router, path: &str) -> Value {
+pub(crate) async fn json_of(app: &axum::Router, path: &str) -> Value {
     let (status, bytes) = get(app, path).await;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(status, StatusCode::OK, "{path}: {value}");
     value
 }
 
-async fn tensors_of(app: &axum::Router, path: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+pub(crate) async fn tensors_of(
+    app: &axum::Router,
+    path: &str,
+) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let (status, bytes) = get(app, path).await;
     assert_eq!(
         status,

@@ -3,4 +3,6 @@
 mod api;
 mod edits;
 mod guard;
+mod lesson;
 mod support;
+mod train;

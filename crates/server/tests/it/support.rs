@@ -27,9 +27,9 @@ pub(crate) fn app() -> Router {
             tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
             stored: None,
             chat: None,
+            initial_text: None,
         },
         pool: Pool::new(2),
-        initial_text: None,
     })
 }
 
@@ -49,9 +49,9 @@ pub(crate) fn turning() -> Router {
                 ChatTemplate::new("{{ messages[0].content }}.", &TokenizerConfig::default())
                     .unwrap(),
             ),
+            initial_text: None,
         },
         pool: Pool::new(2),
-        initial_text: None,
     })
 }
 

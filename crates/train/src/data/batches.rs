@@ -45,6 +45,11 @@ impl Batches {
         self.batch_size * self.context
     }
 
+    /// Tokens of the whole text.
+    pub fn corpus(&self) -> usize {
+        self.shard.len()
+    }
+
     /// Whether some targets may not be asked for.
     pub fn is_marked(&self) -> bool {
         self.shard.is_marked()

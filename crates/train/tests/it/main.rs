@@ -2,6 +2,7 @@
 
 mod adapters;
 mod data;
+mod lesson;
 mod memory;
 mod parity;
 mod resume;
