@@ -10,6 +10,8 @@ export interface MockEngine {
   weights(name: string, rows?: string | null, cols?: string | null): Buffer;
   cell(id: string, site: string, index: number[], k?: number): unknown;
   vocab(): unknown;
+  lesson(id: string): unknown;
+  gradients(id: string, globs: string, rows?: string | null): Buffer;
 }
 export function createEngine(options?: { layers?: number; heads?: number; dModel?: number; dFf?: number; nCtx?: number; seed?: number; llama?: boolean; kvHeads?: number }): MockEngine;
 export function safetensors(tensors: [string, { shape: number[]; data: Float32Array }][]): Buffer;

@@ -2,6 +2,7 @@
 import { buildModel, forward, layerNorm, lcg, softmaxRow } from './mock-model.mjs';
 import { decode } from './mock-tokenizer.mjs';
 import { cell } from './mock-cell.mjs';
+import { gradientsOf, lessonOf } from './mock-lesson.mjs';
 
 class HttpError extends Error {
   constructor(status, message) {
@@ -43,7 +44,7 @@ export function createEngine(options = {}) {
     throw new HttpError(status, message);
   };
 
-  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
+  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, teachable: true, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
 
   // Of edits it knows heads that are switched off.
   function trace({ text, ablate = [], edits = [] }) {
@@ -123,8 +124,15 @@ export function createEngine(options = {}) {
     return safetensors([['weight', { shape: [r1 - r0, c1 - c0], data }]]);
   }
 
+  function gradients(id, globs, rows) {
+    const { sites } = run(id);
+    const tests = globs.split(',').map(glob);
+    const found = gradientsOf([...sites].filter(([n]) => tests.some((g) => g.test(n))));
+    return safetensors(found.map(([n, s]) => [n, cut(n, s, list(rows))]));
+  }
+
   return {
-    m, model, trace, tensors, heads, lens, sample, generate, neighbours, weights,
+    m, gradients, lesson: (id) => lessonOf(m, run(id).sites, run(id).ids, show), model, trace, tensors, heads, lens, sample, generate, neighbours, weights,
     cell: (id, site, index, k) => cell(m, run(id).sites, run(id).ids, site, index, k) ?? fail(400, `no cell ${site}[${index}]`),
     vocab: () => ({ tokens: Array.from({ length: m.cfg.vocab }, (_, i) => show(i)) }),
   };

@@ -19,7 +19,7 @@ function route(method, url, body) {
   const q = url.searchParams;
   const path = url.pathname;
   const k = q.has('k') ? Number(q.get('k')) : undefined;
-  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|heads|cell)$/);
+  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|heads|cell|lesson|gradients)$/);
   if (path === '/api/model') return engine.model();
   if (path === '/api/vocab') return engine.vocab();
   if (path === '/api/neighbours') return engine.neighbours(Number(q.get('id')), k);
@@ -31,6 +31,9 @@ function route(method, url, body) {
   if (on?.[2] === 'heads') return engine.heads(on[1]);
   if (on?.[2] === 'lens') return engine.lens(on[1], k, q.get('rows'));
   if (on?.[2] === 'cell') return engine.cell(on[1], q.get('site'), q.get('index').split(',').map(Number), k);
+  if (on?.[2] === 'lesson') return engine.lesson(on[1]);
+  if (on?.[2] === 'gradients') return engine.gradients(on[1], q.get('sites'), q.get('rows'));
+  if (path === '/api/train') return { run: null };
   throw Object.assign(new Error(`no such route: ${path}`), { status: 404 });
 }
 

@@ -9,7 +9,7 @@ import { emptyBundle, type Bundle } from '../src/trace/bundle';
 import type { Engine } from '../src/trace/engine';
 import { isMissing, load } from '../src/trace/loader';
 import { parseSafetensors } from '../src/trace/safetensors';
-import type { Edit, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated } from '../src/trace/wire';
+import type { Edit, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated } from '../src/trace/wire';
 
 
 const buffer = (b: Buffer): ArrayBuffer => b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) as ArrayBuffer;
@@ -32,6 +32,11 @@ const engineOf = (mock: MockEngine): Engine => ({
     if (!t) throw new Error('no weight');
     return t;
   },
+  lesson: async (id) => mock.lesson(id) as Lesson,
+  gradients: async (id, globs, rows) => parseSafetensors(buffer(mock.gradients(id, globs.join(','), rows?.join()))),
+  train: () => Promise.reject(new Error('nothing is trained here')),
+  training: async () => null,
+  stopTraining: async () => undefined,
 });
 
 const SIZES_OF = { layers: 2, dModel: 48, dFf: 96 };
@@ -51,6 +56,8 @@ export async function bundleOf(text: string, from = engine, edits: readonly Edit
       await load(from, bundle, needs, SETTINGS, 6);
     }
   }
+  // So that losses can be counted again.
+  await load(from, bundle, [{ kind: 'sites', globs: ['logits'] }], SETTINGS, 6);
   return { bundle, view };
 }
 

@@ -1,11 +1,11 @@
 // Every number on the stage a second time, from the trace alone and by a way of its own: what a scene worked out must agree.
 import { activationOf } from '../src/chapters/04-mlp/activation';
 import type { View } from '../src/chapters/types';
-import { num, percent, signed } from '../src/i18n/format';
+import { num, percent, sci, signed } from '../src/i18n/format';
 import { isTraceSite } from '../src/marks/hit';
 import type { Datum } from '../src/marks/types';
 import { row, valueAt, type Bundle } from '../src/trace/bundle';
-import type { SampleSettings } from '../src/trace/wire';
+import type { LessonStep, SampleSettings } from '../src/trace/wire';
 
 export interface Recount {
   b: Bundle;
@@ -38,6 +38,18 @@ const norm = (v: Float32Array): number => Math.sqrt(dot(v, v));
 const termsOf = (b: Bundle): number[] => [...b.cells.values()].flatMap((c) => c.terms.map((t) => t.value ?? NaN));
 const nearest = (values: readonly number[], v: number): number => values.reduce((best, x) => (Math.abs(x - v) < Math.abs(best - v) ? x : best), Infinity);
 
+const mean = (values: readonly number[]): number => values.reduce((x, y) => x + y, 0) / values.length;
+const first = (r: Recount): LessonStep => r.b.lesson?.steps[0] as LessonStep;
+const clipped = (r: Recount): number => first(r).gradient * Math.min(1, 1 / first(r).grad_norm);
+/** What the model gave the token that really came next, from its logits. */
+function target(r: Recount, t: number): number {
+  const logits = row(r.b, 'logits', [t]);
+  const most = Math.max(...logits);
+  return Math.exp((logits[r.b.trace.tokens[t + 1]?.id ?? -1] as number) - most) / logits.reduce((s, v) => s + Math.exp(v - most), 0);
+}
+/** The stages of the stream, as the picture of the layers counts them. */
+const stageOf = (s: number): string => (s === 0 ? 'blocks.0.resid_pre' : `blocks.${(s - 1) >> 1}.resid_${s % 2 ? 'mid' : 'post'}`);
+
 type Way = (r: Recount, index: readonly number[], value: number) => number | undefined;
 const WAYS: Record<string, Way> = {
   'derived:q·k': product,
@@ -67,6 +79,24 @@ const WAYS: Record<string, Way> = {
     const step = r.b.generated?.steps.find((s) => s.position === position);
     return step?.top.find((c) => c.id === id)?.prob ?? (step?.id === id ? step?.prob : undefined);
   },
+  'derived:‖∂L/∂x‖': (r, [stage, token]) => norm(r.b.gradients.get(stageOf(stage as number))?.row([token as number]) ?? new Float32Array()),
+  'derived:ln V': (r) => Math.log(r.b.model.vocab),
+  'lesson:loss': (r, [token]) => -Math.log(target(r, token as number)),
+  'lesson:p': (r, [token]) => target(r, token as number),
+  'lesson:mean': (r) => mean(r.b.lesson?.losses.map((_, t) => -Math.log(target(r, t))) ?? []),
+  'lesson:loss after': (r, [token]) => r.b.lesson?.losses_after[token as number],
+  'lesson:p after': (r, [token]) => Math.exp(-(r.b.lesson?.losses_after[token as number] ?? NaN)),
+  'lesson:mean after': (r, [step]) => r.b.lesson?.steps[step as number]?.loss ?? mean(r.b.lesson?.losses_after ?? []),
+  'lesson:norm': (r, [i]) => r.b.lesson?.weights[i as number]?.norm,
+  ...Object.fromEntries((['before', 'gradient', 'scale', 'grad_norm', 'm_before', 'v_before'] as const).map((field): [string, Way] => [`lesson:${field}`, (r) => first(r)[field]])),
+  'lesson:m': (r) => 0.9 * first(r).m_before + 0.1 * clipped(r),
+  'lesson:v': (r) => 0.99 * first(r).v_before + 0.01 * clipped(r) ** 2,
+  'lesson:m_hat': (r) => clipped(r),
+  'lesson:v_hat': (r) => clipped(r) ** 2,
+  // In the first step m̂/√v̂ is g/|g|: a step of the learning rate, whatever the size of the gradient.
+  'lesson:update': (r) => (0.001 * clipped(r)) / (Math.abs(clipped(r)) + 1e-8),
+  'lesson:decay': (r) => 0.001 * 0.1 * first(r).before,
+  'lesson:after': (r) => first(r).before * (1 - 0.001 * 0.1) - (0.001 * clipped(r)) / (Math.abs(clipped(r)) + 1e-8),
   'weight:W_E': (r, [id, dim]) => weight(r.b, 'W_E', id as number, dim as number),
 };
 
@@ -82,4 +112,4 @@ export function recounted(r: Recount, c: Datum): number | undefined {
 }
 
 /** What a number on the stage may look like: at the precision of its kind, or not written at all. */
-export const writings = (v: number): string[] => ['', ...[0, 1, 2, 3, 4].map((digits) => num(v, digits)), signed(v), percent(v), String(v)];
+export const writings = (v: number): string[] => ['', ...[0, 1, 2, 3, 4, 5].map((digits) => num(v, digits)), signed(v), sci(v), percent(v), String(v)];

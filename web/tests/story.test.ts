@@ -20,7 +20,7 @@ interface Run {
 }
 
 /** Chapters that this part of the page has texts for. */
-const TOLD = ['overview', 'tokenize', 'embed', 'attention', 'mlp', 'layers', 'unembed', 'generate'];
+const TOLD = ['overview', 'tokenize', 'embed', 'attention', 'mlp', 'layers', 'unembed', 'generate', 'train'];
 const told = (facts: Facts): Chapter[] => chaptersOf(facts).filter((c) => TOLD.includes(c.id));
 
 let runs: Run[];

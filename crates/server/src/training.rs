@@ -160,7 +160,7 @@ pub(crate) fn start(
     spawned.map_err(|error| {
         let reason = format!("cannot start a thread for the training: {error}");
         end(common, Phase::Failed, |run| {
-            run.error = Some(reason.clone())
+            run.error = Some(reason.clone());
         });
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     })?;

@@ -9,6 +9,9 @@ import { DEPTHS, type Depth, type Store } from './store.svelte';
 /** What a history entry of this page holds: the text, where it is too long for the address. */
 export type Entry = { text?: string } | null;
 
+/** Is it the name of a model that was trained on the page? */
+export const isTrained = (name: string | undefined): boolean => name?.startsWith('trained-') ?? false;
+
 /** Depth, dials and place, as far as they are known here. */
 export function restore(store: Store, s: Saved): void {
   if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) store.depth = s.depth as Depth;
@@ -25,9 +28,12 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   store.seek(store.place, false);
   restore(store, s);
   const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
+  // Back from a model that was trained here, or forward to it.
+  const sameModel = s.model === undefined || s.model === b.model.name || (!isTrained(s.model) && !isTrained(b.model.name));
+  if (!sameModel) await store.become(s.model);
   const sameLab = store.lab.address() === writeLab(readLab(hash));
   if (!sameLab) store.lab.restore(hash);
-  if (text === store.asked.text && chat === store.asked.chat && sameLab) {
+  if (text === store.asked.text && chat === store.asked.chat && sameLab && sameModel) {
     store.text = text;
     store.view = viewOf(s, store.view, b.model, b.trace.tokens.length);
     sayMissing(store, s, b);
@@ -46,7 +52,7 @@ export function sayMissing(store: Store, s: Saved, b: Bundle): void {
 export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[], tokens: number, depths: readonly string[]): { key: string; vars: Record<string, string | number> }[] {
   const out: { key: string; vars: Record<string, string | number> }[] = [];
   const say = (key: string, vars: Record<string, string | number>): number => out.push({ key: `link.${key}`, vars });
-  if (s.model !== undefined && s.model !== model.name) say('model', { theirs: s.model, ours: model.name });
+  if (s.model !== undefined && s.model !== model.name) say(isTrained(s.model) ? 'trained' : 'model', { theirs: s.model, ours: model.name });
   if (s.version !== undefined && s.version !== model.version) say('version', { theirs: s.version, ours: model.version });
   if (s.chapter !== undefined && !chapters.some((c) => c.id === s.chapter)) say('chapter', { name: s.chapter });
   if (s.depth !== undefined && !depths.includes(s.depth)) say('depth', { name: s.depth });

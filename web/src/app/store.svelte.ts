@@ -13,9 +13,10 @@ import { isMissing } from '../trace/loader';
 import { Supply } from '../trace/supply';
 import { sameModel, type ModelInfo, type Provenance, type SampleSettings } from '../trace/wire';
 import { readHash, writeHash, type Saved } from './hash';
-import { restore, sayMissing, viewOf } from './link';
+import { isTrained, restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
 import { Lab } from './lab/lab.svelte';
+import { Training } from './train/training.svelte';
 import { Film, type FilmPlace } from './player';
 import { realCell } from './realcell';
 import { TIME_TO_ANSWER, openQuestion } from '../story/asking';
@@ -76,10 +77,12 @@ export class Store {
   private looked: Bundle | null = null;
   private readonly supply: Supply;
   readonly lab: Lab;
+  readonly training: Training;
 
   constructor(readonly engine: Engine) {
     this.supply = new Supply(engine);
     this.lab = new Lab(this, engine);
+    this.training = new Training(this, engine);
   }
 
   // Derived, not got: what depends on them is made anew when they change, not with every frame.
@@ -112,7 +115,7 @@ export class Store {
     this.lab.restore(hash);
     if (!CHAPTERS.some((c) => c.id === s.chapter)) this.playing = !this.reduced;
     await this.guard(async () => {
-      const model = this.meet(await this.engine.model());
+      const model = await this.become(s.model);
       this.text = s.text ?? kept ?? model.initial_text ?? model.default_text[this.lang];
       await this.run(s);
     });
@@ -126,6 +129,18 @@ export class Store {
     this.film = film;
     this.model = model;
     return model;
+  }
+
+  /** Another model takes the page. One that was trained here and has gone since gives way to the server's own. */
+  async become(name?: string): Promise<ModelInfo> {
+    const wanted = isTrained(name) ? name : undefined;
+    const model = await this.engine.model(wanted).catch((e: unknown) => {
+      if (wanted !== undefined && e instanceof EngineError && e.gone) return this.engine.model();
+      throw e;
+    });
+    // What was changed in the other one's run, or stood beside it, was of that one.
+    if (this.model && this.model.name !== model.name) this.lab.reset();
+    return this.meet(model);
   }
 
   address(): string {
@@ -144,9 +159,9 @@ export class Store {
     this.busy = true;
     const mine = (this.asked = { text: this.text, chat: this.chat });
     await this.guard(async () => {
-      const model = this.model ?? this.meet(await this.engine.model());
+      const model = this.model ?? (await this.become(link?.model));
       const asked = { text: mine.text, chat: mine.chat && model.chat };
-      const trace = await this.engine.trace(asked.text, asked.chat);
+      const trace = await this.engine.trace(asked.text, asked.chat, [], model.name);
       // Whoever asks for another text meanwhile waits for that one only.
       if (mine !== this.asked) return;
       const bundle = await this.lab.begin(emptyBundle(model, trace, asked), link !== undefined);
@@ -245,7 +260,7 @@ export class Store {
   private async retrace(): Promise<void> {
     for (const old of [this.bundle, ...this.lab.beside]) {
       if (!old) continue;
-      const trace = await this.engine.trace(old.asked.text, old.asked.chat, old.asked.edits);
+      const trace = await this.engine.trace(old.asked.text, old.asked.chat, old.asked.edits, old.model.name);
       old.trace = { ...old.trace, id: trace.id };
     }
     this.version++;
@@ -253,13 +268,13 @@ export class Store {
 
   /** Another server answers. With the same model in it, what was loaded stays valid; with another one, the text is run anew. */
   private async renew(job: () => Promise<void>): Promise<void> {
-    const [old, model] = [this.model, await this.engine.model()];
+    const old = this.model;
+    const model = await this.become(old?.name);
     if (!old || !this.bundle || sameModel(old, model)) {
       await this.retrace();
       await job();
       return;
     }
-    this.meet(model);
     this.text = this.bundle.asked.text;
     await this.run({ settings: {} });
     this.notice = this.t('error.otherModel', { name: model.name });

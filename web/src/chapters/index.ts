@@ -6,10 +6,11 @@ import { mlp } from './04-mlp';
 import { layers } from './05-layers';
 import { unembed } from './06-unembed';
 import { generate } from './07-generate';
+import { train } from './08-train';
 import { PLAIN, type Facts } from './family';
 import type { Chapter, WrittenChapter } from './types';
 
-const WRITTEN: readonly WrittenChapter[] = [overview, tokenize, embed, attention, mlp, layers, unembed, generate];
+const WRITTEN: readonly WrittenChapter[] = [overview, tokenize, embed, attention, mlp, layers, unembed, generate, train];
 
 /** The chapters as a family needs them: its own steps, formulas and words. */
 export const chaptersOf = (facts: Facts): readonly Chapter[] =>

@@ -3,6 +3,7 @@ import { labEn } from './lab.en';
 import { linksEn } from './links.en';
 import { outEn } from './out.en';
 import { storyEn } from './story.en';
+import { trainEn } from './train.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
@@ -10,6 +11,7 @@ export const en: Record<string, string> = {
   ...linksEn,
   ...outEn,
   ...storyEn,
+  ...trainEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',

@@ -12,6 +12,17 @@ export function num(v: number, digits = 2): string {
 /** With its sign always there: for changes and for sums. */
 export const signed = (v: number, digits = 2): string => (v > 0 && num(v, digits) !== num(0, digits) ? `+${num(v, digits)}` : num(v, digits));
 
+const RAISED = '⁰¹²³⁴⁵⁶⁷⁸⁹';
+
+/** Three figures, whatever the size: 0.0312, 3.12×10⁻⁵. */
+export function sci(v: number): string {
+  if (v === 0 || !Number.isFinite(v)) return num(v, 0);
+  const size = Math.floor(Math.log10(Math.abs(Number(v.toPrecision(3)))));
+  if (size >= -2 && size < 4) return num(v, Math.max(0, 2 - size));
+  const exponent = [...String(Math.abs(size))].map((c) => RAISED[Number(c)]).join('');
+  return `${num(v / 10 ** size)}×10${size < 0 ? '⁻' : ''}${exponent}`;
+}
+
 export function percent(p: number): string {
   const v = p * 100;
   if (v === 0) return '0%';

@@ -3,6 +3,7 @@ import { labZh } from './lab.zh';
 import { linksZh } from './links.zh';
 import { outZh } from './out.zh';
 import { storyZh } from './story.zh';
+import { trainZh } from './train.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
@@ -10,6 +11,7 @@ export const zh: Record<string, string> = {
   ...linksZh,
   ...outZh,
   ...storyZh,
+  ...trainZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',

@@ -10,13 +10,13 @@ export interface Rgb {
 const LIGHT: Record<string, string> = {
   page: '#eef1f7', stage: '#ffffff', surface: '#f4f6fa', raised: '#ffffff', ink: '#172033', muted: '#55617a', faint: '#8a94a8', line: '#d5dbe6', ghost: '#e9edf3',
   accent: '#1f55d8', q: '#7047e0', k: '#0b7f78', v: '#c02a7c', attn: '#7047e0', resid: '#5b7493', mlp: '#96690a', weight: '#8a7a66',
-  pos: '#2a6fdb', neg: '#e2711d', place: '#4c7a12', token: '#eef2fb', good: '#0b7f78', white: '#ffffff', black: '#0c1220',
+  pos: '#2a6fdb', neg: '#e2711d', place: '#4c7a12', token: '#eef2fb', good: '#0b7f78', grad: '#c0362b', white: '#ffffff', black: '#0c1220',
 };
 
 const DARK: Record<string, string> = {
   page: '#0a0e18', stage: '#10162499', surface: '#182034', raised: '#1b2439', ink: '#eaf0fb', muted: '#a4b1c9', faint: '#74819b', line: '#2f3a53', ghost: '#212b42',
   accent: '#7fa8ff', q: '#a78bff', k: '#3fc8bd', v: '#ff7cc0', attn: '#a78bff', resid: '#8aa4c8', mlp: '#e3b341', weight: '#b5a48c',
-  pos: '#4c93ff', neg: '#ff9340', place: '#a5d05f', token: '#222d46', good: '#3fc8bd', white: '#ffffff', black: '#0c1220',
+  pos: '#4c93ff', neg: '#ff9340', place: '#a5d05f', token: '#222d46', good: '#3fc8bd', grad: '#ff8073', white: '#ffffff', black: '#0c1220',
 };
 DARK.stage = '#101624';
 

@@ -53,6 +53,14 @@ export const EXCERPTS = {
   draw: ['crates/generate/src/sampling.rs', 'Distribution::draw'],
   step: ['crates/generate/src/generation.rs', 'Generation::step'],
   generationLogits: ['crates/generate/src/generation.rs', 'Generation::last_logits'],
+  lossEach: ['crates/model/src/loss.rs', 'each'],
+  crossEntropy: ['crates/kernels/src/cross_entropy.rs', 'loss'],
+  gradient: ['crates/train/src/trainer.rs', 'gradient'],
+  tapeBackward: ['crates/model/src/tape.rs', 'Calls::backward'],
+  addBackward: ['crates/model/src/tape.rs', 'Add::backward'],
+  lengthOfGradient: ['crates/train/src/lesson.rs', 'in_little'],
+  adamw: ['crates/kernels/src/adamw.rs', 'step'],
+  lessonSteps: ['crates/train/src/lesson.rs', 'steps'],
   cacheWrite: ['crates/model/src/cache.rs', 'KvCache::write'],
 } as const satisfies Record<string, readonly [file: string, item: string]>;
 
@@ -147,6 +155,13 @@ export const CODE: Readonly<Record<string, Choice>> = {
   'generate.one': step('{0}.k {0}.v', shown('generationLogits', '&self.tokens[cached..]', 'Pass::new'), shown('mixCached', 'self.heads.cached', 'decode::decode')),
   'generate.loop': step('tokens logits', shown('step', 'last_logits', '.choose', 'tokens.push')),
   'generate.saved': step('tokens', shown('generationLogits', 'KvCache::len', 'new.len()')),
+
+  'train.loss': step('ln_final W_U logits', shown('lossEach', 'unembed.apply_rows', 'rows::losses'), shown('crossEntropy', 'target')),
+  'train.mean': step('ln_final W_U', shown('gradient', 'let weight', 'loss::sum_and_gradient')),
+  'train.gradient': step('{last}.resid_post {0}.resid_pre', shown('tapeBackward', 'self.d_values[last]', 'slot.backward'), shown('addBackward', 'accumulate')),
+  'train.norms': step('W_Q W_K W_V W_O W_down', shown('lengthOfGradient', 'squares +=', 'squares.sqrt()')),
+  'train.step': step('W_down', shown('adamw', '*m =', '*v =', '*theta =')),
+  'train.after': step('logits', shown('lessonSteps', 'optimizer.step(', 'losses(model')),
 };
 
 export function codeOf(chapter: string, id: string, facts: Facts): StepCode | undefined {

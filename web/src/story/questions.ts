@@ -2,6 +2,7 @@
 // trace. Pure: the same run and choice give the same question.
 import { focusToken } from '../chapters/01-tokenize/scene';
 import { withoutCache } from '../chapters/07-generate/scene';
+import { lesson } from '../chapters/08-train/lesson';
 import { settles } from '../chapters/05-layers/settles';
 import { argmax, block, dot, norm, said, tokenAt, tokensOf } from '../chapters/common';
 import type { Frame } from '../chapters/types';
@@ -136,6 +137,16 @@ function rowsSaved(f: Frame): Question | null {
   return question(edges.map((_, i) => ({ label: f.t(`quiz.times.${keys[i]}`), figure: i === mine ? String(plain) : '', right: i === mine })), { computed: String(computed), count: String(g.steps.length) }, true);
 }
 
+/** How much of the loss is left after the steps: asked in per cent, answered with both numbers. */
+function lossLeft(f: Frame): Question | null {
+  const l = lesson(f);
+  if (!l) return null;
+  const left = Math.round((100 * l.loss_after) / l.loss);
+  const label = (from: number, to: number): string => (to === MORE ? f.t('quiz.loss.more') : f.t('quiz.loss.left', { from: from === 0 ? 0 : from - 1, to }));
+  return question(ranges(left, [25, 50, 75, 100, MORE], label, num(l.loss_after)), { loss: num(l.loss), count: String(l.steps.length) }, true);
+}
+const MORE = 1e6;
+
 /** By chapter. */
 export const QUESTIONS: Readonly<Record<string, Asked>> = {
   overview: { at: 'stack', make: nextWord },
@@ -146,4 +157,5 @@ export const QUESTIONS: Readonly<Record<string, Asked>> = {
   layers: { at: 'changes', make: settledAt },
   unembed: { at: 'softmax', make: tokensKept },
   generate: { at: 'loop', make: rowsSaved },
+  train: { at: 'step', make: lossLeft },
 };

@@ -1,7 +1,7 @@
 // Everything recorded of one run that a scene may look at. Scenes read it synchronously; `Needs` say what must be there first.
 import { SiteRows } from './rows';
 import type { Tensor } from './safetensors';
-import type { Edit, Generated, Guess, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
+import type { Edit, Generated, Guess, Lesson, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
 export type Need = Wanted & {
@@ -19,6 +19,9 @@ type Wanted =
   | { kind: 'sample' }
   | { kind: 'generate' }
   | { kind: 'neighbours'; id: number }
+  /** What the text teaches, and the gradients that it sends back to sites. */
+  | { kind: 'lesson' }
+  | { kind: 'gradients'; globs: string[]; rows?: readonly number[] }
   | { kind: 'cell'; site: string; index: number[] }
   | { kind: 'weights'; name: string; rows: [number, number]; cols: [number, number] };
 
@@ -46,12 +49,15 @@ export interface Bundle {
   neighbours: Map<number, Neighbours>;
   cells: Map<string, Provenance>;
   weights: Map<string, Tensor>;
+  lesson?: Lesson;
+  /** Of the mean loss, by the site that they are with respect to: of each position but the last. */
+  gradients: Map<string, SiteRows>;
 }
 
 export const isEdited = (b: Bundle): boolean => (b.asked.edits?.length ?? 0) > 0;
 
 export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked: Bundle['asked'] = { text: trace.text, chat: false }): Bundle {
-  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map() };
+  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map(), gradients: new Map() };
 }
 
 /** Does this model have the site? */

@@ -1,11 +1,12 @@
 // What the page asks of an engine. HTTP stands behind it today; a WebAssembly engine can stand in its place.
 import type { Tensor } from './safetensors';
-import type { Edit, Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+import type { Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun } from './wire';
 
+/** Where a `model` is named it is one that was trained here; else, the server's own. */
 export interface Engine {
-  model(): Promise<ModelInfo>;
+  model(name?: string): Promise<ModelInfo>;
   /** `chat`: as a message, in the model's chat template. */
-  trace(text: string, chat: boolean, edits?: readonly Edit[]): Promise<TraceMeta>;
+  trace(text: string, chat: boolean, edits?: readonly Edit[], model?: string): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */
   tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>>;
   /** The same as the file that came. */
@@ -15,10 +16,18 @@ export interface Engine {
   cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;
   sample(trace: string, settings: SampleSettings): Promise<Sample>;
   /** `trace`: goes on with the edits of that run. */
-  generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings, trace?: string): Promise<Generated>;
-  neighbours(id: number, k: number): Promise<Neighbours>;
+  generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings, trace?: string, model?: string): Promise<Generated>;
+  neighbours(id: number, k: number, model?: string): Promise<Neighbours>;
   /** `trace`: as they were in that run. */
-  weights(name: string, rows: [number, number], cols: [number, number], trace?: string): Promise<Tensor>;
+  weights(name: string, rows: [number, number], cols: [number, number], trace?: string, model?: string): Promise<Tensor>;
+  /** What the run's text teaches the model. */
+  lesson(trace: string): Promise<Lesson>;
+  /** The gradient of the mean loss with respect to the positions `rows` of the sites. */
+  gradients(trace: string, globs: string[], rows?: readonly number[]): Promise<Map<string, Tensor>>;
+  train(request: TrainRequest): Promise<TrainRun>;
+  /** The newest training, with the losses of the steps after `since`; null where there was none. */
+  training(since: number): Promise<TrainRun | null>;
+  stopTraining(): Promise<void>;
 }
 
 /** Stands for no status of HTTP: an answer came, but from another server. */

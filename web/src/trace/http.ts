@@ -1,6 +1,6 @@
 import { EngineError, RESTARTED, type Engine } from './engine';
 import { parseSafetensors, type Tensor } from './safetensors';
-import type { Edit, Generated, Lens, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta } from './wire';
+import type { Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun } from './wire';
 
 const TIMEOUT_MS = 60_000;
 /** Each server names itself anew when it starts. */
@@ -12,11 +12,11 @@ export class HttpEngine implements Engine {
 
   constructor(private readonly base = '') {}
 
-  model(): Promise<ModelInfo> {
-    return this.json('/api/model');
+  model(name?: string): Promise<ModelInfo> {
+    return this.json(`/api/model${name ? `?model=${encodeURIComponent(name)}` : ''}`);
   }
-  trace(text: string, chat: boolean, edits: readonly Edit[] = []): Promise<TraceMeta> {
-    return this.json('/api/trace', { text, chat, edits });
+  trace(text: string, chat: boolean, edits: readonly Edit[] = [], model?: string): Promise<TraceMeta> {
+    return this.json('/api/trace', { text, chat, edits, model });
   }
   async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
     return parseSafetensors(await this.file(trace, globs, rows, cols));
@@ -37,18 +37,34 @@ export class HttpEngine implements Engine {
   sample(trace: string, s: SampleSettings): Promise<Sample> {
     return this.json('/api/sample', { trace, ...s, min_p: 0, repetition_penalty: 1, step: 0 });
   }
-  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings, trace?: string): Promise<Generated> {
-    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, trace, ...s });
+  generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings, trace?: string, model?: string): Promise<Generated> {
+    return this.json('/api/generate', { text, chat, max_tokens: maxTokens, trace, model, ...s });
   }
-  neighbours(id: number, k: number): Promise<Neighbours> {
-    return this.json(`/api/neighbours?id=${id}&k=${k}`);
+  neighbours(id: number, k: number, model?: string): Promise<Neighbours> {
+    return this.json(`/api/neighbours?id=${id}&k=${k}${ofModel(model)}`);
   }
-  async weights(name: string, rows: [number, number], cols: [number, number], trace?: string): Promise<Tensor> {
-    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${trace ? `&trace=${trace}` : ''}`;
+  async weights(name: string, rows: [number, number], cols: [number, number], trace?: string, model?: string): Promise<Tensor> {
+    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${trace ? `&trace=${trace}` : ofModel(model)}`;
     const file = parseSafetensors(await this.bytes(`/api/weights?name=${encodeURIComponent(name)}&${part}`));
     const tensor = file.get('weight');
     if (!tensor) throw new EngineError(200, `the server sent no weight for ${name}`);
     return tensor;
+  }
+  lesson(trace: string): Promise<Lesson> {
+    return this.json(`/api/trace/${trace}/lesson?learning_rate=0.0001`);
+  }
+  async gradients(trace: string, globs: string[], rows?: readonly number[]): Promise<Map<string, Tensor>> {
+    return parseSafetensors(await this.bytes(`/api/trace/${trace}/gradients?sites=${encodeURIComponent(briefly(globs).join(','))}${rows ? `&rows=${spans(rows)}` : ''}`));
+  }
+  train(request: TrainRequest): Promise<TrainRun> {
+    return this.json('/api/train', request);
+  }
+  async training(since: number): Promise<TrainRun | null> {
+    const run = await this.json<TrainRun | { run: null }>(`/api/train?since=${since}`);
+    return run.run === null ? null : run;
+  }
+  async stopTraining(): Promise<void> {
+    await this.ask('/api/train', undefined, 'DELETE');
   }
 
   private async json<T>(path: string, body?: unknown): Promise<T> {
@@ -60,11 +76,11 @@ export class HttpEngine implements Engine {
     return (await this.ask(path)).arrayBuffer();
   }
 
-  private async ask(path: string, body?: unknown): Promise<Response> {
+  private async ask(path: string, body?: unknown, method = body === undefined ? 'GET' : 'POST'): Promise<Response> {
     let response: Response;
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     try {
-      response = await fetch(this.base + path, body === undefined ? { signal } : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal });
+      response = await fetch(this.base + path, body === undefined ? { method, signal } : { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal });
     } catch (e) {
       throw new EngineError(0, e instanceof Error ? e.message : String(e));
     }
@@ -81,6 +97,8 @@ export class HttpEngine implements Engine {
     if (before !== null && before !== instance) throw new EngineError(RESTARTED, 'the server was started anew');
   }
 }
+
+const ofModel = (name?: string): string => (name ? `&model=${encodeURIComponent(name)}` : '');
 
 /** `0,1,2,7` as `0..3,7`. */
 export function spans(rows: readonly number[]): string {

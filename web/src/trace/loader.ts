@@ -4,7 +4,7 @@ import { cellKey, isEdited, weightKey, type Bundle, type Need } from './bundle';
 import { SiteRows } from './rows';
 import type { SampleSettings } from './wire';
 
-type SitesNeed = Extract<Need, { kind: 'sites' }>;
+type SitesNeed = Extract<Need, { kind: 'sites' | 'gradients' }>;
 
 /** The sites of a model that a glob names, found once: they are asked for with every frame. */
 const named = new WeakMap<Bundle['trace']['sites'], Map<string, string[]>>();
@@ -22,14 +22,16 @@ const toRegExp = (glob: string): RegExp => new RegExp(`^${glob.replace(/[.+^${}(
 
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 const everyRow = (bundle: Bundle): number[] => range(0, bundle.trace.tokens.length);
+/** The last position has no next token, and so no gradient. */
+const rowsOf = (bundle: Bundle, kind: SitesNeed['kind']): number[] => (kind === 'sites' ? everyRow(bundle) : everyRow(bundle).slice(0, -1));
 
-/** Which positions of which sites have not come yet. */
-export function missingRows(bundle: Bundle, needs: readonly SitesNeed[]): Map<string, number[]> {
+/** Which positions of which sites have not come yet; all of one kind. */
+export function missingRows(bundle: Bundle, needs: readonly SitesNeed[], kind: SitesNeed['kind'] = 'sites'): Map<string, number[]> {
   const out = new Map<string, Set<number>>();
   for (const need of needs) {
     for (const name of need.globs.flatMap((glob) => sitesOf(bundle, glob))) {
-      const have = bundle.sites.get(name);
-      const rows = (need.rows ?? everyRow(bundle)).filter((r) => !have?.has(r));
+      const have = bundle[kind].get(name);
+      const rows = (need.rows ?? rowsOf(bundle, kind)).filter((r) => !have?.has(r));
       if (rows.length) out.set(name, new Set([...(out.get(name) ?? []), ...rows]));
     }
   }
@@ -43,7 +45,10 @@ function missingLens(bundle: Bundle, rows: readonly number[] | undefined): numbe
 export function isMissing(bundle: Bundle, need: Need): boolean {
   switch (need.kind) {
     case 'sites':
-      return missingRows(bundle, [need]).size > 0;
+    case 'gradients':
+      return missingRows(bundle, [need], need.kind).size > 0;
+    case 'lesson':
+      return bundle.lesson === undefined;
     case 'corner':
       return bundle.corner === undefined;
     case 'heads':
@@ -64,33 +69,33 @@ export function isMissing(bundle: Bundle, need: Need): boolean {
 }
 
 export async function load(engine: Engine, bundle: Bundle, needs: Need[], settings: SampleSettings, loopLength: number): Promise<void> {
-  const jobs = sites(engine, bundle, needs.filter((n) => n.kind === 'sites'));
-  for (const need of needs) if (need.kind !== 'sites' && isMissing(bundle, need)) jobs.push(one(engine, bundle, need, settings, loopLength));
+  const jobs = (['sites', 'gradients'] as const).flatMap((kind) => sites(engine, bundle, kind, needs.filter((n): n is SitesNeed => n.kind === kind)));
+  for (const need of needs) if (need.kind !== 'sites' && need.kind !== 'gradients' && isMissing(bundle, need)) jobs.push(one(engine, bundle, need, settings, loopLength));
   await Promise.all(jobs);
 }
 
 /** Sites that want the same positions come in one file. */
-function sites(engine: Engine, bundle: Bundle, needs: readonly SitesNeed[]): Promise<void>[] {
+function sites(engine: Engine, bundle: Bundle, kind: SitesNeed['kind'], needs: readonly SitesNeed[]): Promise<void>[] {
   const groups = new Map<string, { rows: number[]; names: string[] }>();
-  for (const [name, rows] of missingRows(bundle, needs)) {
+  for (const [name, rows] of missingRows(bundle, needs, kind)) {
     const group = groups.get(rows.join()) ?? { rows, names: [] };
     group.names.push(name);
     groups.set(rows.join(), group);
   }
   const shapes = new Map(bundle.trace.sites.map((s) => [s.name, s.shape]));
   return [...groups.values()].map(async ({ rows, names }) => {
-    const got = await engine.tensors(bundle.trace.id, names, rows);
+    const got = await (kind === 'sites' ? engine.tensors(bundle.trace.id, names, rows) : engine.gradients(bundle.trace.id, names, rows));
     for (const [name, tensor] of got) {
-      const site = bundle.sites.get(name) ?? new SiteRows(name, shapes.get(name) ?? []);
+      const site = bundle[kind].get(name) ?? new SiteRows(name, shapes.get(name) ?? []);
       site.put(rows, tensor);
-      bundle.sites.set(name, site);
+      bundle[kind].set(name, site);
     }
   });
 }
 
 async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed>, settings: SampleSettings, loopLength: number): Promise<void> {
   const id = bundle.trace.id;
-  const edited = isEdited(bundle) ? id : undefined;
+  const [edited, model] = [isEdited(bundle) ? id : undefined, bundle.model.name];
   switch (need.kind) {
     case 'corner': {
       const last = range(need.first, bundle.trace.tokens.length);
@@ -112,15 +117,18 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
       bundle.sample = await engine.sample(id, settings);
       break;
     case 'generate':
-      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings, edited);
+      bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings, edited, model);
       break;
     case 'neighbours':
-      bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8));
+      bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8, model));
       break;
     case 'cell':
       bundle.cells.set(cellKey(need.site, need.index), await engine.cell(id, need.site, need.index));
       break;
     case 'weights':
-      bundle.weights.set(weightKey(need.name, need.rows, need.cols), await engine.weights(need.name, need.rows, need.cols, edited));
+      bundle.weights.set(weightKey(need.name, need.rows, need.cols), await engine.weights(need.name, need.rows, need.cols, edited, model));
+      break;
+    case 'lesson':
+      bundle.lesson = await engine.lesson(id);
   }
 }

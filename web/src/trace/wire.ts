@@ -18,6 +18,8 @@ export interface ModelInfo {
   stored: string | null;
   /** Was it trained for conversations? */
   chat: boolean;
+  /** Are its weights in memory as numbers, so that it can be taught? */
+  teachable: boolean;
   parts: Parts;
   parameters: number;
   version: string;
@@ -194,4 +196,83 @@ export interface SampleSettings {
   top_k: number;
   top_p: number;
   seed: number;
+}
+
+/** The gradient of one parameter, in little. */
+export interface WeightGradient {
+  name: string;
+  shape: [number, number];
+  norm: number;
+  /** Where it is largest, and its value there. */
+  largest: [number, number];
+  value: number;
+}
+
+/** One step of AdamW, told of one number of the model. */
+export interface LessonStep {
+  /** Mean loss before it. */
+  loss: number;
+  grad_norm: number;
+  /** What clipping multiplies all gradients by. */
+  scale: number;
+  before: number;
+  gradient: number;
+  m_before: number;
+  v_before: number;
+  m: number;
+  v: number;
+  m_hat: number;
+  v_hat: number;
+  decay: number;
+  update: number;
+  after: number;
+}
+
+/** What a text teaches the model, which itself stays as it is. */
+export interface Lesson {
+  /** Of each position but the last: the token that should come next. */
+  targets: { id: number; text: string | null; bytes: number[] }[];
+  losses: number[];
+  loss: number;
+  weights: WeightGradient[];
+  options: { learning_rate: number; beta1: number; beta2: number; eps: number; weight_decay: number; clip: number };
+  watched: { weight: string; at: [number, number] };
+  steps: LessonStep[];
+  losses_after: number[];
+  loss_after: number;
+}
+
+export interface TrainRequest {
+  text: string;
+  preset: string;
+  steps: number;
+  learning_rate?: number;
+}
+
+/** A small model that is trained on the server. */
+export interface TrainRun {
+  run: number;
+  phase: 'running' | 'finished' | 'stopped' | 'failed';
+  preset: string;
+  steps: number;
+  learning_rate: number;
+  n_layers: number;
+  d_model: number;
+  n_ctx: number;
+  vocab: number;
+  parameters: number;
+  tokens: number;
+  /** What each sample begins with. */
+  prompt: string;
+  step: number;
+  /** Losses of the steps after `since`. */
+  since: number;
+  losses: number[];
+  validation: { step: number; loss: number | null }[];
+  samples: { step: number; text: string }[];
+  tokens_per_s: number;
+  seconds: number;
+  /** The name by which it can be opened, once it is done. */
+  model: string | null;
+  error: string | null;
 }

@@ -30,7 +30,7 @@ pub(crate) struct Asked {
     at: Option<String>,
     #[serde(default = "eight")]
     steps: usize,
-    #[serde(default = "thousandth")]
+    #[serde(default = "gentle")]
     learning_rate: f64,
 }
 
@@ -38,8 +38,9 @@ fn eight() -> usize {
     8
 }
 
-fn thousandth() -> f64 {
-    1e-3
+/// A model that knows much already learns from one text in small steps.
+fn gentle() -> f64 {
+    1e-4
 }
 
 pub(crate) async fn lesson(

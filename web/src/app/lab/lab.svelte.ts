@@ -40,6 +40,14 @@ export class Lab {
     this.other = other;
     this.open = edits.length > 0;
   }
+  /** Another model takes the page. */
+  reset(): void {
+    this.edits = [];
+    this.ghost = null;
+    this.other = '';
+    this.picked = null;
+    this.endComparison();
+  }
   address(): string {
     return writeLab({ edits: [...this.edits], other: this.right ? this.other : '' });
   }
@@ -134,11 +142,11 @@ export class Lab {
   }
 
   private async traced(plain: Bundle, edits: readonly Edit[]): Promise<Bundle> {
-    const trace = await this.engine.trace(plain.asked.text, plain.asked.chat, edits);
+    const trace = await this.engine.trace(plain.asked.text, plain.asked.chat, edits, plain.model.name);
     return emptyBundle(plain.model, trace, { ...plain.asked, edits });
   }
   private async second(b: Bundle, text: string): Promise<void> {
-    const trace = await this.engine.trace(text, b.asked.chat);
+    const trace = await this.engine.trace(text, b.asked.chat, [], b.model.name);
     this.right = emptyBundle(b.model, trace, { text, chat: b.asked.chat });
     this.otherToken = null;
   }

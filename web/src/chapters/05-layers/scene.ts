@@ -12,7 +12,8 @@ import type { Frame } from '../types';
 /** A length in three figures at most: there is little room beside the river. */
 const size = (v: number): string => num(v, v >= 10 ? 0 : 1);
 
-interface Plan {
+/** Where the columns and the levels of the stack lie. */
+export interface Plan {
   shown: number[];
   x: (i: number) => number;
   step: number;
@@ -24,7 +25,7 @@ interface Plan {
   stages: string[];
 }
 
-function plan(f: Frame): Plan {
+export function plan(f: Frame): Plan {
   const m = pad(f);
   const T = tokensOf(f).length;
   const L = f.b.model.n_layers;
@@ -56,7 +57,7 @@ export function levels(count: number, most: number): number[] {
   return Array.from({ length: n }, (_, i) => Math.round((i * (count - 1)) / (n - 1)));
 }
 
-function frames(f: Frame, d: Draw, p: Plan): void {
+export function frames(f: Frame, d: Draw, p: Plan): void {
   const low = (p.ys[0] as number) - (p.ys[2] as number) < 16;
   for (let l = 0; l < f.b.model.n_layers; l++) {
     const [y1, y0] = [p.ys[2 * l + 2] as number, p.ys[2 * l] as number];
