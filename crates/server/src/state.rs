@@ -159,6 +159,11 @@ impl Shared {
         &self.explained.model
     }
 
+    /// Whether it is the model that the server was started on.
+    pub(crate) fn is_own(&self) -> bool {
+        Arc::ptr_eq(&self.explained, &self.common.models.first())
+    }
+
     pub(crate) fn tokenizer(&self) -> &Tokenizer {
         &self.explained.tokenizer
     }

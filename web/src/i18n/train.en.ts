@@ -64,6 +64,7 @@ export const trainEn: Record<string, string> = {
   'train.open': 'Open this model in all chapters',
   'train.opened': 'The film now shows {name}, the model that was trained here.',
   'train.back': 'Back to the model of this page',
+  'train.backShort': '× back',
   'train.samples': 'What it writes',
   'train.atStep': 'after step {step}',
   'link.trained': 'The link shows {theirs}, a model that was trained on the page; it is gone, for such models end with their server. Train it again in chapter 8: this is {ours}.',

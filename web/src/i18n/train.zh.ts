@@ -64,6 +64,7 @@ export const trainZh: Record<string, string> = {
   'train.open': '在所有章节里打开这个模型',
   'train.opened': '现在片子里放的是 {name}，就是在这里训练出来的模型。',
   'train.back': '回到页面原来的模型',
+  'train.backShort': '× 返回',
   'train.samples': '它写出来的',
   'train.atStep': '第 {step} 步之后',
   'link.trained': '这个链接指向 {theirs}，是在页面上训练出来的模型；这样的模型随服务器一起结束，现在没有了。可以到第 8 章重新训练，眼下是 {ours}。',

@@ -38,6 +38,10 @@ pub(crate) async fn model(
 
 fn facts(shared: &crate::state::Shared) -> Value {
     let network = &shared.model().network;
+    // A model that was trained here knows the letters of its own text.
+    let own = shared.explained.initial_text.as_deref();
+    let own = own.filter(|_| !shared.is_own());
+    let [en, zh] = [own.unwrap_or(DEFAULT_EN), own.unwrap_or(DEFAULT_ZH)];
     let Dimensions {
         n_layers,
         n_heads,
@@ -63,7 +67,7 @@ fn facts(shared: &crate::state::Shared) -> Value {
         "parameters": shared.model().parameters.layout().len(),
         "version": env!("CARGO_PKG_VERSION"),
         "initial_text": shared.explained.initial_text,
-        "default_text": {"en": DEFAULT_EN, "zh": DEFAULT_ZH},
+        "default_text": {"en": en, "zh": zh},
     })
 }
 

@@ -77,6 +77,7 @@ async fn a_text_is_learned_and_the_model_opened() {
         (&json!(2), &run["vocab"])
     );
     assert_eq!(json_of(&app, "/api/model?model=trained").await, model);
+    assert_eq!(model["default_text"]["zh"], model["initial_text"]);
     let asked = json!({"text": model["initial_text"], "model": name}).to_string();
     let (status, traced) = post(&app, "/api/trace", asked).await;
     assert_eq!(status, StatusCode::OK, "{traced}");
@@ -149,6 +150,36 @@ async fn the_page_is_answered_while_training_runs_and_it_can_be_stopped() {
         "{next}"
     );
     wait(&app, |run| run["phase"] == "finished").await;
+}
+
+/// While somebody always waits for an answer, the training stands still.
+#[tokio::test]
+async fn training_gives_way() {
+    const WINDOW: Duration = Duration::from_secs(1);
+    let app = app();
+    start(&app, json!({"text": text(), "steps": 5000})).await;
+    let step = async || json_of(&app, "/api/train?since=9999").await["step"].as_u64();
+    wait(&app, |run| run["step"].as_u64() > Some(5)).await;
+    let first = step().await.unwrap();
+    tokio::time::sleep(WINDOW).await;
+    let alone = step().await.unwrap() - first;
+    let before = step().await.unwrap();
+    let end = Instant::now() + WINDOW;
+    let visitor = |i: usize| {
+        let app = &app;
+        async move {
+            while Instant::now() < end {
+                trace(app, &format!("Once upon a time there were {i} visitors")).await;
+            }
+        }
+    };
+    tokio::join!(visitor(1), visitor(2), visitor(3), visitor(4));
+    let busy = step().await.unwrap() - before;
+    stop(&app).await;
+    assert!(
+        busy * 3 < alone,
+        "{busy} steps in a busy second, {alone} in a quiet one"
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ const asked = (v: View, b: Bundle): number => Math.min(v.token, b.trace.tokens.l
 /** Those of the shown positions that have a next token. */
 const rows = (b: Bundle, v: View): number[] | undefined => nearRows(b, v)?.filter((t) => t < b.trace.tokens.length - 1);
 
+/** What the texts mention, where no lesson can be given. */
+const UNKNOWN: Record<string, string> = Object.fromEntries(['word', 'next', 'p', 'loss', 'n', 'mean', 'chance', 'vocab', 'among', 'top', 'bottom', 'weight', 'norm', 'all', 'name', 'at', 'g', 'move', 'rate', 'count', 'after'].map((name) => [name, '–']));
+
 export const train: WrittenChapter = {
   id: 'train',
   picks: ['token'],
@@ -35,7 +38,7 @@ export const train: WrittenChapter = {
     const b = f.ghost ?? f.b;
     const l = lesson(f);
     const t = asked(f.view, b);
-    if (!l || t < 0) return {};
+    if (!l || t < 0) return UNKNOWN;
     const first = l.steps[0];
     const big = [...l.weights].sort((x, y) => y.norm - x.norm)[0];
     const last = `blocks.${b.model.n_layers - 1}.resid_post`;
