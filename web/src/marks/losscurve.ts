@@ -42,16 +42,18 @@ export function lossCurve(d: Draw, box: Box, o: LossCurve): void {
   }
   for (const tick of x.ticks(Math.min(o.last, Math.max(2, Math.floor(box.w / 60)))).filter(Number.isInteger)) d.text(x(tick), box.y + box.h + 12, String(tick), { size: 10.5, font: 'mono', anchor: 'middle', fill: 'muted' });
   if (o.xName) d.text(box.x + box.w, box.y + box.h + 27, o.xName, { size: 11, anchor: 'end', fill: 'muted' });
-  for (const l of o.lines) drawLine(d, l, x, y);
+  for (const l of o.lines) drawLine(d, l, x, y, box.y + box.h);
 }
 
-function drawLine(d: Draw, l: LossLine, x: (v: number) => number, y: (v: number) => number): void {
+function drawLine(d: Draw, l: LossLine, x: (v: number) => number, y: (v: number) => number, floor: number): void {
   const path = line<readonly [number, number]>().x((q) => Number(n(x(q[0])))).y((q) => Number(n(y(q[1]))))(l.points);
   d.path(path ?? '', { stroke: l.tint, sw: l.sw ?? 2.2, dash: l.dash, a: l.a });
   l.points.forEach(([step, value], i) => {
     const named = l.labels && (i === 0 || i === l.points.length - 1);
     const text = named ? num(value) : '';
+    // Losses fall: behind the last point the room is below it, unless there stand the steps.
+    const below = i > 0 && y(value) + 24 < floor;
     if (l.dots) d.disc(x(step), y(value), 4, { fill: l.tint, stroke: 'stage', sw: 1.2, cell: { site: l.dots, index: [step], value, text: '' } });
-    if (named) d.text(x(step) + (i === 0 ? 7 : -7), y(value) + (i === 0 ? -12 : 13), text, { size: 12.5, font: 'mono', weight: 650, anchor: i === 0 ? 'start' : 'end', fill: l.tint, cell: l.dots ? { site: l.dots, index: [step], value, text } : undefined });
+    if (named) d.text(x(step) + (i === 0 ? 7 : below ? -7 : 4), y(value) + (below ? 13 : -12), text, { size: 12.5, font: 'mono', weight: 650, anchor: i === 0 ? 'start' : 'end', fill: l.tint, cell: l.dots ? { site: l.dots, index: [step], value, text } : undefined });
   });
 }
