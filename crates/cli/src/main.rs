@@ -9,6 +9,11 @@ mod verbs;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// A vocabulary is a hundred thousand small strings: with it a model starts a tenth sooner.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A Transformer that can be seen through: train it, run it, watch every step of it.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use glassformer_kernels::product::{Precision, Right, Rows};
+use glassformer_kernels::product::{Precision, Right};
 use glassformer_kernels::quantised::packed::Packed;
 use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
@@ -144,9 +144,9 @@ fn stored(
                 .collect();
             Weight::Quantised(Packed::new(pool, kind, [rows, cols], |r| bytes[r]))
         } else {
-            let values = values(pool, buffers, group.iter().copied(), [rows, cols]);
-            let rows = Rows::f32(values.data(), cols);
-            let packed = PackedRight::of_transposed(pool, buffers, precision, rows);
+            let size = [rows, cols];
+            let read = |first: usize, out: &mut [f32]| read(group, cols, first, out);
+            let packed = PackedRight::of_transposed_from(pool, buffers, precision, size, read);
             Weight::Product(packed)
         };
         parts.push(Part {
@@ -159,18 +159,29 @@ fn stored(
 }
 
 /// The values of matrices below each other, [rows, cols].
-pub(crate) fn values<'a>(
+pub(crate) fn values(
     pool: &Pool,
     buffers: &Buffers,
-    matrices: impl Iterator<Item = &'a StoredMatrix>,
+    matrices: &[&StoredMatrix],
     [rows, cols]: [usize; 2],
 ) -> Tensor {
     let mut values = Tensor::uninitialised(buffers, &[rows, cols]);
-    let mut rest = values.data_mut();
-    for matrix in matrices {
-        let (part, next) = rest.split_at_mut(matrix.rows * cols);
-        rest = next;
-        pool.rows(part, cols, 64, |first, part| matrix.read_rows(first, part));
-    }
+    pool.rows(values.data_mut(), cols, 64, |first, out| {
+        read(matrices, cols, first, out);
+    });
     values
+}
+
+/// Rows of matrices below each other, from `first` on, into `out` [rows, cols].
+fn read(matrices: &[&StoredMatrix], cols: usize, mut first: usize, mut out: &mut [f32]) {
+    for matrix in matrices {
+        let rows = matrix
+            .rows
+            .saturating_sub(first)
+            .min(out.len() / cols.max(1));
+        let (part, rest) = out.split_at_mut(rows * cols);
+        matrix.read_rows(first, part);
+        out = rest;
+        first = first.saturating_sub(matrix.rows);
+    }
 }

@@ -38,7 +38,7 @@ pub(super) fn load(path: &Path, keep: Keep) -> Result<Loaded> {
             .map(str::to_owned),
         stored: Stored::of(&file),
         gguf: Some(file.clone()),
-        vocabulary: Some(vocabulary.clone()),
+        vocabulary: Some(vocabulary),
         ..About::default()
     };
     Ok(Loaded {

@@ -62,6 +62,25 @@ pub fn right_transposed(pool: &Pool, words: &mut [u32], precision: Precision, b:
     });
 }
 
+/// As [`right_transposed`], of rows that lie nowhere in f32: `read` writes those from the given one on, as many as there is
+/// room for. A panel's are packed while they are in the cache.
+pub fn right_transposed_from(
+    pool: &Pool,
+    words: &mut [u32],
+    precision: Precision,
+    [n, k]: [usize; 2],
+    read: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let panel = RIGHT * precision.words(k);
+    let words = &mut words[..n.div_ceil(RIGHT) * panel];
+    pool.chunks(words, panel.max(1), |p, panel| {
+        let first = p * RIGHT;
+        let mut rows = vec![0.0; RIGHT.min(n - first) * k];
+        read(first, &mut rows);
+        along_rows(panel, precision, Rows::f32(&rows, k));
+    });
+}
+
 /// A [M,K] in panels, from the rows of its transpose [K,M].
 pub fn columns(pool: &Pool, words: &mut [u32], precision: Precision, a: Rows<'_>) {
     down_rows::<LEFT>(pool, words, precision, a);

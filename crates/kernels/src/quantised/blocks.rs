@@ -172,7 +172,6 @@ impl Parts {
             mins,
             codes,
         } = self;
-        codes[..kind.weights()].fill(0);
         let f16 = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
         let negative = |half: u16| half ^ 0x8000;
         (*d, *m) = match kind {
@@ -236,7 +235,7 @@ impl Parts {
     }
 }
 
-/// ORs fields of `bits` bits, moved up by `shift`, into `codes`.
+/// Puts fields of `bits` bits, moved up by `shift`, into `codes`: the lowest first, which also clear what was there.
 ///
 /// The bytes come in groups of `width`. A group's lowest fields are the next `width` codes, one from each byte; then
 /// come its second lowest, and so on.
@@ -249,7 +248,8 @@ fn fields(codes: &mut [u8; 256], bytes: &[u8], bits: usize, width: usize, shift:
     {
         for (place, codes) in codes.chunks_exact_mut(width).enumerate() {
             for (code, &byte) in codes.iter_mut().zip(group) {
-                *code |= ((byte >> (place * bits)) & ((1 << bits) - 1)) << shift;
+                let field = ((byte >> (place * bits)) & ((1 << bits) - 1)) << shift;
+                *code = if shift == 0 { field } else { *code | field };
             }
         }
     }

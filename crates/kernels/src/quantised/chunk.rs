@@ -6,6 +6,8 @@
 use super::BLOCK;
 use super::blocks::Format;
 use super::packed::{GROUPS, Line, PANEL, Packed, field_widths};
+#[cfg(target_arch = "x86_64")]
+use super::{Path, path, vnni};
 use crate::arch::multiversion;
 use crate::half;
 
@@ -24,8 +26,7 @@ pub(super) struct Outputs(pub(super) [f32; WIDTH]);
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) tiles: usize,
-    /// [tile][group][panel].
-    pub(super) codes: [[[Line; 2]; GROUPS]; TILES],
+    pub(super) codes: [Tile; TILES],
     /// s for each sub-block; where these have 32 weights, the first half of the array counts.
     pub(super) scales: [Outputs; 2 * TILES],
     /// μ, as `scales`.
@@ -55,23 +56,33 @@ multiversion! {
                 // Nobody reads these outputs, and their codes are finite: whatever is there may stay.
                 continue;
             };
+            let codes = &mut chunk.codes[..tiles];
             match format.bits {
-                2 => expand::<2>(chunk, p, lines),
-                3 => expand::<3>(chunk, p, lines),
-                4 => expand::<4>(chunk, p, lines),
-                5 => expand::<5>(chunk, p, lines),
-                6 => expand::<6>(chunk, p, lines),
-                _ => expand::<8>(chunk, p, lines),
+                2 => expand::<2>(codes, p, lines),
+                3 => expand::<3>(codes, p, lines),
+                4 => expand::<4>(codes, p, lines),
+                5 => expand::<5>(codes, p, lines),
+                6 => expand::<6>(codes, p, lines),
+                _ => expand::<8>(codes, p, lines),
             }
             expand_scales(chunk, p, weights, format, panel, first);
         }
     }
 }
 
+/// The codes of a tile: of each group, those of both panels.
+pub(super) type Tile = [[Line; 2]; GROUPS];
+
+/// Lines of panel `p` to its places in each tile.
 #[inline(always)]
-fn expand<const BITS: usize>(chunk: &mut Chunk, p: usize, lines: &[Line]) {
+fn expand<const BITS: usize>(tiles: &mut [Tile], p: usize, lines: &[Line]) {
+    #[cfg(target_arch = "x86_64")]
+    if path() == Path::Vnni {
+        // SAFETY: `path` returned this value only after detecting the features.
+        return unsafe { vnni::expand::<BITS>(tiles, p, lines) };
+    }
     let (low, high) = const { field_widths(BITS) };
-    for (groups, lines) in chunk.codes.iter_mut().zip(lines.chunks_exact(BITS)) {
+    for (groups, lines) in tiles.iter_mut().zip(lines.chunks_exact(BITS)) {
         for (g, group) in groups.iter_mut().enumerate() {
             group[p] = lines[g % low].field(low, low * (g / low), 0);
             if high > 0 {

@@ -9,7 +9,7 @@
 //!         y ← y + μ[n,B]·(t[m,B]·Σ v[m,k])        where the format has a minimum
 //! ```
 //!
-//! Departure: with one row, weights are unpacked in registers and read once (AVX-512 VNNI). Otherwise two panels of
+//! Departure: with few rows, weights are unpacked in registers and read once (AVX-512 VNNI). Otherwise two panels of
 //! outputs and 512 k at a time are unpacked into a `Chunk`, and tiles of a few rows pass over it; sums between
 //! chunks wait in `dst`. At most `ROWS` rows go together, so that their codes stay in the second-level cache.
 //!
@@ -25,6 +25,10 @@ use super::{BLOCK, Path, path, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, vnni};
 use crate::matrix::MatMut;
+
+/// Rows for which weights are unpacked in registers.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 8;
 
 /// Rows that are multiplied with one chunk after another before the next rows' turn.
 const ROWS: usize = 516;
@@ -51,9 +55,8 @@ pub fn matmul(mut dst: MatMut<'_>, x: &[Block], weights: &Packed, columns: Range
     }
     let panel = columns.start / PANEL;
     #[cfg(target_arch = "x86_64")]
-    if rows == 1 && path() == Path::Vnni {
-        // SAFETY: `path` returned this value only after detecting the features.
-        return unsafe { one_row(&mut dst.data[..columns.len()], x, weights, panel) };
+    if rows <= FEW && path() == Path::Vnni {
+        return few_rows(&mut dst, x, weights, panel);
     }
     let mut chunk = Chunk::new();
     for first_row in (0..rows).step_by(ROWS) {
@@ -152,47 +155,65 @@ impl Pass<'_> {
         let start = |r: usize| (row + r) * dst.row_stride + column;
         if self.first > 0 {
             for (r, sums) in sums.iter_mut().enumerate() {
-                copy(sums, &dst.data[start(r)..], width);
+                copy::<WIDTH>(sums, &dst.data[start(r)..], width);
             }
         }
         products(&mut sums, &x);
         for (r, sums) in sums.iter().enumerate() {
-            copy(&mut dst.data[start(r)..], sums, width);
+            copy::<WIDTH>(&mut dst.data[start(r)..], sums, width);
         }
         R
     }
 }
 
-/// The first `width` elements; a whole tile's is a copy of known size.
+/// The first `width` elements; of all `N` it is a copy of known size.
 #[inline(always)]
-fn copy(to: &mut [f32], from: &[f32], width: usize) {
-    if width == WIDTH {
-        to[..WIDTH].copy_from_slice(&from[..WIDTH]);
+fn copy<const N: usize>(to: &mut [f32], from: &[f32], width: usize) {
+    if width == N {
+        to[..N].copy_from_slice(&from[..N]);
     } else {
         to[..width].copy_from_slice(&from[..width]);
     }
 }
 
-/// `y = x·Wᵀ` for one row, outputs from `panel` on.
+/// As [`matmul`], of at most [`FEW`] rows, outputs from `panel` on.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn one_row(y: &mut [f32], x: &[Block], weights: &Packed, panel: usize) {
+fn few_rows(dst: &mut MatMut<'_>, x: &[Block], weights: &Packed, panel: usize) {
+    match dst.rows {
+        1 => exactly::<1>(dst, x, weights, panel),
+        2 => exactly::<2>(dst, x, weights, panel),
+        3..=4 => exactly::<4>(dst, x, weights, panel),
+        5..=6 => exactly::<6>(dst, x, weights, panel),
+        _ => exactly::<FEW>(dst, x, weights, panel),
+    }
+}
+
+/// Of `R` rows: the last stands for those that are missing.
+#[cfg(target_arch = "x86_64")]
+fn exactly<const R: usize>(dst: &mut MatMut<'_>, x: &[Block], weights: &Packed, panel: usize) {
+    let per_row = weights.inputs() / BLOCK;
     let log = weights.kind().format().offset.unwrap_or(0);
-    for (i, y) in y.chunks_mut(PANEL).enumerate() {
-        let mut sums = [0.0; PANEL];
-        let products = match weights.kind() {
-            Kind::Q4_0 => vnni::one_row::<4, 8, false, false>,
-            Kind::Q4_1 => vnni::one_row::<4, 8, true, false>,
-            Kind::Q5_0 => vnni::one_row::<5, 8, false, false>,
-            Kind::Q5_1 => vnni::one_row::<5, 8, true, false>,
-            Kind::Q8_0 => vnni::one_row::<8, 8, false, false>,
-            Kind::Q2_K => vnni::one_row::<2, 4, true, true>,
-            Kind::Q3_K => vnni::one_row::<3, 4, false, true>,
-            Kind::Q4_K => vnni::one_row::<4, 8, true, true>,
-            Kind::Q5_K => vnni::one_row::<5, 8, true, true>,
-            Kind::Q6_K => vnni::one_row::<6, 4, false, true>,
-        };
-        products(&mut sums, weights, panel + i, x, log);
-        y.copy_from_slice(&sums[..y.len()]);
+    let products = match weights.kind() {
+        Kind::Q4_0 => vnni::few_rows::<R, 4, 8, false, false>,
+        Kind::Q4_1 => vnni::few_rows::<R, 4, 8, true, false>,
+        Kind::Q5_0 => vnni::few_rows::<R, 5, 8, false, false>,
+        Kind::Q5_1 => vnni::few_rows::<R, 5, 8, true, false>,
+        Kind::Q8_0 => vnni::few_rows::<R, 8, 8, false, false>,
+        Kind::Q2_K => vnni::few_rows::<R, 2, 4, true, true>,
+        Kind::Q3_K => vnni::few_rows::<R, 3, 4, false, true>,
+        Kind::Q4_K => vnni::few_rows::<R, 4, 8, true, true>,
+        Kind::Q5_K => vnni::few_rows::<R, 5, 8, true, true>,
+        Kind::Q6_K => vnni::few_rows::<R, 6, 4, false, true>,
+    };
+    let row = |r: usize| &x[r.min(dst.rows - 1) * per_row..][..per_row];
+    let x: [&[Block]; R] = std::array::from_fn(row);
+    let mut sums = [[0.0; PANEL]; R];
+    for (i, column) in (0..dst.cols).step_by(PANEL).enumerate() {
+        // SAFETY: `matmul` comes here only after detecting the features.
+        unsafe { products(&mut sums, weights, panel + i, &x, log) };
+        let width = PANEL.min(dst.cols - column);
+        for (r, sums) in sums.iter().enumerate().take(dst.rows) {
+            copy::<PANEL>(&mut dst.data[r * dst.row_stride + column..], sums, width);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The innermost loops with AVX-512 VNNI: `vpdpbusd` adds four products u·v to each of 16 sums.
 //!
 //! [`rows`] keeps the sums of up to 6 rows × 32 outputs in registers: for each group two registers of codes and, for
-//! each row, four activations repeated 16 times. [`one_row`] reads each weight once, as it lies in memory, and
-//! unpacks the codes in registers.
+//! each row, four activations repeated 16 times. [`few_rows`] reads each weight once, as it lies in memory, and
+//! unpacks the codes in registers, for up to 8 rows.
 
 use std::arch::x86_64::{
     __m512, __m512i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_loadu_si128, _mm_prefetch,
@@ -12,12 +12,12 @@ use std::arch::x86_64::{
     _mm512_dpbusd_epi32, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_mul_ps,
     _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_sll_epi32, _mm512_sllv_epi16,
-    _mm512_srlv_epi16, _mm512_storeu_ps,
+    _mm512_srlv_epi16, _mm512_store_si512, _mm512_storeu_ps,
 };
 
 use super::BLOCK;
 use super::activations::Block;
-use super::chunk::{Chunk, Outputs, WIDTH};
+use super::chunk::{Chunk, Outputs, Tile, WIDTH};
 use super::packed::{GROUPS, Line, PANEL, Packed, field_widths};
 
 /// The sums over the codes, as products with 1: of four neighbours each by `vpdpbusd`, then of the four in a half.
@@ -162,6 +162,18 @@ fn groups<const BITS: usize>(lines: &[Line; BITS]) -> [__m512i; GROUPS] {
     groups
 }
 
+/// Unpacks the lines of panel `p` of a chunk to their places in each tile.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn expand<const BITS: usize>(tiles: &mut [Tile], p: usize, lines: &[Line]) {
+    let (lines, _) = lines.as_chunks::<BITS>();
+    for (tile, lines) in tiles.iter_mut().zip(lines) {
+        for (group, codes) in tile.iter_mut().zip(groups(lines)) {
+            // SAFETY: a line is 64 bytes, aligned to as many.
+            unsafe { _mm512_store_si512(group[p].0.as_mut_ptr().cast(), codes) };
+        }
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn halves(values: &[u16; PANEL]) -> __m512 {
@@ -180,13 +192,20 @@ fn factors(values: &[i8; PANEL]) -> __m512 {
 /// How far ahead of their use codes are fetched from memory, in tiles.
 const AHEAD: usize = 12;
 
-/// `sums = ` the products of one row with the 16 outputs of `panel`. `NESTED`: scales within blocks of 256.
+/// `sums = ` the products of a few rows with the 16 outputs of `panel`, whose codes are read once.
+/// `NESTED`: scales within blocks of 256.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, const NESTED: bool>(
-    sums: &mut [f32; PANEL],
+pub(super) fn few_rows<
+    const ROWS: usize,
+    const BITS: usize,
+    const SUB: usize,
+    const MIN: bool,
+    const NESTED: bool,
+>(
+    sums: &mut [[f32; PANEL]; ROWS],
     weights: &Packed,
     panel: usize,
-    x: &[Block],
+    x: &[&[Block]; ROWS],
     log: u32,
 ) {
     let log = _mm_cvtsi32_si128(log as i32);
@@ -196,9 +215,12 @@ pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, cons
     let (lines, _) = weights.codes.as_chunks::<BITS>();
     let lines = &lines[panel * tiles..(panel + 1) * tiles];
     let (first_block, first_sub) = (panel * tiles / per_block, panel * tiles * subs);
-    let mut y = _mm512_setzero_ps();
-    let (mut d, mut m) = (y, y);
-    for (tile, (lines, x)) in lines.iter().zip(x).enumerate() {
+    assert!(x.iter().all(|x| x.len() >= tiles), "a block for each tile");
+    let mut y = [_mm512_setzero_ps(); ROWS];
+    let (mut d, mut m) = (y[0], y[0]);
+    for (tile, lines) in lines.iter().enumerate() {
+        // SAFETY: the rows were seen to be as long as the panel's.
+        let x: [&Block; ROWS] = std::array::from_fn(|r| unsafe { x[r].get_unchecked(tile) });
         let ahead = lines.as_ptr().wrapping_add(AHEAD * BITS);
         for line in 0..BITS {
             _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
@@ -212,15 +234,6 @@ pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, cons
         let groups = groups(lines);
         for s in 0..subs {
             let which = if SUB == GROUPS { 0 } else { 1 + s };
-            // Two sums, so that half as many additions wait for each other.
-            let mut whole = [_mm512_setzero_si512(); 2];
-            if !MIN {
-                whole[0] = _mm512_sll_epi32(_mm512_set1_epi32(x.minus_sums[which]), log);
-            }
-            for g in s * SUB..(s + 1) * SUB {
-                whole[g % 2] = _mm512_dpbusd_epi32(whole[g % 2], groups[g], broadcast(x, g));
-            }
-            let whole = _mm512_cvtepi32_ps(_mm512_add_epi32(whole[0], whole[1]));
             let (mut scale, mut min) = (d, m);
             if NESTED {
                 let sub = first_sub + tile * subs + s;
@@ -229,14 +242,27 @@ pub(super) fn one_row<const BITS: usize, const SUB: usize, const MIN: bool, cons
                     min = _mm512_mul_ps(m, factors(&weights.mins[sub]));
                 }
             }
-            let part = _mm512_mul_ps(_mm512_mul_ps(whole, scale), _mm512_set1_ps(x.scale));
-            y = _mm512_add_ps(y, part);
-            if MIN {
-                let part = _mm512_mul_ps(min, _mm512_set1_ps(x.scaled_sums[which]));
-                y = _mm512_add_ps(y, part);
+            for (y, x) in y.iter_mut().zip(x) {
+                // Two sums, so that half as many additions wait for each other.
+                let mut whole = [_mm512_setzero_si512(); 2];
+                if !MIN {
+                    whole[0] = _mm512_sll_epi32(_mm512_set1_epi32(x.minus_sums[which]), log);
+                }
+                for g in s * SUB..(s + 1) * SUB {
+                    whole[g % 2] = _mm512_dpbusd_epi32(whole[g % 2], groups[g], broadcast(x, g));
+                }
+                let whole = _mm512_cvtepi32_ps(_mm512_add_epi32(whole[0], whole[1]));
+                let part = _mm512_mul_ps(_mm512_mul_ps(whole, scale), _mm512_set1_ps(x.scale));
+                *y = _mm512_add_ps(*y, part);
+                if MIN {
+                    let part = _mm512_mul_ps(min, _mm512_set1_ps(x.scaled_sums[which]));
+                    *y = _mm512_add_ps(*y, part);
+                }
             }
         }
     }
-    // SAFETY: the array has 16 f32.
-    unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), y) };
+    for (sums, y) in sums.iter_mut().zip(y) {
+        // SAFETY: the array has 16 f32.
+        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), y) };
+    }
 }

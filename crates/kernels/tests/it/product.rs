@@ -115,7 +115,7 @@ fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
     ]
 }
 
-/// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs.
+/// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs; from layout 5 read on the way.
 fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
     let mut block = filled(Right::len(precision, b.rows, b.cols));
     let source = if layout.is_multiple_of(2) {
@@ -130,7 +130,13 @@ fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block 
     };
     let words = source.words(kept, pool);
     let rows = source.rows(&words, kept);
-    if layout.is_multiple_of(2) {
+    if layout == 5 {
+        let read = |first: usize, out: &mut [f32]| {
+            out.copy_from_slice(&source.data[first * source.cols..][..out.len()]);
+        };
+        let size = [source.rows, source.cols];
+        pack::right_transposed_from(pool, block.words_mut(), precision, size, read);
+    } else if layout.is_multiple_of(2) {
         pack::right(pool, block.words_mut(), precision, rows);
     } else {
         pack::right_transposed(pool, block.words_mut(), precision, rows);
@@ -173,7 +179,7 @@ proptest! {
 
     #[test]
     fn is_the_sum_of_products(
-        (m, k, n) in sizes(), precision in precisions(), layouts in (0usize..4, 0usize..4),
+        (m, k, n) in sizes(), precision in precisions(), layouts in (0usize..4, 0usize..6),
         threads in 1usize..4, onto in 0usize..3, with_bias: bool, seed: u64,
     ) {
         let pool = Pool::new(threads);

@@ -93,6 +93,19 @@ impl PackedRight {
         packed
     }
 
+    /// B [K,N] from the rows of its transpose [N,K], which `read` writes, from the given one on, as many as there is room for.
+    pub fn of_transposed_from(
+        pool: &Pool,
+        buffers: &Buffers,
+        precision: Precision,
+        [n, k]: [usize; 2],
+        read: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let mut packed = Self::uninitialised(buffers, precision, k, n);
+        pack::right_transposed_from(pool, packed.words_mut(), precision, [n, k], read);
+        packed
+    }
+
     /// Its words, to be written.
     pub fn words_mut(&mut self) -> &mut [u32] {
         self.words.words_mut()
