@@ -7,6 +7,9 @@ export interface MockEngine {
   sample(request: Record<string, unknown>): unknown;
   generate(request: Record<string, unknown>): unknown;
   neighbours(id: number, k?: number): unknown;
+  cosines(ids: readonly number[]): unknown;
+  map(): unknown;
+  sum(words: readonly string[]): unknown;
   weights(name: string, rows?: string | null, cols?: string | null): Buffer;
   cell(id: string, site: string, index: number[], k?: number): unknown;
   vocab(): unknown;

@@ -3,6 +3,7 @@ import { buildModel, forward, layerNorm, lcg, softmaxRow } from './mock-model.mj
 import { decode } from './mock-tokenizer.mjs';
 import { cell } from './mock-cell.mjs';
 import { gradientsOf, lessonOf } from './mock-lesson.mjs';
+import { vocabulary } from './mock-vocabulary.mjs';
 
 class HttpError extends Error {
   constructor(status, message) {
@@ -132,7 +133,7 @@ export function createEngine(options = {}) {
   }
 
   return {
-    m, gradients, lesson: (id) => lessonOf(m, run(id).sites, run(id).ids, show), model, trace, tensors, heads, lens, sample, generate, neighbours, weights,
+    m, gradients, lesson: (id) => lessonOf(m, run(id).sites, run(id).ids, show), model, trace, tensors, heads, lens, sample, generate, neighbours, weights, ...vocabulary(m, show, fail),
     cell: (id, site, index, k) => cell(m, run(id).sites, run(id).ids, site, index, k) ?? fail(400, `no cell ${site}[${index}]`),
     vocab: () => ({ tokens: Array.from({ length: m.cfg.vocab }, (_, i) => show(i)) }),
   };

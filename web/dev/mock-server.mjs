@@ -23,6 +23,9 @@ function route(method, url, body) {
   if (path === '/api/model') return engine.model();
   if (path === '/api/vocab') return engine.vocab();
   if (path === '/api/neighbours') return engine.neighbours(Number(q.get('id')), k);
+  if (path === '/api/cosines') return engine.cosines(q.get('ids').split(',').map(Number));
+  if (path === '/api/map') return engine.map();
+  if (path === '/api/sum') return engine.sum([q.get('a'), q.get('b'), q.get('c')]);
   if (path === '/api/weights') return engine.weights(q.get('name'), q.get('rows'), q.get('cols'));
   if (method === 'POST' && path === '/api/trace') return engine.trace(body);
   if (method === 'POST' && path === '/api/sample') return engine.sample(body);

@@ -94,6 +94,47 @@ test('the Code depth shows the lines that stand in the repository, and the shape
   await expect(page).toHaveURL(/depth=code/);
 });
 
+test('the map, the cosines and the sum are those of the engine, with words of one’s own', async ({ page }) => {
+  await open(page, '#lang=en');
+  await seek(page, 'embed', 'own');
+  await page.waitForFunction(() => (window.__glassformer?.derived().length ?? 0) > 9);
+  const shown = await page.evaluate(() => window.__glassformer?.derived() ?? []);
+  const ids = [...new Set(shown.map((c) => c.index[0]))];
+  const { cosines } = (await (await page.request.get(`./api/cosines?ids=${ids.join()}`)).json()) as { cosines: number[][] };
+  for (const c of shown) expect(c.value).toBeCloseTo(cosines[ids.indexOf(c.index[0])]![ids.indexOf(c.index[1]!)]!, 5);
+  await seek(page, 'embed', 'sum');
+  for (const [name, word] of [['a', 'his'], ['b', 'he'], ['c', 'she']] as const) await page.getByTestId(`word-${name}`).fill(word);
+  await page.getByTestId('word-c').press('Enter');
+  await expect(page.getByTestId('narration')).toContainText('his − he + she');
+  const sum = (await (await page.request.get('./api/sum?a=his&b=he&c=she')).json()) as { neighbours: { id: number; text: string; cosine: number }[]; left_out: { id: number }[] };
+  await expect(page.getByTestId('narration')).toContainText(`“${sum.neighbours[0]!.text.trim()}”`);
+  await page.waitForFunction((id) => window.__glassformer?.derived().some((c) => c.site === 'sum:cosine' && c.index[0] === id), sum.neighbours[0]!.id);
+  for (const out of sum.left_out) expect(sum.neighbours.map((n) => n.id)).not.toContain(out.id);
+  // The link brings the words back.
+  await page.waitForTimeout(300);
+  const address = page.url();
+  await page.goto('about:blank');
+  await open(page, new URL(address).hash);
+  await seek(page, 'embed', 'sum');
+  await expect(page.getByTestId('word-a')).toHaveValue('his');
+  const refused = await page.request.get('./api/map?ids=999999');
+  expect(refused.status()).toBe(400);
+  expect(((await refused.json()) as { error: string }).error).toMatch(/999999.*4096/);
+});
+
+test('a point of the map that is clicked says who it is', async ({ page }) => {
+  await open(page, '#lang=en');
+  await seek(page, 'embed', 'map');
+  await page.waitForFunction(() => (window.__glassformer?.derived() ?? []).some((c) => c.site === 'map:share'));
+  const box = (await page.getByTestId('stage').boundingBox())!;
+  for (let x = 0.2; x < 0.9; x += 0.07) for (const y of [0.45, 0.55, 0.62]) {
+    if (/word=\d/.test(page.url())) break;
+    await page.mouse.click(box.x + box.width * x, box.y + box.height * y);
+    await page.waitForTimeout(120);
+  }
+  await expect(page).toHaveURL(/word=\d/);
+});
+
 for (const [width, height, theme, lang] of [[1440, 900, 'dark', 'en'], [1440, 900, 'light', 'zh'], [390, 844, 'light', 'en'], [390, 844, 'dark', 'zh']] as const) {
   test(`questions, recaps and code are without barriers at ${width}×${height}, ${theme}`, async ({ browser }) => {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, baseURL: test.info().project.use.baseURL });

@@ -9,7 +9,7 @@ import { emptyBundle, type Bundle } from '../src/trace/bundle';
 import type { Engine } from '../src/trace/engine';
 import { isMissing, load } from '../src/trace/loader';
 import { parseSafetensors } from '../src/trace/safetensors';
-import type { Edit, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated } from '../src/trace/wire';
+import type { Cosines, Edit, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated, VocabMap, WordSum } from '../src/trace/wire';
 
 
 const buffer = (b: Buffer): ArrayBuffer => b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) as ArrayBuffer;
@@ -27,6 +27,9 @@ const engineOf = (mock: MockEngine): Engine => ({
   sample: async (trace, s) => mock.sample({ trace, ...s }) as Sample,
   generate: async (text, _chat, max_tokens, s) => mock.generate({ text, max_tokens, ...s }) as Generated,
   neighbours: async (id, k) => mock.neighbours(id, k) as Neighbours,
+  cosines: async (ids) => mock.cosines(ids) as Cosines,
+  map: async () => mock.map() as VocabMap,
+  sum: async (words) => mock.sum(words) as WordSum,
   weights: async (name, rows, cols) => {
     const t = parseSafetensors(buffer(mock.weights(name, rows.join('..'), cols.join('..')))).get('weight');
     if (!t) throw new Error('no weight');

@@ -49,6 +49,11 @@ function target(r: Recount, t: number): number {
 }
 /** The stages of the stream, as the picture of the layers counts them. */
 const stageOf = (s: number): string => (s === 0 ? 'blocks.0.resid_pre' : `blocks.${(s - 1) >> 1}.resid_${s % 2 ? 'mid' : 'post'}`);
+/** From the rows of two tokens of the text. */
+function cosineOf(b: Bundle, id: number, other: number): number | undefined {
+  const [x, y] = [id, other].map((i) => row(b, 'embed', [b.trace.tokens.findIndex((t, at) => t.id === i && row(b, 'embed', [at]).length > 0)])) as [Float32Array, Float32Array];
+  return x.length && y.length ? dot(x, y) / (norm(x) * norm(y)) : undefined;
+}
 
 type Way = (r: Recount, index: readonly number[], value: number) => number | undefined;
 const WAYS: Record<string, Way> = {
@@ -64,7 +69,13 @@ const WAYS: Record<string, Way> = {
   'derived:post·W_down': (r, [token, neuron, dim]) => valueAt(r.b, at(r, 'mlp_post'), [token as number, neuron as number]) * weight(r.b, at(r, 'mlp.W_down'), neuron as number, dim as number),
   'derived:head adds': (r, [token, head, dim]) => Array.from(row(r.b, at(r, 'z'), [token as number, head as number]), (z, e) => z * weight(r.b, at(r, 'attn.W_O'), (head as number) * r.b.model.d_head + e, dim as number)).reduce((x, y) => x + y, 0),
   'derived:term': (r, _, value) => nearest(termsOf(r.b), value),
-  'derived:cosine': (r, [id, other]) => r.b.neighbours.get(id as number)?.neighbours.find((n) => n.id === other)?.cosine,
+  'derived:cosine': (r, [id, other]) => r.b.neighbours.get(id as number)?.neighbours.find((n) => n.id === other)?.cosine ?? cosineOf(r.b, id as number, other as number),
+  'map:share': (r, [axis]) => {
+    // By the lengths along the axes, as far as the points were rounded.
+    const along = (k: 'x' | 'y'): number => r.b.map!.tokens.reduce((s, t) => s + t[k] ** 2, 0);
+    return axis === 0 ? r.b.map?.shares[0] : (along('y') / along('x')) * r.b.map!.shares[0];
+  },
+  'sum:cosine': (r, [id]) => [...r.b.sums.values()].flatMap((s) => ('error' in s ? [] : [...s.neighbours, ...s.left_out])).find((n) => n.id === id)?.cosine,
   'derived:softmax': (r, [token, id]) => {
     const scaled = Array.from(row(r.b, 'logits', [token as number]), (v) => v / r.settings.temperature);
     return Math.exp(scaled[id as number] as number) / scaled.reduce((s, v) => s + Math.exp(v), 0);
@@ -74,6 +85,7 @@ const WAYS: Record<string, Way> = {
   'sample:scaled': (r, [token, id]) => valueAt(r.b, 'logits', [token as number, id as number]) / r.settings.temperature,
   'sample:final_prob': (r, [, id]) => r.b.sample?.candidates.find((c) => c.id === id)?.final_prob,
   'sample:u': (r) => r.b.sample?.u ?? undefined,
+  ...Object.fromEntries(['previous', 'first', 'self', 'same', 'induction'].map((habit) => [`heads:${habit}`, (r: Recount, [layer, head]: readonly number[]) => r.b.heads?.get(habit)?.data[(layer as number) * r.b.model.n_heads + (head as number)]])),
   'lens:prob': (r, [stage, token, rank]) => r.b.lens?.top[stage as number]?.[token as number]?.[rank ?? 0]?.prob,
   'generate:prob': (r, [position, id]) => {
     const step = r.b.generated?.steps.find((s) => s.position === position);

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bare, excerpts, find } from '../build/rust-code';
-import { chaptersOf } from '../src/chapters';
+import { readHash, writeHash } from '../src/app/hash';
+import { chaptersOf, CHAPTERS } from '../src/chapters';
 import { factsOf, type Facts } from '../src/chapters/family';
 import type { Chapter, Frame, View } from '../src/chapters/types';
 import { CATALOGUES, translate, type Lang } from '../src/i18n';
@@ -11,8 +12,9 @@ import { pieces } from '../src/story/highlight';
 import { QUESTIONS } from '../src/story/questions';
 import { recapKeys } from '../src/story/recap';
 import { shapeOf } from '../src/story/shapes';
-import { valueAt, type Bundle } from '../src/trace/bundle';
-import { bundleOf, engine, SETTINGS, SIZES, turning } from './fixture';
+import { cellAt } from '../src/marks/hit';
+import { sumKey, valueAt, type Bundle } from '../src/trace/bundle';
+import { bundleOf, draw, engine, SETTINGS, SIZES, turning } from './fixture';
 
 interface Run {
   bundle: Bundle;
@@ -91,6 +93,38 @@ describe('the questions', () => {
     const run = runs[0]!;
     const at = (token: number): string => JSON.stringify(QUESTIONS['attention']!.make(frame({ ...run, view: { ...run.view, token } }, chapterOf(run.bundle, 'attention')))!.vars);
     expect(at(2)).not.toBe(at(3));
+  });
+});
+
+describe('words of one’s own', () => {
+  it('stand in the address and come back from it', () => {
+    const saved = { text: 'a', chat: false, chapter: 'embed', t: 1, layer: 0, head: 0, token: 0, lang: 'en', depth: 'code', model: 'm', version: '1', settings: SETTINGS } as const;
+    const back = readHash(writeHash({ ...saved, word: 7, sum: ['a & b', '男孩', 'c,d'] }));
+    expect(back.sum).toEqual(['a & b', '男孩', 'c,d']);
+    expect(back.word).toBe(7);
+    expect(back.unknown).toBeUndefined();
+    expect(readHash(writeHash(saved))).not.toHaveProperty('sum.length');
+    expect(readHash('#sum=a&sum=b').sum).toBeUndefined();
+  });
+  it('that make no sum get the engine’s answer on the stage', () => {
+    const run = runs[0]!;
+    const words = ['x', 'y', 'z'] as const;
+    run.bundle.sums.set(sumKey(words), { error: 'no such word' });
+    const chapter = CHAPTERS.findIndex((c) => c.id === 'embed');
+    const { list } = draw(run.bundle, { ...run.view, sum: words }, chapter, CHAPTERS[chapter]!.steps.length - 1, 1);
+    expect(list.some((p) => p.k === 'text' && p.text.includes('no such word'))).toBe(true);
+  });
+  it('are found on the map where they are clicked', () => {
+    const run = runs[0]!;
+    const chapter = CHAPTERS.findIndex((c) => c.id === 'embed');
+    const { list } = draw(run.bundle, run.view, chapter, CHAPTERS[chapter]!.steps.findIndex((s) => s.id === 'map'), 1);
+    const dots = list.filter((p) => p.k === 'dots');
+    expect(dots.reduce((n, p) => n + (p.k === 'dots' ? p.ids!.length : 0), 0)).toBe(run.bundle.model.vocab);
+    const p = dots[0]!;
+    if (p.k !== 'dots') throw new Error('no points');
+    const hit = cellAt([p], p.x + p.points[6]!, p.y + p.points[7]!);
+    expect(hit?.datum).toMatchObject({ site: 'pick:word', index: [p.ids![3]] });
+    expect(cellAt([p], -50, -50)).toBeNull();
   });
 });
 

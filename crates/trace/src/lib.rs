@@ -7,12 +7,14 @@ pub mod cell;
 mod edit;
 pub mod heads;
 pub mod lens;
+pub mod map;
 pub mod neighbours;
 mod numbers;
 mod recording;
 mod replay;
 mod select;
 pub mod weight;
+pub mod words;
 
 pub use cell::{Cell, Source, Term};
 pub use edit::{Change, Edit, Edits, Part, WeightEdit};

@@ -6,8 +6,8 @@ use glassformer_kernels::matmul::matmul;
 use glassformer_kernels::matrix::{MatMut, MatRef};
 use glassformer_model::{Model, WeightName};
 
-use crate::TraceError;
 use crate::weight::Weight;
+use crate::{Edits, TraceError};
 
 /// Rows that are looked at together: they fit the caches.
 const ROWS: usize = 1024;
@@ -26,6 +26,17 @@ impl<'a> Table<'a> {
     /// That of a model.
     pub fn of(model: &'a Model) -> Result<Self, TraceError> {
         Weight::of(model, WeightName::Embed).map(Self)
+    }
+
+    /// As it is in a run with these edits.
+    #[must_use]
+    pub fn with(self, model: &Model, edits: &Edits) -> Self {
+        Self(self.0.with(model, edits))
+    }
+
+    /// V and D.
+    pub fn shape(&self) -> [usize; 2] {
+        self.0.shape()
     }
 
     /// The row of a token [D]. Error: there is no such token.

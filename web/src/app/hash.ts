@@ -2,6 +2,7 @@
 import { LAB_FIELDS } from './lab/edits';
 import type { SampleSettings } from '../trace/wire';
 import type { Lang } from '../i18n';
+import type { Triple } from '../trace/engine';
 
 export interface Saved {
   text?: string;
@@ -11,6 +12,8 @@ export interface Saved {
   layer?: number;
   head?: number;
   token?: number;
+  word?: number;
+  sum?: Triple;
   lang?: Lang;
   depth?: string;
   /** The model that the link was made with, and the program's version. */
@@ -36,6 +39,10 @@ class Fields {
     this.read.add(name);
     return this.all.get(name);
   }
+  getAll(name: string): string[] {
+    this.read.add(name);
+    return this.all.getAll(name);
+  }
   unread(): string[] {
     return [...new Set(this.all.keys())].filter((name) => !this.read.has(name));
   }
@@ -51,6 +58,12 @@ const whole = (v: string | null): number | undefined => {
   return n === undefined ? undefined : Math.floor(n);
 };
 
+/** Three words, none of them empty. */
+const triple = (all: string[]): Triple | undefined => {
+  const words = all.map((w) => w.trim()).filter((w) => w !== '');
+  return words.length === 3 ? (words as unknown as Triple) : undefined;
+};
+
 export function readHash(hash: string): Saved {
   const q = new Fields(hash);
   const lang = q.get('lang');
@@ -61,7 +74,7 @@ export function readHash(hash: string): Saved {
   if (top_p !== undefined) settings.top_p = Math.min(1, top_p);
   if (seed !== undefined) settings.seed = seed;
   const saved: Saved = {
-    text: q.get('text') ?? undefined, chat: q.get('chat') === '1' || undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')),
+    text: q.get('text') ?? undefined, chat: q.get('chat') === '1' || undefined, chapter: q.get('ch') ?? undefined, t: number(q.get('t')), layer: whole(q.get('layer')), head: whole(q.get('head')), token: whole(q.get('token')), word: whole(q.get('word')), sum: triple(q.getAll('sum')),
     lang: lang === 'en' || lang === 'zh' ? lang : undefined, depth: q.get('depth') ?? undefined, model: q.get('model') ?? undefined, version: q.get('v') ?? undefined, settings,
   };
   // The lab reads its own.
@@ -70,9 +83,11 @@ export function readHash(hash: string): Saved {
   return unknown.length ? { ...saved, unknown } : saved;
 }
 
-export function writeHash(s: Required<Omit<Saved, 'settings' | 'unknown'>> & { settings: SampleSettings }): string {
+export function writeHash(s: Required<Omit<Saved, 'settings' | 'unknown' | 'word' | 'sum'>> & Pick<Saved, 'word' | 'sum'> & { settings: SampleSettings }): string {
   const q = new URLSearchParams({ ch: s.chapter, t: s.t.toFixed(2), layer: String(s.layer), head: String(s.head), token: String(s.token), lang: s.lang, depth: s.depth, seed: String(s.settings.seed), temp: String(s.settings.temperature), topk: String(s.settings.top_k), topp: String(s.settings.top_p), model: s.model, v: s.version });
   if (fitsInLink(s.text)) q.set('text', s.text);
   if (s.chat) q.set('chat', '1');
+  if (s.word !== undefined) q.set('word', String(s.word));
+  for (const word of s.sum ?? []) q.append('sum', word);
   return `#${q.toString()}`;
 }

@@ -56,7 +56,7 @@ export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[]
   if (s.version !== undefined && s.version !== model.version) say('version', { theirs: s.version, ours: model.version });
   if (s.chapter !== undefined && !chapters.some((c) => c.id === s.chapter)) say('chapter', { name: s.chapter });
   if (s.depth !== undefined && !depths.includes(s.depth)) say('depth', { name: s.depth });
-  const most: Record<keyof View, number> = { layer: model.n_layers, head: model.n_heads, token: tokens };
+  const most: Record<'layer' | 'head' | 'token', number> = { layer: model.n_layers, head: model.n_heads, token: tokens };
   for (const what of ['layer', 'head', 'token'] as const) {
     const asked = s[what];
     if (asked !== undefined && asked >= most[what]) say(what, { asked, last: most[what] - 1 });
@@ -69,5 +69,5 @@ export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[]
 /** The choice that a link makes, within what there is. */
 export function viewOf(s: Saved, now: View, model: ModelInfo, tokens: number): View {
   const within = (v: number, count: number): number => Math.max(0, Math.min(v, count - 1));
-  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? tokens - 1, tokens) };
+  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? tokens - 1, tokens), word: s.word === undefined ? now.word : within(s.word, model.vocab), sum: s.sum ?? now.sum };
 }

@@ -376,6 +376,10 @@ export class Store {
       this.setView({ layer: datum.index[0] ?? 0, head: datum.index[1] ?? 0 });
       return;
     }
+    if (datum.site === 'pick:word') {
+      this.setView({ word: datum.index[0] });
+      return;
+    }
     const b = fresh ? run : this.looked;
     if (!b) return;
     this.looked = b;

@@ -1,6 +1,7 @@
 import type { Draw } from '../marks/draw';
 import type { Step } from '../timeline/timeline';
 import type { Facts } from './family';
+import type { Triple } from '../trace/engine';
 import type { Bundle, Need } from '../trace/bundle';
 import type { SampleSettings } from '../trace/wire';
 
@@ -11,6 +12,10 @@ export interface View {
   layer: number;
   head: number;
   token: number;
+  /** A token of the vocabulary, picked on its map. */
+  word?: number;
+  /** The words of a − b + c, where others than the first ones were chosen. */
+  sum?: Triple;
 }
 
 /** All that a scene may know: the recorded run, the choice, the moment, the size of the stage. Nothing of the browser. */

@@ -38,6 +38,15 @@ function one(ctx: CanvasRenderingContext2D, p: Prim, theme: Theme): void {
       ctx.imageSmoothingEnabled = false;
       ctx.drawImage(gridImage(p, theme), p.x, p.y, p.w, p.h);
       break;
+    case 'dots':
+      ctx.beginPath();
+      for (let i = 0; i < p.points.length; i += 2) {
+        const [x, y] = [p.x + (p.points[i] as number), p.y + (p.points[i + 1] as number)];
+        ctx.moveTo(x + p.r, y);
+        ctx.arc(x, y, p.r, 0, Math.PI * 2);
+      }
+      fillAndStroke(ctx, p, theme);
+      break;
     case 'text':
       ctx.font = font(p.size, p.font, p.weight);
       ctx.textAlign = p.anchor === 'middle' ? 'center' : p.anchor;

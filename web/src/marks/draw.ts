@@ -68,6 +68,12 @@ export class Draw {
     this.list.push({ k: 'grid', x: x + this.dx, y: y + this.dy, w, h, cols, values, full: o.full, tint: o.tint, source: o.source, a });
   }
 
+  dots(points: Float32Array, r: number, fill: Paint, o: { ids?: readonly number[]; a?: number } = {}): void {
+    const a = this.alpha * (o.a ?? 1);
+    if (a < INVISIBLE || points.length === 0) return;
+    this.list.push({ k: 'dots', x: this.dx, y: this.dy, points, r, fill, ids: o.ids, a });
+  }
+
   text(x: number, y: number, text: string, o: TextOptions = {}): void {
     const a = this.alpha * (o.a ?? 1);
     if (a < INVISIBLE || text === '') return;

@@ -1,6 +1,6 @@
 // All heads at once: a thumbnail of every pattern, one row per layer; of deep models in several columns of layers.
 import type { Draw } from './draw';
-import type { Box } from './types';
+import type { Box, Datum } from './types';
 
 export interface WallPlan extends Box {
   layers: number;
@@ -13,6 +13,8 @@ export interface WallPlan extends Box {
 export interface WallOptions extends WallPlan {
   pattern: (layer: number, head: number) => Float32Array;
   name: (layer: number, head: number) => string;
+  /** What earned the name, where there is one. */
+  score: (layer: number, head: number) => Datum | undefined;
   selected: { layer: number; head: number };
   reveal: (layer: number, head: number) => number;
   /** 0..1: how far its pattern is from the untouched run's. */
@@ -81,6 +83,8 @@ function thumb(d: Draw, o: WallOptions, p: Grid, l: number, h: number): void {
       d.rect(b.x - 3, b.y - 3, b.w + 6, b.h + 6, { r: 6, stroke: 'neg', sw: 1.3, dash: [3, 2], a: Math.min(1, 0.35 + far) });
       d.rect(b.x, b.y + b.h - 3, b.w * Math.min(1, far), 3, { fill: 'neg' });
     }
-    if (p.names) d.text(b.x + b.w / 2, b.y + b.h + 10, o.name(l, h), { size: 10.5, anchor: 'middle', fill: active ? 'ink' : 'muted', weight: active ? 650 : 450 });
+    if (!p.names) return;
+    const score = o.score(l, h);
+    d.text(b.x + b.w / 2, b.y + b.h + 10, o.name(l, h), { size: Math.min(10.5, p.cw / 5.2), anchor: 'middle', fill: active || score ? 'ink' : 'faint', weight: active ? 680 : score ? 580 : 450, cell: score });
   });
 }

@@ -1,5 +1,5 @@
 import { gridAt } from './grid';
-import type { Datum, DisplayList, GridPrim, Prim } from './types';
+import type { Datum, DisplayList, DotsPrim, GridPrim, Prim } from './types';
 
 function inside(p: Prim, x: number, y: number): boolean {
   const slack = 1;
@@ -17,10 +17,22 @@ function inGrid(p: GridPrim, { site, at }: NonNullable<GridPrim['source']>, x: n
   return { site, index: [...at, place], value: p.values[place] ?? NaN, text: '' };
 }
 
+/** The point next to a place, if it is near enough to be meant. */
+function inDots(p: DotsPrim, ids: readonly number[], x: number, y: number): Datum | null {
+  let [best, nearest] = [-1, Math.max(4, p.r + 2)];
+  for (let i = 0; i < ids.length; i++) {
+    const away = Math.hypot(x - p.x - (p.points[2 * i] as number), y - p.y - (p.points[2 * i + 1] as number));
+    if (away < nearest) [best, nearest] = [i, away];
+  }
+  return best < 0 ? null : { site: 'pick:word', index: [ids[best] as number], value: NaN, text: '' };
+}
+
 /** The cell under a point: the last drawn lies on top. Faded things are not there to be clicked. */
 export function cellAt(list: DisplayList, x: number, y: number): { datum: Datum; prim: Prim } | null {
   for (let i = list.length - 1; i >= 0; i--) {
     const p = list[i] as Prim;
+    const dot = p.k === 'dots' && p.ids && p.a > 0.25 ? inDots(p, p.ids, x, y) : null;
+    if (dot) return { datum: dot, prim: p };
     if (p.k === 'grid' && p.source && p.a > 0.25 && inside(p, x, y)) return { datum: inGrid(p, p.source, x, y), prim: p };
     if (p.cell && p.a > 0.25 && inside(p, x, y)) return { datum: p.cell, prim: p };
   }

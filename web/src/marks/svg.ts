@@ -1,6 +1,6 @@
 import { colour, FAINT, inkOn, type Theme } from './palette';
 import { gridPaint } from './grid';
-import type { DisplayList, Font, GridPrim, Label, Prim } from './types';
+import type { DisplayList, DotsPrim, Font, GridPrim, Label, Prim } from './types';
 
 // Controls may not stand in XML at all; scenes show their pictures instead.
 const esc = (s: string): string => s.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '').replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
@@ -55,6 +55,13 @@ function grid(p: GridPrim, theme: Theme): string {
   return [...paths].map(([key, squares]) => `<path d="${squares.join('')}" fill="${colour(key, theme)}"${opacity(p)}/>`).join('');
 }
 
+/** Lines of no length with round ends: one path for thousands of points. */
+function dots(p: DotsPrim, theme: Theme): string {
+  const d: string[] = [];
+  for (let i = 0; i < p.points.length; i += 2) d.push(`M${r2(p.x + (p.points[i] as number))},${r2(p.y + (p.points[i + 1] as number))}h0`);
+  return `<path d="${d.join('')}" fill="none" stroke="${colour(p.fill, theme)}" stroke-width="${r2(2 * p.r)}" stroke-linecap="round"${opacity(p)}/>`;
+}
+
 function one(p: Prim, theme: Theme): string {
   const data = p.cell ? ` data-cell="${esc(`${p.cell.site}[${p.cell.index.join(',')}]`)}"` : '';
   switch (p.k) {
@@ -66,6 +73,8 @@ function one(p: Prim, theme: Theme): string {
       return `<path d="${p.d}" ${paint(p, theme)} stroke-linecap="round" stroke-linejoin="round"${data}/>`;
     case 'grid':
       return grid(p, theme);
+    case 'dots':
+      return dots(p, theme);
     case 'text':
       return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}"${p.base ? '' : ' dominant-baseline="central"'}${fontOf(p.font)} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
   }

@@ -91,7 +91,21 @@ export interface GridPrim extends Base {
   source?: { site: string; at: readonly number[] };
 }
 
-export type Prim = RectPrim | DiscPrim | TextPrim | PathPrim | GridPrim;
+/** Many points of one paint: a vocabulary as a map. */
+export interface DotsPrim extends Base {
+  k: 'dots';
+  /** What the points count from. */
+  x: number;
+  y: number;
+  /** x and y of each. */
+  points: Float32Array;
+  r: number;
+  fill: Paint;
+  /** Which token each point is: one that is clicked is picked. */
+  ids?: readonly number[];
+}
+
+export type Prim = RectPrim | DiscPrim | TextPrim | PathPrim | GridPrim | DotsPrim;
 export type DisplayList = Prim[];
 
 export interface Box {

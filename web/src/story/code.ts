@@ -15,6 +15,8 @@ export const EXCERPTS = {
   gather: ['crates/kernels/src/rows.rs', 'gather'],
   nearest: ['crates/trace/src/neighbours.rs', 'Table::nearest'],
   cosines: ['crates/trace/src/neighbours.rs', 'cosines'],
+  plane: ['crates/trace/src/map.rs', 'plane'],
+  wordSum: ['crates/trace/src/words.rs', 'sum'],
   forwardAll: ['crates/model/src/block/mod.rs', 'forward_all'],
   blockAttend: ['crates/model/src/block/pre_norm.rs', 'PreNormBlock::attend'],
   blockTransform: ['crates/model/src/block/pre_norm.rs', 'PreNormBlock::transform'],
@@ -112,6 +114,10 @@ export const CODE: Readonly<Record<string, Choice>> = {
   'embed.position': (p) => step(start(p), embedded(p)),
   'embed.all': (p) => step(start(p), embedded(p)),
   'embed.near': step('W_E', shown('cosines', 'matmul(', 'length(row)'), shown('nearest', 'largest(')),
+
+  'embed.own': step('tokens W_E', shown('cosines', 'matmul(', 'length(row)')),
+  'embed.map': step('W_E', shown('plane', 'turn(&mut axes', 'back(&centred', 'centred(rows')),
+  'embed.sum': step('W_E', shown('wordSum', 'let scale', 'add(&mut sum'), shown('nearest', 'largest(', 'but.contains')),
 
   'attention.guess': step('{l}.resid_pre {l}.pattern', shown('blockAttend', 'attend(pass')),
   'attention.goal': step('{l}.resid_pre {l}.attn_out {l}.resid_mid', shown('join', 'pass.add'), shown('blockAttend', 'attend(pass')),

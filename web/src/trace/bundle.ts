@@ -1,7 +1,8 @@
 // Everything recorded of one run that a scene may look at. Scenes read it synchronously; `Needs` say what must be there first.
 import { SiteRows } from './rows';
 import type { Tensor } from './safetensors';
-import type { Edit, Generated, Guess, Lesson, ModelInfo, Neighbours, Provenance, Sample, TraceMeta } from './wire';
+import type { Triple } from './engine';
+import type { Cosines, Edit, Generated, Guess, Lesson, ModelInfo, Neighbours, Provenance, Sample, TraceMeta, VocabMap, WordSum } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
 export type Need = Wanted & {
@@ -22,10 +23,15 @@ type Wanted =
   /** What the text teaches, and the gradients that it sends back to sites. */
   | { kind: 'lesson' }
   | { kind: 'gradients'; globs: string[]; rows?: readonly number[] }
+  | { kind: 'cosines'; ids: readonly number[] }
+  /** The first is what a large vocabulary's map lies around. */
+  | { kind: 'map'; ids: readonly number[] }
+  | { kind: 'sum'; words: Triple }
   | { kind: 'cell'; site: string; index: number[] }
   | { kind: 'weights'; name: string; rows: [number, number]; cols: [number, number] };
 
 export const weightKey = (name: string, rows: [number, number], cols: [number, number]): string => `${name}|${rows.join('..')}|${cols.join('..')}`;
+export const sumKey = (words: Triple): string => JSON.stringify(words);
 export const cellKey = (site: string, index: number[]): string => `${site}|${index.join(',')}`;
 
 /** The logit lens of the positions that were asked for: `top[site][position][rank]`. */
@@ -47,6 +53,11 @@ export interface Bundle {
   sample?: Sample;
   generated?: Generated;
   neighbours: Map<number, Neighbours>;
+  /** By the ids asked for. */
+  cosines: Map<string, Cosines>;
+  map?: VocabMap;
+  /** By the words; a line of the engine's where they make no sum. */
+  sums: Map<string, WordSum | { error: string }>;
   cells: Map<string, Provenance>;
   weights: Map<string, Tensor>;
   lesson?: Lesson;
@@ -57,7 +68,7 @@ export interface Bundle {
 export const isEdited = (b: Bundle): boolean => (b.asked.edits?.length ?? 0) > 0;
 
 export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked: Bundle['asked'] = { text: trace.text, chat: false }): Bundle {
-  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cells: new Map(), weights: new Map(), gradients: new Map() };
+  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cosines: new Map(), sums: new Map(), cells: new Map(), weights: new Map(), gradients: new Map() };
 }
 
 /** Does this model have the site? */

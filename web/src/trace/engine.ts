@@ -1,6 +1,9 @@
 // What the page asks of an engine. HTTP stands behind it today; a WebAssembly engine can stand in its place.
 import type { Tensor } from './safetensors';
-import type { Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun } from './wire';
+import type { Cosines, Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
+
+/** The words of a − b + c. */
+export type Triple = readonly [a: string, b: string, c: string];
 
 /** Where a `model` is named it is one that was trained here; else, the server's own. */
 export interface Engine {
@@ -17,7 +20,11 @@ export interface Engine {
   sample(trace: string, settings: SampleSettings): Promise<Sample>;
   /** `trace`: goes on with the edits of that run. */
   generate(text: string, chat: boolean, maxTokens: number, settings: SampleSettings, trace?: string, model?: string): Promise<Generated>;
-  neighbours(id: number, k: number, model?: string): Promise<Neighbours>;
+  /** `trace`: as W_E was in that run; so too below. */
+  neighbours(id: number, k: number, trace?: string, model?: string): Promise<Neighbours>;
+  cosines(ids: readonly number[], trace?: string, model?: string): Promise<Cosines>;
+  map(ids: readonly number[], trace?: string, model?: string): Promise<VocabMap>;
+  sum(words: Triple, trace?: string, model?: string): Promise<WordSum>;
   /** `trace`: as they were in that run. */
   weights(name: string, rows: [number, number], cols: [number, number], trace?: string, model?: string): Promise<Tensor>;
   /** What the run's text teaches the model. */

@@ -1,6 +1,6 @@
-import { EngineError, RESTARTED, type Engine } from './engine';
+import { EngineError, RESTARTED, type Engine, type Triple } from './engine';
 import { parseSafetensors, type Tensor } from './safetensors';
-import type { Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun } from './wire';
+import type { Cosines, Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
 
 const TIMEOUT_MS = 60_000;
 /** Each server names itself anew when it starts. */
@@ -40,11 +40,20 @@ export class HttpEngine implements Engine {
   generate(text: string, chat: boolean, maxTokens: number, s: SampleSettings, trace?: string, model?: string): Promise<Generated> {
     return this.json('/api/generate', { text, chat, max_tokens: maxTokens, trace, model, ...s });
   }
-  neighbours(id: number, k: number, model?: string): Promise<Neighbours> {
-    return this.json(`/api/neighbours?id=${id}&k=${k}${ofModel(model)}`);
+  neighbours(id: number, k: number, trace?: string, model?: string): Promise<Neighbours> {
+    return this.json(`/api/neighbours?id=${id}&k=${k}${ofRun(trace, model)}`);
+  }
+  cosines(ids: readonly number[], trace?: string, model?: string): Promise<Cosines> {
+    return this.json(`/api/cosines?ids=${ids.join()}${ofRun(trace, model)}`);
+  }
+  map(ids: readonly number[], trace?: string, model?: string): Promise<VocabMap> {
+    return this.json(`/api/map?ids=${ids.join()}${ofRun(trace, model)}`);
+  }
+  sum([a, b, c]: Triple, trace?: string, model?: string): Promise<WordSum> {
+    return this.json(`/api/sum?${new URLSearchParams({ a, b, c }).toString()}${ofRun(trace, model)}`);
   }
   async weights(name: string, rows: [number, number], cols: [number, number], trace?: string, model?: string): Promise<Tensor> {
-    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${trace ? `&trace=${trace}` : ofModel(model)}`;
+    const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${ofRun(trace, model)}`;
     const file = parseSafetensors(await this.bytes(`/api/weights?name=${encodeURIComponent(name)}&${part}`));
     const tensor = file.get('weight');
     if (!tensor) throw new EngineError(200, `the server sent no weight for ${name}`);
@@ -99,6 +108,8 @@ export class HttpEngine implements Engine {
 }
 
 const ofModel = (name?: string): string => (name ? `&model=${encodeURIComponent(name)}` : '');
+/** Weights as an edited run had them, or a model has them. */
+const ofRun = (trace?: string, model?: string): string => (trace ? `&trace=${trace}` : ofModel(model));
 
 /** `0,1,2,7` as `0..3,7`. */
 export function spans(rows: readonly number[]): string {

@@ -1,6 +1,6 @@
 // Fetches what chapters need, each thing once, and keeps it in the bundle.
-import type { Engine } from './engine';
-import { cellKey, isEdited, weightKey, type Bundle, type Need } from './bundle';
+import { EngineError, type Engine } from './engine';
+import { cellKey, isEdited, sumKey, weightKey, type Bundle, type Need } from './bundle';
 import { SiteRows } from './rows';
 import type { SampleSettings } from './wire';
 
@@ -61,6 +61,12 @@ export function isMissing(bundle: Bundle, need: Need): boolean {
       return bundle.generated === undefined;
     case 'neighbours':
       return !bundle.neighbours.has(need.id);
+    case 'cosines':
+      return !bundle.cosines.has(need.ids.join());
+    case 'map':
+      return bundle.map === undefined || (bundle.map.around !== null && bundle.map.around !== need.ids[0]);
+    case 'sum':
+      return !bundle.sums.has(sumKey(need.words));
     case 'cell':
       return !bundle.cells.has(cellKey(need.site, need.index));
     case 'weights':
@@ -93,6 +99,12 @@ function sites(engine: Engine, bundle: Bundle, kind: SitesNeed['kind'], needs: r
   });
 }
 
+/** Words that make no sum are an answer too: it is shown where the sum would be. */
+function refusal(e: unknown): { error: string } {
+  if (e instanceof EngineError && e.status === 400) return { error: e.message };
+  throw e;
+}
+
 async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed>, settings: SampleSettings, loopLength: number): Promise<void> {
   const id = bundle.trace.id;
   const [edited, model] = [isEdited(bundle) ? id : undefined, bundle.model.name];
@@ -120,7 +132,16 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
       bundle.generated = await engine.generate(bundle.asked.chat ? bundle.asked.text : (bundle.trace.kept?.text ?? bundle.trace.text), bundle.asked.chat, loopLength, settings, edited, model);
       break;
     case 'neighbours':
-      bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8, model));
+      bundle.neighbours.set(need.id, await engine.neighbours(need.id, 8, edited, model));
+      break;
+    case 'cosines':
+      bundle.cosines.set(need.ids.join(), await engine.cosines(need.ids, edited, model));
+      break;
+    case 'map':
+      bundle.map = await engine.map(need.ids, edited, model);
+      break;
+    case 'sum':
+      bundle.sums.set(sumKey(need.words), await engine.sum(need.words, edited, model).catch(refusal));
       break;
     case 'cell':
       bundle.cells.set(cellKey(need.site, need.index), await engine.cell(id, need.site, need.index));

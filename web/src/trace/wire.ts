@@ -191,6 +191,31 @@ export interface Neighbours {
   neighbours: { id: number; text: string | null; bytes?: number[]; cosine: number }[];
 }
 
+/** Cosines of rows of W_E, each with each. */
+export interface Cosines {
+  ids: number[];
+  cosines: number[][];
+}
+
+/** The vocabulary in a plane; of a large one the neighbourhood of one token. */
+export interface VocabMap {
+  tokens: { id: number; text: string | null; bytes?: number[] | null; x: number; y: number }[];
+  /** The part of all variance along each axis. */
+  shares: [number, number];
+  around: number | null;
+  vocab: number;
+}
+
+type NearToken = Neighbours['neighbours'][number];
+
+/** a − b + c, and the rows of W_E that lie nearest to it. */
+export interface WordSum {
+  terms: { text: string; sign: number; tokens: { id: number; text: string | null; bytes?: number[] }[] }[];
+  neighbours: NearToken[];
+  /** The words themselves, which are left out. */
+  left_out: NearToken[];
+}
+
 export interface SampleSettings {
   temperature: number;
   top_k: number;

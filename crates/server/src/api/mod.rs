@@ -8,6 +8,7 @@ mod run;
 mod sample;
 mod table;
 mod train;
+mod vocabulary;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -20,7 +21,10 @@ pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/model", get(table::model))
         .route("/vocab", get(table::vocab))
-        .route("/neighbours", get(table::neighbours))
+        .route("/neighbours", get(vocabulary::neighbours))
+        .route("/cosines", get(vocabulary::cosine))
+        .route("/map", get(vocabulary::plane))
+        .route("/sum", get(vocabulary::sum))
         .route("/weights", get(table::weights))
         .route("/trace", post(run::trace))
         .route("/trace/{id}/tensors", get(explain::tensors))

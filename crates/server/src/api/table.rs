@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use glassformer_model::block::attention::{Rope, Sees};
 use glassformer_model::{BlockWeight, Dimensions, Network, WeightName};
-use glassformer_trace::{neighbours, weight::Weight};
+use glassformer_trace::weight::Weight;
 use glassformer_weights::{FloatType, NamedTensor, safetensors};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -109,37 +109,6 @@ pub(crate) async fn vocab(
         .map(|id| Token::new(tokenizer, id))
         .collect();
     Ok(Json(json!({ "tokens": tokens })))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Near {
-    id: u32,
-    #[serde(default = "eight")]
-    k: usize,
-    model: Option<String>,
-}
-
-fn eight() -> usize {
-    8
-}
-
-pub(crate) async fn neighbours(
-    Shared(state): Shared<State>,
-    Query(Near { id, k, model }): Query<Near>,
-) -> Result<Json<Value>, ApiError> {
-    let state = state.on(model.as_deref())?;
-    let near = state
-        .compute(move |shared| Ok(neighbours::nearest(shared.model(), id, k.min(64))?))
-        .await?;
-    let tokenizer = state.shared().tokenizer();
-    let near: Vec<Value> = near
-        .into_iter()
-        .map(|(id, cosine)| {
-            let Token { text, bytes, .. } = Token::new(tokenizer, id);
-            json!({"id": id, "text": text, "bytes": bytes, "cosine": cosine})
-        })
-        .collect();
-    Ok(Json(json!({ "id": id, "neighbours": near })))
 }
 
 #[derive(Deserialize)]

@@ -6,3 +6,4 @@ mod guard;
 mod lesson;
 mod support;
 mod train;
+mod vocabulary;

@@ -4,6 +4,7 @@ mod edits;
 mod explain;
 mod files;
 mod hand;
+mod map;
 mod reading;
 mod recording;
 mod replay;

@@ -8,6 +8,9 @@ import { lerp, part, stagger } from '../../timeline/ease';
 import { hasSite, row, valueAt, weightKey } from '../../trace/bundle';
 import { heading, pad, prog, strip, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
+import { vocabulary } from './map';
+import { ownWords } from './own';
+import { wordSum } from './sum';
 
 export const TABLE_COLS = 16;
 const AROUND = 3;
@@ -39,9 +42,15 @@ export function scene(f: Frame, d: Draw): void {
   const all = part(prog(f, 'all'), 0, 0.3);
   const near = part(prog(f, 'near'), 0, 0.3);
   if (leave < 1) d.fade(1 - leave, () => table(f, d, p));
-  if (all < 1) d.fade(1 - all, () => sum(f, d, p));
+  if (all < 1) d.fade(1 - all, () => placeAdded(f, d, p));
   if (all > 0 && near < 1) d.fade(all * (1 - near), () => everything(f, d));
-  if (near > 0) d.fade(near, () => neighbours(f, d));
+  const own = part(prog(f, 'own'), 0, 0.2);
+  const map = part(prog(f, 'map'), 0, 0.2);
+  const sum = part(prog(f, 'sum'), 0, 0.2);
+  if (near > 0 && own < 1) d.fade(near * (1 - own), () => neighbours(f, d));
+  if (own > 0 && map < 1) d.fade(own * (1 - map), () => ownWords(f, d));
+  if (map > 0 && sum < 1) d.fade(map * (1 - sum), () => vocabulary(f, d));
+  if (sum > 0) d.fade(sum, () => wordSum(f, d));
 }
 
 const stripY = (f: Frame, i: number): number => (f.narrow ? [f.H - 84, 128, 220, 312] : [f.H - 112, 130, f.H * 0.5 - 10, f.H - 150])[i] as number;
@@ -81,7 +90,7 @@ function lifted(f: Frame, d: Draw, p: Plan, y0: number, rowH: number): void {
 }
 
 /** embed + position = the first state of the residual stream. */
-function sum(f: Frame, d: Draw, p: Plan): void {
+function placeAdded(f: Frame, d: Draw, p: Plan): void {
   const g = prog(f, 'position');
   if (g === 0) return;
   const t = f.view.token;

@@ -104,7 +104,11 @@ export function wall(f: Frame, d: Draw): void {
     name: (l, h) => {
       const { name, score } = headName(f.b, l, h);
       if (name === 'broad') return f.narrow ? '·' : f.t('head.broad');
-      return f.narrow ? f.t(`head.${name}.short`) : `${f.t(`head.${name}`)} ${percent(score)}`;
+      return `${f.t(`head.${name}${f.narrow ? '.short' : ''}`)} ${percent(score)}`;
+    },
+    score: (l, h) => {
+      const { name, score } = headName(f.b, l, h);
+      return name === 'broad' ? undefined : { site: `heads:${name}`, index: [l, h], value: score, text: percent(score) };
     },
     selected: f.view,
     changed: (l, h) => change(f, l, h),

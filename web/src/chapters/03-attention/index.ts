@@ -2,7 +2,7 @@ import { num, percent } from '../../i18n/format';
 import { row, valueAt, type Bundle, type Need } from '../../trace/bundle';
 import { argmax, block, dot, norm, said } from '../common';
 import { kvHead, normTex, type Facts } from '../family';
-import { headName } from '../heads';
+import { ENOUGH, headName, TIMES_EVEN } from '../heads';
 import { attendedRows, ownRow } from '../positions';
 import { askedSite } from './query';
 import type { Frame, View, WrittenChapter } from '../types';
@@ -37,7 +37,7 @@ function vars(f: Frame): Record<string, string> {
     heads: String(f.b.model.n_heads), layers: String(f.b.model.n_layers), count: String(f.b.model.n_heads * f.b.model.n_layers), seen: String(token + 1),
     change: num(norm(row(f.b, block(f, 'attn_out'), [token]))), before: num(norm(row(f.b, block(f, 'resid_pre'), [token]))), after: num(norm(row(f.b, block(f, 'resid_mid'), [token]))),
     kvHeads: String(m.n_kv_heads), kvHead: String(kvHead(f.b, head)), shared: String(m.n_heads / m.n_kv_heads), width: String(m.n_heads * m.d_head), place: String(token), pairs: String(m.d_head / 2),
-    headName: f.t(`head.${named.name}`), headScore: percent(named.score),
+    headName: f.t(`head.${named.name}`), habit: f.t(`head.${named.habit}`), headScore: percent(named.score), even: percent(named.even), enough: percent(ENOUGH), times: num(TIMES_EVEN, 1),
   };
 }
 

@@ -8,6 +8,8 @@ import { row, type Bundle } from '../../trace/bundle';
 import type { Guess } from '../../trace/wire';
 import { norm, pad, prog, tokenAt, tokensOf } from '../common';
 import type { Frame } from '../types';
+import { words } from './lens';
+import { levels } from './levels';
 
 /** A length in three figures at most: there is little room beside the river. */
 const size = (v: number): string => num(v, v >= 10 ? 0 : 1);
@@ -49,12 +51,6 @@ export function scene(f: Frame, d: Draw): void {
     words(f, d, p);
   });
   if (focus > 0) d.fade(focus, () => guesses(f, d));
-}
-
-/** Evenly spaced of `count` levels so many as fit, the first and the last among them. */
-export function levels(count: number, most: number): number[] {
-  const n = Math.max(2, Math.min(count, Math.floor(most)));
-  return Array.from({ length: n }, (_, i) => Math.round((i * (count - 1)) / (n - 1)));
 }
 
 export function frames(f: Frame, d: Draw, p: Plan): void {
@@ -127,40 +123,6 @@ function inflow(x0: number, x1: number, y: number, w: number, rise: number): str
   const [top, low] = [y - w / 2, y + w / 2];
   const at = (v: number): string => v.toFixed(1);
   return `M${at(x0)},${at(top + rise)}C${at(mid)},${at(top + rise)} ${at(mid)},${at(top)} ${at(x1 + 1)},${at(top - rise * 0.4)}L${at(x1 + 1)},${at(low - rise * 0.4)}C${at(mid + 2)},${at(low)} ${at(mid)},${at(low + rise)} ${at(x0)},${at(low + rise)}Z`;
-}
-
-/** What each state would say if it were the last: a word per token and layer. */
-function words(f: Frame, d: Draw, p: Plan): void {
-  const g = prog(f, 'lens');
-  const lens = f.b.lens;
-  if (!lens || g === 0) return;
-  const shown = levels(lens.sites.length, ((p.ys[0] as number) - (p.ys[p.ys.length - 1] as number)) / (f.ghost ? 44 : 30) + 1);
-  if (shown.length < lens.sites.length) d.badge('badge.layers', { n: String(shown.length), total: String(lens.sites.length) });
-  shown.forEach((s) => {
-    const y = p.ys[Math.min(p.ys.length - 1, 2 * s)] as number;
-    p.shown.forEach((t, i) => {
-      const guess = lens.top[s]?.[t]?.[0];
-      if (!guess) return;
-      const a = stagger(g, s, lens.sites.length, 0.1, 1, 0.3);
-      const w = p.step - 8;
-      const was = f.ghost?.lens?.top[s]?.[t]?.[0];
-      if (was && was.id !== guess.id) wasWord(d, { x: p.x(i), y, w, was, a });
-      const text = tokenText(guess);
-      const share = percent(guess.prob);
-      const shareW = share.length * 6.7 + 10;
-      const both = w - shareW > 34;
-      const room = both ? w - shareW - 9 : w - 8;
-      d.rect(p.x(i) - w / 2, y - 13, w, 26, { r: 7, fill: 'raised', stroke: `accent/${(0.2 + 0.8 * guess.prob).toFixed(2)}`, sw: 1 + guess.prob * 1.5, a });
-      d.text(both ? p.x(i) - w / 2 + 7 : p.x(i), y, fit(text, room, 13), { size: 13, anchor: both ? 'start' : 'middle', weight: guess.prob > 0.3 ? 650 : 480, font: guess.text === null ? 'mono' : 'sans', a });
-      if (both) d.text(p.x(i) + w / 2 - 6, y, share, { size: 11, font: 'mono', anchor: 'end', fill: 'muted', a, cell: { site: 'lens:prob', index: [s, t], value: guess.prob, text: share } });
-    });
-  });
-}
-
-/** The untouched run's word, where it was another one: it looks out from behind. */
-function wasWord(d: Draw, o: { x: number; y: number; w: number; was: Guess; a: number }): void {
-  d.rect(o.x - o.w / 2 + 3, o.y + 2, o.w - 6, 25, { r: 7, fill: 'stage', stroke: 'muted', sw: 1, dash: [3, 2], a: o.a });
-  d.text(o.x, o.y + 20, fit(tokenText(o.was), o.w - 12, 10.5), { size: 10.5, anchor: 'middle', fill: 'muted', font: o.was.text === null ? 'mono' : 'sans', a: o.a });
 }
 
 /** The chosen token: its five best guesses after each layer. */

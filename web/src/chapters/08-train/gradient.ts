@@ -4,7 +4,8 @@ import type { Draw } from '../../marks/draw';
 import { ribbon } from '../../marks/river';
 import { stagger } from '../../timeline/ease';
 import type { Lesson } from '../../trace/wire';
-import { frames, levels, plan } from '../05-layers/scene';
+import { levels } from '../05-layers/levels';
+import { frames, plan } from '../05-layers/scene';
 import type { Frame } from '../types';
 import { gradientLength, lesson, runOf } from './lesson';
 

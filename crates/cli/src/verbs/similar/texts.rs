@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 
 use anyhow::{Result, bail};
 use glassformer_trace::neighbours::{cosines, largest, length};
+use glassformer_trace::words::add;
 use serde_json::{Value, json};
 
-use super::tokens::add;
 use super::{Expression, Similar};
 use crate::terminal::{shortened, write};
 use crate::verbs::vectors::{TextEmbedder, given, lines};
