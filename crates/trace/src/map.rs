@@ -109,7 +109,9 @@ pub fn plane(rows: &[f32], width: usize) -> (Vec<[f32; 2]>, [f32; 2]) {
             .copied()
             .fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
         if largest < 0.0 {
-            axis.iter_mut().for_each(|x| *x = -*x);
+            for x in axis.iter_mut() {
+                *x = -*x;
+            }
         }
     }
     let seen = times(&centred, width, &axes);
@@ -199,7 +201,9 @@ fn orthonormal(axes: &mut [Vec<f64>]) {
         } else {
             0.0
         };
-        axis.iter_mut().for_each(|x| *x *= scale);
+        for x in axis.iter_mut() {
+            *x *= scale;
+        }
     }
 }
 
@@ -251,8 +255,9 @@ fn eigenvectors(m: &mut [Vec<f64>]) -> Vec<Vec<f64>> {
                 for row in m.iter_mut().chain(&mut v) {
                     (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
                 }
-                for i in 0..k {
-                    (m[p][i], m[q][i]) = (c * m[p][i] - s * m[q][i], s * m[p][i] + c * m[q][i]);
+                let (above, below) = m.split_at_mut(q);
+                for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+                    (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
                 }
             }
         }

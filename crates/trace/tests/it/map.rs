@@ -114,12 +114,12 @@ fn the_plane_loses_least_and_is_the_same_every_time() {
         }
         assert!(found.shares[0] >= found.shares[1]);
         // No direction of the table's own, one entry of the vectors, holds more than the first axis.
-        for i in 0..d {
+        for (i, mean) in means.iter().enumerate() {
             let entry: f64 = rows
                 .iter()
                 .skip(i)
                 .step_by(d)
-                .map(|&x| (f64::from(x) - means[i]).powi(2))
+                .map(|&x| (f64::from(x) - mean).powi(2))
                 .sum();
             assert!(
                 entry / total <= f64::from(found.shares[0]) + 1e-6,
