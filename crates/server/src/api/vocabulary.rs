@@ -197,7 +197,7 @@ pub(crate) async fn sum(
         let rows = own.iter().map(|&id| table.row(id));
         let hidden = cosines(&rows.collect::<Result<Vec<_>, _>>()?.concat(), &sum);
         let mut hidden: Vec<(u32, f32)> = own.into_iter().zip(hidden).collect();
-        hidden.sort_by(|a, b| a.0.cmp(&b.0));
+        hidden.sort_by_key(|a| a.0);
         hidden.dedup();
         hidden.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok((near, hidden))
