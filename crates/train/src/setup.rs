@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoints, Progress, Resumed};
 use crate::data::{self, Batches, CorpusOptions, Shard, Shards, Windows};
 use crate::memory;
 use crate::source::{self, Source};
-use crate::{Optimizer, Options, TrainError, Trainer};
+use crate::{Optimizer, Options, TrainError, Trainer, Vocabulary};
 
 /// What a run was started with; `run.json` in its folder, so that `--resume` needs nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,13 +120,19 @@ pub fn start(
     Ok(ready)
 }
 
-/// A run over `text` alone, from fresh parameters and a vocabulary of its characters, that touches no file: the text's end is for
+/// A run over `text` alone, from fresh parameters and a vocabulary that is learned from it, that touches no file but a vocabulary's, if one is named: the text's end is for
 /// validation, and a context longer than this end allows is halved until it fits.
 ///
 /// Errors: options out of range, a text too short for a context of [`LEAST_CONTEXT`], too little memory.
 pub fn in_memory(text: &str, mut options: Options, pool: &Pool) -> Result<Trainer, TrainError> {
-    let tokenizer = Tokenizer::characters(std::iter::once(text.to_owned()));
-    let tokenizer = tokenizer.map_err(data::DataError::from)?;
+    let once = std::iter::once(text.to_owned());
+    let tokenizer = match &options.vocabulary {
+        Vocabulary::File(path) => source::read_tokenizer(path)?,
+        Vocabulary::Characters => Tokenizer::characters(once).map_err(data::DataError::from)?,
+        &Vocabulary::Bpe(size) => {
+            Tokenizer::train_bpe(once, size).map_err(data::DataError::from)?
+        }
+    };
     let mut ids = tokenizer.encode(text).map_err(data::DataError::from)?.ids;
     let kept = (ids.len() as f64 * options.val_fraction).ceil() as usize;
     while options.n_ctx > LEAST_CONTEXT && options.n_ctx >= kept {

@@ -38,7 +38,7 @@ pub(crate) async fn model(
 
 fn facts(shared: &crate::state::Shared) -> Value {
     let network = &shared.model().network;
-    // A model that was trained here knows the letters of its own text.
+    // A model that was trained here knows its own text alone.
     let own = shared.explained.initial_text.as_deref();
     let own = own.filter(|_| !shared.is_own());
     let [en, zh] = [own.unwrap_or(DEFAULT_EN), own.unwrap_or(DEFAULT_ZH)];

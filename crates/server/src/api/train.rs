@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State as Shared};
-use glassformer_train::{Options, Trainer, setup};
+use glassformer_train::{Options, Trainer, Vocabulary, setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ use crate::training::{self, Plan, Run};
 const LEAST: usize = 200;
 /// Bytes of the longest.
 const MOST: usize = 1_000_000;
+/// The most tokens of a vocabulary: all bytes, and as many merges, which are learned from the text.
+const VOCABULARY: usize = 512;
 /// Steps of a run.
 const STEPS: std::ops::RangeInclusive<u64> = 1..=5_000;
 /// Characters of a sample's beginning.
@@ -38,7 +40,10 @@ fn tiny() -> String {
 
 /// The sizes that can be asked for: small enough for one thread and a visitor's patience.
 fn preset(name: &str) -> Result<(&'static str, Options), ApiError> {
-    let nano = Options::preset("nano").expect("a preset of that crate");
+    let nano = Options {
+        vocabulary: Vocabulary::Bpe(VOCABULARY),
+        ..Options::preset("nano").expect("a preset of that crate")
+    };
     let tiny = Options {
         n_layers: 2,
         n_heads: 2,

@@ -89,7 +89,10 @@ async fn a_text_is_learned_and_the_model_opened() {
     .await;
     assert_eq!(
         probs["probs"].0,
-        [24, model["vocab"].as_u64().unwrap() as usize]
+        [
+            traced["tokens"].as_array().unwrap().len(),
+            model["vocab"].as_u64().unwrap() as usize
+        ]
     );
     for path in [
         format!("/api/trace/{id}/cell?site=blocks.1.q&index=3,1,17"),
@@ -111,7 +114,8 @@ async fn a_text_is_learned_and_the_model_opened() {
     assert_eq!(sampled.1["total"], model["vocab"]);
     let asked = json!({"text": "the fox", "model": name, "temperature": 0, "max_tokens": 5});
     let (_, generated) = post(&app, "/api/generate", asked.to_string()).await;
-    assert_eq!(generated["text"], " sees", "{generated}");
+    let written = generated["text"].as_str().unwrap();
+    assert!(written.starts_with(" sees"), "{generated}");
 
     // The server's own model is as it was.
     let (own, _) = trace(&app, "Once upon a time").await;
