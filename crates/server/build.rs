@@ -14,6 +14,7 @@ fn main() {
         "index.html",
         "package-lock.json",
         "vite.config.ts",
+        "vite.film.config.ts",
         "dist/index.html",
         "build",
     ] {
@@ -49,6 +50,7 @@ fn is_fresh(web: &Path, dist: &Path) -> bool {
         "package.json",
         "package-lock.json",
         "vite.config.ts",
+        "vite.film.config.ts",
     ]
     .map(|name| web.join(name))
     .into();

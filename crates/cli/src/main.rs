@@ -28,6 +28,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   glassformer                                              the explainer, on the built-in model
+  glassformer film --chapter 3 --lang zh --out attention.mp4   a chapter as a film, drawn frame by frame
   glassformer generate \"Once upon a time\"                  continue a text
   glassformer generate \"从前有一只小狐狸\" --temperature 0.6
   glassformer train shakespeare.txt --preset nano --out runs/nano
@@ -41,6 +42,7 @@ training run, or hf:org/name (hf:org/name@revision, hf:org/name:file.gguf) on th
 #[derive(Subcommand)]
 enum Verb {
     Explain(verbs::explain::Explain),
+    Film(Box<verbs::film::Film>),
     Train(Box<verbs::train::Train>),
     Generate(verbs::generate::Generate),
     Chat(verbs::chat::Chat),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         None => verbs::explain::Explain::default().run(),
         Some(Verb::Explain(verb)) => verb.run(),
+        Some(Verb::Film(verb)) => verb.run(),
         Some(Verb::Train(verb)) => verb.run(),
         Some(Verb::Generate(verb)) => verb.run(),
         Some(Verb::Chat(verb)) => verb.run(),

@@ -5,6 +5,7 @@
 mod api;
 mod error;
 mod guard;
+mod local;
 mod models;
 mod page;
 mod state;
@@ -25,6 +26,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use local::{Answer, Local};
+pub use page::{page_file, page_files};
 pub use state::{Explained, Served};
 
 /// The largest body of a request: text far beyond any context, but no flood.

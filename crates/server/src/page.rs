@@ -1,5 +1,7 @@
 //! The page's files, inside the program.
 
+use std::borrow::Cow;
+
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
@@ -9,6 +11,16 @@ use crate::error::ApiError;
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
 struct Files;
+
+/// A file of the page, by its path in the built page; `None` where there is none, or the page was not built.
+pub fn page_file(path: &str) -> Option<Cow<'static, [u8]>> {
+    Files::get(path).map(|file| file.data)
+}
+
+/// The paths of all files of the page.
+pub fn page_files() -> impl Iterator<Item = Cow<'static, str>> {
+    Files::iter()
+}
 
 /// The file at a path; `/` is the page.
 pub(crate) async fn file(uri: Uri) -> Response {

@@ -26,8 +26,7 @@ export type Depth = 'story' | 'numbers' | 'formula' | 'code';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula', 'code'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
 const RETRY_MS = 1500;
-/** Seconds between a step that was read aloud and the next. */
-const BREATH = 0.6;
+const BREATH = 0.6; // Seconds between a step that was read aloud and the next.
 
 export interface Inspected {
   datum: Datum;

@@ -8,7 +8,7 @@ use super::repository::{Texts, key_line, manifest_path, packages};
 
 const PREFIX: &str = "glassformer-";
 
-const LEVELS: [(&str, u8); 10] = [
+const LEVELS: [(&str, u8); 11] = [
     ("kernels", 0),
     ("tokens", 0),
     ("tensor", 1),
@@ -18,7 +18,8 @@ const LEVELS: [(&str, u8); 10] = [
     ("train", 4),
     ("trace", 4),
     ("server", 5),
-    ("cli", 6),
+    ("film", 6),
+    ("cli", 7),
 ];
 
 /// Edges within a level that are allowed, each with its reason.

@@ -34,18 +34,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(self) -> Result<()> {
-        let loaded = self.model.load()?.continuing()?;
-        let served = Served {
-            explained: Explained {
-                name: short(&loaded.name),
-                model: loaded.model,
-                tokenizer: loaded.tokenizer,
-                chat: template(&loaded.about.tokenizer),
-                stored: loaded.about.stored.map(|stored| stored.most().to_string()),
-                initial_text: self.text,
-            },
-            pool: Pool::new(self.threads),
-        };
+        let served = served(&self.model, self.text, self.threads)?;
         let runtime =
             tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
@@ -67,6 +56,22 @@ impl Explain {
                 .context("the server stopped")
         })
     }
+}
+
+/// A model with all that the explainer shows of it.
+pub(super) fn served(model: &ModelFlag, text: Option<String>, threads: usize) -> Result<Served> {
+    let loaded = model.load()?.continuing()?;
+    Ok(Served {
+        explained: Explained {
+            name: short(&loaded.name),
+            model: loaded.model,
+            tokenizer: loaded.tokenizer,
+            chat: template(&loaded.about.tokenizer),
+            stored: loaded.about.stored.map(|stored| stored.most().to_string()),
+            initial_text: text,
+        },
+        pool: Pool::new(threads),
+    })
 }
 
 /// The model's chat template; one that cannot be read is told of and left out.

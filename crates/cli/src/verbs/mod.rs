@@ -6,6 +6,7 @@ pub(crate) mod convert;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod film;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod running;
