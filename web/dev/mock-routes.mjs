@@ -7,6 +7,7 @@ export function route(engine, method, url, body) {
   const k = q.has('k') ? Number(q.get('k')) : undefined;
   const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|heads|cell|lesson|gradients)$/);
   if (path === '/api/model') return engine.model();
+  if (path === '/api/models') return { models: [engine.model().name] };
   if (path === '/api/vocab') return engine.vocab();
   if (path === '/api/neighbours') return engine.neighbours(Number(q.get('id')), k);
   if (path === '/api/cosines') return engine.cosines(q.get('ids').split(',').map(Number));

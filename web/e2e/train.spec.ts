@@ -117,6 +117,23 @@ test('a tiny model is trained on a text, stopped and opened; the page answers me
   }
   expect(await page.evaluate(() => document.querySelector('[data-testid=banner]')?.textContent ?? '')).toBe('');
 
+  // The server's own model beside it, on the same text: two films, each with its own numbers.
+  await seek(page, 'attention', 'softmax');
+  await page.getByTestId('open-lab').click();
+  await page.getByTestId('open-compare').click();
+  await page.getByTestId('compare-model').selectOption('builtin');
+  await page.getByTestId('compare-go').click();
+  await expect(page.getByTestId('stage-right')).toBeVisible();
+  await expect(page.locator('.pane em')).toHaveText([done.model ?? '?', 'builtin']);
+  await expect(page.getByTestId('difference')).toContainText('builtin');
+  for (const chapter of ['overview', 'attention', 'layers', 'unembed']) {
+    await page.getByTestId(`chapter-${chapter}`).click();
+    await ready(page);
+  }
+  expect(await page.evaluate(() => location.hash)).toContain('vsmodel=builtin');
+  await page.getByTestId('end-compare').click();
+  await expect(page.getByTestId('stage-right')).toHaveCount(0);
+
   // A link opens it again; one of a model that is gone opens the server's own, and says so.
   const link = await page.evaluate(() => location.hash);
   expect(link).toContain(done.model ?? '?');

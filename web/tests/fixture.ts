@@ -18,6 +18,7 @@ export const SETTINGS: SampleSettings = { temperature: 0.8, top_k: 40, top_p: 0.
 
 const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
+  models: async () => [(mock.model() as ModelInfo).name],
   trace: async (text, _chat, edits = []) => mock.trace({ text, edits }) as TraceMeta,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
   file: async (id, globs, rows) => buffer(mock.tensors(id, globs.join(','), rows?.join())),

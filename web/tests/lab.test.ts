@@ -1,6 +1,6 @@
 // The lab: what an address says of it, what two runs say differently, and the untouched run behind an edited one.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { alongLayers, difference } from '../src/app/lab/difference';
+import { alongLayers, comparable, difference, likeliest } from '../src/app/lab/difference';
 import { describe as inWords, isOfText, layerOff, parts, readLab, toggle, toggleLayer, withEdit, without, placeOf, writeLab, type Edit } from '../src/app/lab/edits';
 import { CHAPTERS } from '../src/chapters';
 import { translate } from '../src/i18n';
@@ -21,8 +21,8 @@ const ALL: Edit[] = [
 
 describe('an address', () => {
   it('restores edits and the second prompt', () => {
-    expect(readLab(`#text=a${writeLab({ edits: ALL, other: 'b & c=d 床' })}`)).toEqual({ edits: ALL, other: 'b & c=d 床' });
-    expect(writeLab({ edits: [], other: '' })).toBe('');
+    for (const lab of [{ edits: ALL, other: 'b & c=d 床', otherModel: '' }, { edits: [], other: 'b', otherModel: 'a b&c.gguf (2)' }]) expect(readLab(`#text=a${writeLab(lab)}`)).toEqual(lab);
+    expect(writeLab({ edits: [], other: '', otherModel: 'x' })).toBe('');
   });
   it('that is broken opens without what cannot be understood', () => {
     for (const text of ['{', '3', 'null', '[{}]', '[{"kind":"set","site":"q","at":[-1],"to":1}]', '[{"kind":"off"}]', '[{"kind":"mask","query":0.5,"key":0,"allow":true}]', '[{"kind":"weight","name":"W_E","at":[1],"to":1}]'])
@@ -109,6 +109,15 @@ describe('an edited run', () => {
     expect(d.risen.every((c) => c.after > c.before) && d.fallen.every((c) => c.after < c.before)).toBe(true);
     expect(d.moved).toBeGreaterThan(0);
     expect(difference(plain.bundle, plain.bundle)!).toMatchObject({ risen: [], fallen: [], moved: 0 });
+  });
+  it('of another model is set beside it by its guess alone', () => {
+    const other = { ...edited.bundle, model: { ...edited.bundle.model, name: 'another' } };
+    expect(comparable(plain.bundle, edited.bundle)).toBe(true);
+    expect(comparable(plain.bundle, other)).toBe(false);
+    const { tops } = difference(plain.bundle, edited.bundle)!;
+    expect(likeliest(plain.bundle)).toMatchObject({ id: tops[0].id, share: tops[0].before });
+    expect(likeliest(other)).toMatchObject({ id: tops[1].id, share: tops[1].after });
+    expect(likeliest({ ...other, sample: undefined })).toBeNull();
   });
   it('goes another way from the edited layer on', () => {
     const [first, second] = alongLayers(plain.bundle, edited.bundle, last(), last());

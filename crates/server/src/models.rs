@@ -1,4 +1,4 @@
-//! The models that can be asked about: the one that the server was started on, and those that were trained here.
+//! The models that can be asked about: those that the server was started on, and those that were trained here.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +16,15 @@ const NEWEST: &str = "trained";
 
 pub(crate) struct Models {
     first: Arc<Explained>,
+    beside: Vec<Arc<Explained>>,
     trained: Mutex<VecDeque<Arc<Explained>>>,
 }
 
 impl Models {
-    pub(crate) fn new(first: Explained) -> Self {
+    pub(crate) fn new(first: Explained, beside: Vec<Explained>) -> Self {
         Self {
             first: Arc::new(first),
+            beside: beside.into_iter().map(Arc::new).collect(),
             trained: Mutex::default(),
         }
     }
@@ -32,15 +34,23 @@ impl Models {
         Arc::clone(&self.first)
     }
 
+    /// The names of all, the first first, then the newest that was trained here.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let trained = self.trained.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = std::iter::once(&self.first).chain(&self.beside);
+        let all = given.chain(trained.iter().rev());
+        all.map(|model| model.name.clone()).collect()
+    }
+
     /// By name; the first without one.
     pub(crate) fn get(&self, name: Option<&str>) -> Result<Arc<Explained>, ApiError> {
         let Some(name) = name.filter(|&name| name != self.first.name) else {
             return Ok(self.first());
         };
         let trained = self.trained.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut newest_first = trained.iter().rev();
-        newest_first
-            .find(|model| name == NEWEST || model.name == name)
+        let newest = trained.back().filter(|_| name == NEWEST);
+        let mut all = newest.into_iter().chain(&self.beside).chain(&*trained);
+        all.find(|model| name == NEWEST || model.name == name)
             .map(Arc::clone)
             .ok_or_else(|| {
                 let message = format!(

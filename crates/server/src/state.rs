@@ -35,6 +35,8 @@ pub struct Explained {
 pub struct Served {
     /// The model that it was started on.
     pub explained: Explained,
+    /// Others, of other names, to be laid beside it.
+    pub beside: Vec<Explained>,
     /// Threads for the arithmetic.
     pub pool: Pool,
 }
@@ -65,7 +67,7 @@ pub(crate) struct Common {
 
 impl State {
     pub(crate) fn new(served: Served) -> Self {
-        let models = Models::new(served.explained);
+        let models = Models::new(served.explained, served.beside);
         Self(Shared {
             explained: models.first(),
             common: Arc::new(Common {

@@ -27,8 +27,10 @@ export function frameOf(store: Store, size: StageSize, place: FilmPlace = store.
   const b = side === 'right' ? lab.right : store.bundle;
   const ghost = (side === 'left' && lab.ghost) || undefined;
   if (!b) return null;
-  const here = store.reduced ? cut(store.film.place(place)) : store.film.place(place);
-  return { b, ghost, view: side === 'right' ? lab.rightView : { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: store.film.at(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
+  const film = side === 'right' ? lab.rightFilm : store.film;
+  const there = film === store.film ? place : film.moved(place, store.film);
+  const here = store.reduced ? cut(film.place(there)) : film.place(there);
+  return { b, ghost, view: side === 'right' ? lab.rightView : { ...store.view }, settings: { ...store.settings }, step: here.step, p: here.p, steps: film.at(place.chapter).steps, W: size.W, H: size.H, narrow: size.narrow, numbers: store.depth !== 'story', lang: store.lang, t: store.t };
 }
 
 /** The words and numbers that the texts of the present step mention; they depend on the run and the choice, not on the moment. */

@@ -98,7 +98,7 @@ export class Store {
     void this.version;
     return this.bundle !== null && this.wanting.length === 0 && this.lab.beside.every((b) => this.missing(b).length === 0);
   });
-  private missing(b: Bundle, chapter = this.chapter, view = b === this.lab.right ? this.lab.rightView : this.view): Need[] {
+  private missing(b: Bundle, chapter = b === this.lab.right ? this.lab.rightFilm.at(this.place.chapter) : this.chapter, view = b === this.lab.right ? this.lab.rightView : this.view): Need[] {
     return [...chapter.needs(view, b), ...this.lab.needs(b, view)].filter((n) => isMissing(b, n));
   }
   t = (key: string, vars: Record<string, string | number> = {}): string => translate(this.lang, key, vars);

@@ -5,9 +5,11 @@ import type { Cosines, Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Pro
 /** The words of a − b + c. */
 export type Triple = readonly [a: string, b: string, c: string];
 
-/** Where a `model` is named it is one that was trained here; else, the server's own. */
+/** Where a `model` is named it is one that was trained here or stands beside the server's own; else, that one. */
 export interface Engine {
   model(name?: string): Promise<ModelInfo>;
+  /** The names of all models that can be asked about, the server's own first. */
+  models(): Promise<string[]>;
   /** `chat`: as a message, in the model's chat template. */
   trace(text: string, chat: boolean, edits?: readonly Edit[], model?: string): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */

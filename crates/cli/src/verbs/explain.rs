@@ -18,6 +18,9 @@ use crate::terminal::note;
 pub(crate) struct Explain {
     #[command(flatten)]
     model: ModelFlag,
+    /// Another MODEL, to be laid beside it in the lab, on the same text or another; may be given several times.
+    #[arg(long, value_name = "MODEL")]
+    beside: Vec<String>,
     /// The text to begin with.
     #[arg(long)]
     text: Option<String>,
@@ -34,7 +37,24 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(self) -> Result<()> {
-        let served = served(&self.model, self.text, self.threads)?;
+        let mut served = served(&self.model, self.text, self.threads)?;
+        for model in self.beside {
+            let model = ModelFlag { model, lora: None };
+            let mut other = explained(&model, None)?;
+            // Two files of one name are told apart by their order.
+            let named = |name: &str| {
+                let mut all = std::iter::once(&served.explained).chain(&served.beside);
+                all.any(|model| model.name == name)
+            };
+            let plain = other.name.clone();
+            for number in 2.. {
+                if !named(&other.name) {
+                    break;
+                }
+                other.name = format!("{plain} ({number})");
+            }
+            served.beside.push(other);
+        }
         let runtime =
             tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
@@ -60,17 +80,22 @@ impl Explain {
 
 /// A model with all that the explainer shows of it.
 pub(super) fn served(model: &ModelFlag, text: Option<String>, threads: usize) -> Result<Served> {
-    let loaded = model.load()?.continuing()?;
     Ok(Served {
-        explained: Explained {
-            name: short(&loaded.name),
-            model: loaded.model,
-            tokenizer: loaded.tokenizer,
-            chat: template(&loaded.about.tokenizer),
-            stored: loaded.about.stored.map(|stored| stored.most().to_string()),
-            initial_text: text,
-        },
+        explained: explained(model, text)?,
+        beside: Vec::new(),
         pool: Pool::new(threads),
+    })
+}
+
+fn explained(model: &ModelFlag, text: Option<String>) -> Result<Explained> {
+    let loaded = model.load()?.continuing()?;
+    Ok(Explained {
+        name: short(&loaded.name),
+        model: loaded.model,
+        tokenizer: loaded.tokenizer,
+        chat: template(&loaded.about.tokenizer),
+        stored: loaded.about.stored.map(|stored| stored.most().to_string()),
+        initial_text: text,
     })
 }
 

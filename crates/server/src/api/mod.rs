@@ -20,6 +20,7 @@ use crate::state::State;
 pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/model", get(table::model))
+        .route("/models", get(table::models))
         .route("/vocab", get(table::vocab))
         .route("/neighbours", get(vocabulary::neighbours))
         .route("/cosines", get(vocabulary::cosine))

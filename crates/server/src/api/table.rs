@@ -36,6 +36,11 @@ pub(crate) async fn model(
     Ok(Json(facts(state.shared())))
 }
 
+/// The names of all that can be asked about.
+pub(crate) async fn models(Shared(state): Shared<State>) -> Json<Value> {
+    Json(json!({ "models": state.common().models.names() }))
+}
+
 fn facts(shared: &crate::state::Shared) -> Value {
     let network = &shared.model().network;
     // A model that was trained here knows its own text alone.

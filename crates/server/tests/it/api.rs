@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use glassformer_weights::TensorFile;
 use serde_json::{Value, json};
 
-use crate::support::{app, get, post, trace, turning};
+use crate::support::{app, get, post, trace, turning, two};
 
 /// Of the letters that the turning model knows; some come again.
 const TEXT_OF_LETTERS: &str = "once upon a time.";
@@ -410,4 +410,29 @@ async fn markup_and_odd_characters_are_text() {
         let (answer, _) = trace(&app(), text).await;
         assert_eq!(answer["text"], text);
     }
+}
+
+#[tokio::test]
+async fn a_second_model_is_asked_by_its_name() {
+    let app = two();
+    let models = json_of(&app, "/api/models").await;
+    assert_eq!(models, json!({"models": ["builtin", "qwen3-tiny"]}));
+    assert_eq!(json_of(&app, "/api/model").await["name"], "builtin");
+    let facts = json_of(&app, "/api/model?model=qwen3-tiny").await;
+    assert_eq!(facts["family"], "qwen3");
+    let asked = json!({"text": "once upon a time.", "model": "qwen3-tiny"});
+    let (status, run) = post(&app, "/api/trace", asked.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{run}");
+    assert_eq!(run["tokens"].as_array().unwrap().len(), 17);
+    // What is asked of the run is asked of its model: this one's tensors, and no other's.
+    let id = run["id"].as_str().unwrap();
+    let tensors = tensors_of(
+        &app,
+        &format!("/api/trace/{id}/tensors?sites=blocks.0.q_norm"),
+    )
+    .await;
+    assert_eq!(tensors.len(), 1);
+    let (status, answer) = get(&app, "/api/model?model=qwen").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(String::from_utf8_lossy(&answer).contains("no model"));
 }

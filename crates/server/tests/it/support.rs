@@ -14,45 +14,59 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 pub(crate) fn app() -> Router {
+    served(builtin(), Vec::new())
+}
+
+/// A golden model that turns queries and keys, has gates and fewer heads of keys; its tokens are letters.
+pub(crate) fn turning() -> Router {
+    served(qwen(), Vec::new())
+}
+
+/// The built-in model, and that one beside it.
+pub(crate) fn two() -> Router {
+    served(builtin(), vec![qwen()])
+}
+
+fn served(explained: Explained, beside: Vec<Explained>) -> Router {
+    router(Served {
+        explained,
+        beside,
+        pool: Pool::new(2),
+    })
+}
+
+fn builtin() -> Explained {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/builtin");
     let read = |name: &str| {
         std::fs::read(folder.join(name)).expect("the built-in model is in the repository")
     };
     let weights = TensorFile::open(&folder.join("model.safetensors")).unwrap();
     let config = String::from_utf8(read("config.json")).unwrap();
-    router(Served {
-        explained: Explained {
-            name: "builtin".to_owned(),
-            model: families::load(&config, &weights, "builtin").unwrap(),
-            tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
-            stored: None,
-            chat: None,
-            initial_text: None,
-        },
-        pool: Pool::new(2),
-    })
+    Explained {
+        name: "builtin".to_owned(),
+        model: families::load(&config, &weights, "builtin").unwrap(),
+        tokenizer: Tokenizer::from_json(&read("tokenizer.json")).unwrap(),
+        stored: None,
+        chat: None,
+        initial_text: None,
+    }
 }
 
-/// A golden model that turns queries and keys, has gates and fewer heads of keys; its tokens are letters.
-pub(crate) fn turning() -> Router {
+fn qwen() -> Explained {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden/qwen3-tiny");
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let weights = TensorFile::open(&folder.join("model.safetensors")).unwrap();
     let letters = "abcdefghijklmnopqrstuvwxyz .".to_owned();
-    router(Served {
-        explained: Explained {
-            name: "qwen3-tiny".to_owned(),
-            model: families::load(&config, &weights, "qwen3-tiny").unwrap(),
-            tokenizer: Tokenizer::characters(std::iter::once(letters)).unwrap(),
-            stored: Some("Q8_0".to_owned()),
-            chat: Some(
-                ChatTemplate::new("{{ messages[0].content }}.", &TokenizerConfig::default())
-                    .unwrap(),
-            ),
-            initial_text: None,
-        },
-        pool: Pool::new(2),
-    })
+    Explained {
+        name: "qwen3-tiny".to_owned(),
+        model: families::load(&config, &weights, "qwen3-tiny").unwrap(),
+        tokenizer: Tokenizer::characters(std::iter::once(letters)).unwrap(),
+        stored: Some("Q8_0".to_owned()),
+        chat: Some(
+            ChatTemplate::new("{{ messages[0].content }}.", &TokenizerConfig::default()).unwrap(),
+        ),
+        initial_text: None,
+    }
 }
 
 pub(crate) async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Vec<u8>) {

@@ -19,6 +19,17 @@ export interface Difference {
   moved: number;
 }
 
+/** Do two runs speak of the same things: tokens, layers, directions? Only then can their numbers be laid on each other. */
+export const comparable = (a: Bundle, b: Bundle): boolean => a.model.name === b.model.name;
+
+/** The likeliest next token of a run. */
+export function likeliest(b: Bundle): (Pick<Change, 'id' | 'text' | 'bytes'> & { share: number }) | null {
+  const p = shares(b);
+  const ids = (b.sample?.candidates ?? []).filter((c) => c.id < p.length);
+  const [top] = [...ids].sort((x, y) => (p[y.id] as number) - (p[x.id] as number));
+  return top ? { id: top.id, text: top.text, bytes: top.bytes, share: p[top.id] as number } : null;
+}
+
 /** softmax of the logits after the last token; empty where they have not come. */
 function shares(b: Bundle): Float64Array {
   const logits = row(b, 'logits', [b.trace.tokens.length - 1]);

@@ -89,10 +89,12 @@ export interface LabLink {
   edits: Edit[];
   /** The second prompt. */
   other: string;
+  /** The model that reads it; none: the first's. */
+  otherModel: string;
 }
 
 /** The names of what the lab keeps in a link. */
-export const LAB_FIELDS = ['edits', 'vs'] as const;
+export const LAB_FIELDS = ['edits', 'vs', 'vsmodel'] as const;
 
 /** What of the lab stands in an address; what cannot be understood is left out. */
 export function readLab(hash: string): LabLink {
@@ -103,13 +105,14 @@ export function readLab(hash: string): LabLink {
   } catch {
     // An address that was cut short: the rest of it still opens.
   }
-  return { edits: Array.isArray(list) ? list.filter(isEdit) : [], other: q.get('vs') ?? '' };
+  return { edits: Array.isArray(list) ? list.filter(isEdit) : [], other: q.get('vs') ?? '', otherModel: q.get('vsmodel') ?? '' };
 }
 
-export function writeLab({ edits, other }: LabLink): string {
+export function writeLab({ edits, other, otherModel }: LabLink): string {
   const q = new URLSearchParams();
   if (edits.length) q.set('edits', JSON.stringify(edits));
   if (other) q.set('vs', other);
+  if (other && otherModel) q.set('vsmodel', otherModel);
   const text = q.toString();
   return text && `&${text}`;
 }

@@ -1,14 +1,19 @@
-// The lab: what is changed in the run, the untouched run beside it, and the second prompt. Its pictures are made elsewhere.
+// The lab: what is changed in the run, the untouched run beside it, and the second prompt, perhaps in another model. Its pictures are
+// made elsewhere.
+import { chaptersOf } from '../../chapters';
+import { factsOf } from '../../chapters/family';
 import type { View } from '../../chapters/types';
 import { emptyBundle, type Bundle, type Need } from '../../trace/bundle';
 import { EngineError, type Engine } from '../../trace/engine';
 import type { WeightOf } from '../../trace/wire';
+import { Film } from '../player';
 import { isOfText, readLab, writeLab, type Edit } from './edits';
 
 /** What the lab needs of the page around it. */
 export interface Bench {
   readonly bundle: Bundle | null;
   readonly view: View;
+  readonly film: Film;
   notice: string;
   /** Another run takes the stage; the film stays where it is. */
   show(b: Bundle): Promise<void>;
@@ -23,6 +28,8 @@ export class Lab {
   /** The second prompt's run. */
   right = $state.raw<Bundle | null>(null);
   other = $state('');
+  /** The model that reads the second prompt; none: the first's. */
+  otherModel = $state('');
   /** The token looked at in the second prompt; none: the one that answers to the first's. */
   otherToken = $state<number | null>(null);
   /** A weight chosen in the inspector. */
@@ -35,9 +42,10 @@ export class Lab {
   ) {}
 
   restore(hash: string): void {
-    const { edits, other } = readLab(hash);
+    const { edits, other, otherModel } = readLab(hash);
     this.edits = edits;
     this.other = other;
+    this.otherModel = otherModel;
     this.open = edits.length > 0;
   }
   /** Another model takes the page. */
@@ -45,11 +53,12 @@ export class Lab {
     this.edits = [];
     this.ghost = null;
     this.other = '';
+    this.otherModel = '';
     this.picked = null;
     this.endComparison();
   }
   address(): string {
-    return writeLab({ edits: [...this.edits], other: this.right ? this.other : '' });
+    return writeLab({ edits: [...this.edits], other: this.right ? this.other : '', otherModel: this.otherModel });
   }
 
   /** All runs but the one on the stage. */
@@ -62,7 +71,7 @@ export class Lab {
     if (!first) this.edits = this.edits.filter((e) => !isOfText(e));
     this.ghost = null;
     this.picked = null;
-    if (first && this.other) await this.second(plain, this.other);
+    if (first && this.other) await this.restored(plain);
     if (!this.edits.length) return plain;
     try {
       const edited = await this.traced(plain, this.edits);
@@ -94,13 +103,17 @@ export class Lab {
     return this.change([]);
   }
 
-  async compare(text: string): Promise<void> {
+  /** The models that could read a second prompt, the one on the stage first. */
+  async models(): Promise<string[]> {
+    const own = this.bench.bundle?.model.name ?? '';
+    return [own, ...(await this.engine.models()).filter((name) => name !== own)];
+  }
+  async compare(text: string, model = ''): Promise<void> {
     this.busy = true;
     await this.bench.guard(async () => {
       const b = this.bench.bundle;
       if (!b) return;
-      this.other = text;
-      await this.second(b, text);
+      await this.second(b, text, model);
       await this.bench.show(b);
     });
     this.busy = false;
@@ -116,8 +129,14 @@ export class Lab {
     const { token, ...rest } = this.bench.view;
     const last = (right?.trace.tokens.length ?? 1) - 1;
     const isLast = token === (left?.trace.tokens.length ?? 1) - 1;
-    return { ...rest, token: Math.min(this.otherToken ?? (isLast ? last : token), last) };
+    const [layers, heads] = [right?.model.n_layers ?? Infinity, right?.model.n_heads ?? Infinity];
+    return { ...rest, layer: Math.min(rest.layer, layers - 1), head: Math.min(rest.head, heads - 1), token: Math.min(this.otherToken ?? (isLast ? last : token), last) };
   }
+  /** The second run's film: another one where its model is of another family. */
+  rightFilm: Film = $derived.by(() => {
+    const { right, bench } = this;
+    return !right || right.model === bench.bundle?.model ? bench.film : new Film(chaptersOf(factsOf(right.model)));
+  });
 
   /** Beside what a chapter wants: both runs' guesses, and their streams at the chosen token. */
   needs(b: Bundle, view: View): Need[] {
@@ -145,9 +164,24 @@ export class Lab {
     const trace = await this.engine.trace(plain.asked.text, plain.asked.chat, edits, plain.model.name);
     return emptyBundle(plain.model, trace, { ...plain.asked, edits });
   }
-  private async second(b: Bundle, text: string): Promise<void> {
-    const trace = await this.engine.trace(text, b.asked.chat, [], b.model.name);
-    this.right = emptyBundle(b.model, trace, { text, chat: b.asked.chat });
+  private async second(b: Bundle, text: string, name: string): Promise<void> {
+    const model = name && name !== b.model.name ? await this.engine.model(name) : b.model;
+    const chat = b.asked.chat && model.chat;
+    const trace = await this.engine.trace(text, chat, [], model.name);
+    this.right = emptyBundle(model, trace, { text, chat });
+    this.other = text;
+    this.otherModel = model === b.model ? '' : model.name;
     this.otherToken = null;
+  }
+  /** As a link has it; a second model that has gone is said and left out. */
+  private async restored(b: Bundle): Promise<void> {
+    try {
+      await this.second(b, this.other, this.otherModel);
+    } catch (e) {
+      if (!(e instanceof EngineError) || !e.gone) throw e;
+      this.otherModel = '';
+      this.bench.notice = e.message;
+      await this.second(b, this.other, '');
+    }
   }
 }
