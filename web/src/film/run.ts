@@ -81,6 +81,7 @@ export async function open(wanted: Wanted): Promise<Plan> {
   const to = wanted.to === undefined ? chapter.steps.length - 1 : found(chapter.steps, wanted.to, 1, `step of ${chapter.id}`);
   if (to < from) throw new Error(`step ${to + 1} comes before step ${from + 1}`);
   const asked = { text: wanted.text ?? model.initial_text ?? model.default_text[wanted.lang], chat: wanted.chat };
+  if (asked.text.trim() === '') throw new Error('there is nothing to read: write a few words after --text');
   const bundle = emptyBundle(model, await engine.trace(asked.text, asked.chat), asked);
   const tokens = bundle.trace.tokens.length;
   bundle.heads = await engine.heads(bundle.trace.id);

@@ -52,8 +52,9 @@ export class HttpEngine implements Engine {
   map(ids: readonly number[], trace?: string, model?: string): Promise<VocabMap> {
     return this.json(`/api/map?ids=${ids.join()}${ofRun(trace, model)}`);
   }
-  sum([a, b, c]: Triple, trace?: string, model?: string): Promise<WordSum> {
-    return this.json(`/api/sum?${new URLSearchParams({ a, b, c }).toString()}${ofRun(trace, model)}`);
+  sum(words: Triple, trace?: string, model?: string): Promise<WordSum> {
+    const [a, b, c] = words.map(encodeURIComponent) as [string, string, string];
+    return this.json(`/api/sum?a=${a}&b=${b}&c=${c}${ofRun(trace, model)}`);
   }
   async weights(name: string, rows: [number, number], cols: [number, number], trace?: string, model?: string): Promise<Tensor> {
     const part = `rows=${rows[0]}..${rows[1]}&cols=${cols[0]}..${cols[1]}${ofRun(trace, model)}`;
