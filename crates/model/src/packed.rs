@@ -159,16 +159,19 @@ fn stored(
 }
 
 /// The values of matrices below each other, [rows, cols].
-pub(crate) fn values(
+pub(crate) fn values<'a>(
     pool: &Pool,
     buffers: &Buffers,
-    matrices: &[&StoredMatrix],
+    matrices: impl Iterator<Item = &'a StoredMatrix>,
     [rows, cols]: [usize; 2],
 ) -> Tensor {
     let mut values = Tensor::uninitialised(buffers, &[rows, cols]);
-    pool.rows(values.data_mut(), cols, 64, |first, out| {
-        read(matrices, cols, first, out);
-    });
+    let mut rest = values.data_mut();
+    for matrix in matrices {
+        let (part, next) = rest.split_at_mut(matrix.rows * cols);
+        rest = next;
+        pool.rows(part, cols, 64, |first, part| matrix.read_rows(first, part));
+    }
     values
 }
 

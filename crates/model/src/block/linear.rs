@@ -62,8 +62,8 @@ impl Linear {
             Storage::OutIn => [self.d_out, self.d_in],
         };
         if parameters.is_stored(self.weight) {
-            let matrices: Vec<_> = parameters.stored(self.weight).collect();
-            let decoded = packed::values(pool, buffers, &matrices, [rows, cols]);
+            let matrices = parameters.stored(self.weight);
+            let decoded = packed::values(pool, buffers, matrices, [rows, cols]);
             return f(decoded.as_rows());
         }
         f(Rows::f32(parameters.get(self.weight), cols))
