@@ -139,7 +139,7 @@ multiversion! {
     ) {
         let (precision, stride) = layout;
         add_bias(tile, bias);
-        tile.round(precision);
+        tile.round::<BF16>(precision);
         if let Some(pre) = pre {
             // SAFETY: each tile of C is finished once, by one thread.
             unsafe { tile.to_rows::<BF16>(pre, precision, stride) };

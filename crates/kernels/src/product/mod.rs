@@ -45,6 +45,13 @@ const BLOCK_PANELS: usize = 8;
 /// Blocks that each thread should find, so that one that comes late does not hold up the others.
 const BLOCKS_PER_THREAD: usize = 8;
 
+/// Words of k from which on a panel is too long for the second-level cache, and the product goes part after part.
+const DEEP: usize = 4096;
+/// Words of k in a part: so many of some panels of B lie in the second-level cache, of a panel of A in the first.
+const PART: usize = 1024;
+/// Panels of B whose parts are used by all rows of a block before the next part's turn.
+const DEEP_PANELS: usize = 2;
+
 /// Computes A·B and gives each tile of it to `finish` once, on whichever thread made it.
 pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile) + Sync) {
     let down = a.rows().div_ceil(BLOCK_ROWS);
@@ -80,10 +87,40 @@ fn place(i: usize, [down, across]: [usize; 2], bands: usize) -> (usize, usize) {
 /// A·B on the calling thread, tile by tile, row after row of tiles.
 pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
     let mut tile = Tile::new();
+    if a.precision().words(a.depth()) > DEEP && a.rows() <= BLOCK_ROWS {
+        return deep_block(a, b, &mut tile, finish);
+    }
     for row in (0..a.rows()).step_by(LEFT) {
         for col in (0..b.cols()).step_by(RIGHT) {
             tile.compute(a, b, row, col);
             finish(&mut tile);
+        }
+    }
+}
+
+/// As [`block`], part of k after part: those words of B's panels are still near when the next rows of tiles need them.
+/// Sums wait in between; each is taken in the same order whatever the number of threads.
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "24 KiB; a step allocates nothing on the heap"
+)]
+fn deep_block(a: Left<'_>, b: Right<'_>, tile: &mut Tile, mut finish: impl FnMut(&mut Tile)) {
+    let words = a.precision().words(a.depth());
+    for first_panel in (0..b.cols().div_ceil(RIGHT)).step_by(DEEP_PANELS) {
+        let end = b.cols().min((first_panel + DEEP_PANELS) * RIGHT);
+        let mut sums = [[[0.0; LEFT * RIGHT]; DEEP_PANELS]; BLOCK_ROWS / LEFT];
+        for first in (0..words).step_by(PART) {
+            let part = first..(first + PART).min(words);
+            let last = part.end == words;
+            for (row, sums) in (0..a.rows()).step_by(LEFT).zip(&mut sums) {
+                for (col, sums) in (first_panel * RIGHT..end).step_by(RIGHT).zip(sums) {
+                    tile.compute_part(a, b, [row, col], part.clone());
+                    tile.sum_up(sums, last);
+                    if last {
+                        finish(tile);
+                    }
+                }
+            }
         }
     }
 }

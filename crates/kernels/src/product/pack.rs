@@ -110,8 +110,8 @@ multiversion! {
             // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
             unsafe {
                 match (precision, x.precision, w == RIGHT) {
-                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| line(x, first + k, col)),
-                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| line(x, first + k, col)),
+                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| copied(x, first + k, col)),
+                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| copied(x, first + k, col)),
                     (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
                     (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
                     (_, _, true) => strip.put::<RIGHT>(words, |k| both::<BF16>(x, first + 2 * k, col)),
@@ -122,32 +122,54 @@ multiversion! {
     }
 }
 
-/// `N` words of row `r` of `x` from column `col` on, the missing ones 0.
+/// `N` words of row `r` of `x` from column `col` on, where they lie; of fewer a copy in `spare`, the missing ones 0.
 #[inline(always)]
-fn line<const N: usize>(x: Rows<'_>, r: usize, col: usize) -> [u32; N] {
+fn line<'a, const N: usize>(
+    x: Rows<'a>,
+    r: usize,
+    col: usize,
+    spare: &'a mut [u32; N],
+) -> &'a [u32; N] {
     let row = if r < x.rows { x.row(r) } else { &[] };
     let row = row.get(x.precision.words(col)..).unwrap_or_default();
     if let Some(whole) = row.first_chunk() {
-        return *whole;
+        return whole;
     }
-    let mut line = [0; N];
-    line.iter_mut()
+    *spare = [0; N];
+    spare
+        .iter_mut()
         .zip(row)
         .for_each(|(line, row)| *line = *row);
-    line
+    spare
+}
+
+/// Words of one row of `f32`.
+#[inline(always)]
+fn copied(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
+    *line(x, r, col, &mut [0; GROUP])
 }
 
 /// Words made of two rows of `f32`.
 #[inline(always)]
 fn rounded<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
-    let [low, high] = [r, r + 1].map(|r| line::<GROUP>(x, r, col).map(f32::from_bits));
-    two_rows::<BF16>(&low, &high)
+    let mut spare = [[0; GROUP]; 2];
+    let [low, high] = &mut spare;
+    let (low, high) = (line(x, r, col, low), line(x, r + 1, col, high));
+    two_rows::<BF16>(group(low), group(high))
+}
+
+/// The numbers that the words are.
+#[inline(always)]
+fn group(words: &[u32; GROUP]) -> &[f32; GROUP] {
+    floats(words).first_chunk().expect("a whole group")
 }
 
 /// Words of two rows of pairs become pairs of the two rows.
 #[inline(always)]
 fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
-    interleaved::<BF16>(&line(x, r, col), &line(x, r + 1, col))
+    let mut spare = [[0; GROUP / 2]; 2];
+    let [low, high] = &mut spare;
+    interleaved::<BF16>(line(x, r, col, low), line(x, r + 1, col, high))
 }
 
 multiversion! {
@@ -170,7 +192,11 @@ multiversion! {
             let whole = squares.len() * SIDE;
             for (i, square) in squares.iter_mut().enumerate() {
                 for lane in (0..RIGHT).step_by(SIDE) {
-                    let rows = std::array::from_fn(|l| run[lane + l].as_chunks().0.get(i).expect("within the run"));
+                    // Written out: a closure over the array would be compiled for the oldest processor.
+                    let mut rows = [&[0; SIDE]; SIDE];
+                    for (row, run) in rows.iter_mut().zip(&run[lane..]) {
+                        *row = &run.as_chunks().0[i];
+                    }
                     transpose::<BF16>(square, lane, rows);
                 }
             }

@@ -1,7 +1,9 @@
 //! A tile of a product while it is in the first-level cache, and how it becomes an operand of the next product.
 
+use std::ops::Range;
+
 use super::kernel::kernel;
-use super::round::{bf16, neighbours, two_rows, widen};
+use super::round::{neighbours, two_rows, widen};
 use super::{GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{floats, halves, words};
 use crate::pool::Parts;
@@ -39,6 +41,19 @@ impl Tile {
     /// Becomes the tile of A·B at (row, col), both multiples of the tile's sizes.
     #[inline]
     pub fn compute(&mut self, a: Left<'_>, b: Right<'_>, row: usize, col: usize) {
+        let words = a.precision().words(a.depth());
+        self.compute_part(a, b, [row, col], 0..words);
+    }
+
+    /// As [`Tile::compute`], summed over those words of k alone.
+    #[inline]
+    pub(super) fn compute_part(
+        &mut self,
+        a: Left<'_>,
+        b: Right<'_>,
+        [row, col]: [usize; 2],
+        part: Range<usize>,
+    ) {
         assert_eq!(
             (a.depth(), a.precision()),
             (b.depth(), b.precision()),
@@ -46,17 +61,30 @@ impl Tile {
         );
         let (rows, cols) = ((a.rows() - row).min(LEFT), (b.cols() - col).min(RIGHT));
         (self.row, self.col, self.rows, self.cols) = (row, col, rows, cols);
+        assert!(part.start <= part.end && part.end <= a.precision().words(a.depth()));
+        let (skipped_a, skipped_b) = (part.start * a.strides()[1], part.start * RIGHT);
         // SAFETY: `kernel` gives one whose instructions the processor has; `Left` and `Right` hold all words of these
-        // panels (checked when they were made), and the tile has room for LEFT × RIGHT numbers.
+        // panels (checked when they were made), of which `part` are some, and the tile has room for LEFT × RIGHT numbers.
         unsafe {
             kernel(a.precision())(
                 self.values.as_mut_ptr(),
                 [rows, cols],
-                a.precision().words(a.depth()),
-                a.panel(row / LEFT).as_ptr(),
+                part.len(),
+                a.panel(row / LEFT).as_ptr().wrapping_add(skipped_a),
                 a.strides(),
-                b.panel(col / RIGHT).as_ptr(),
+                b.panel(col / RIGHT).as_ptr().wrapping_add(skipped_b),
             );
+        }
+    }
+
+    /// Adds the tile to `sums`, and becomes them if `last`.
+    #[inline(always)]
+    pub(super) fn sum_up(&mut self, sums: &mut [f32; LEFT * RIGHT], last: bool) {
+        for (x, sum) in self.values.iter_mut().zip(sums) {
+            *sum += *x;
+            if last {
+                *x = *sum;
+            }
         }
     }
 
@@ -154,10 +182,12 @@ impl Tile {
 
     /// Rounds each number to `precision`.
     #[inline(always)]
-    pub(crate) fn round(&mut self, precision: Precision) {
+    pub(crate) fn round<const BF16: bool>(&mut self, precision: Precision) {
         if precision == Precision::Bf16 {
-            for x in &mut self.values {
-                *x = f32::from_bits(bf16(*x) << 16);
+            let mut words = [0; RIGHT / 2];
+            for (_, line) in self.lines_mut() {
+                neighbours::<BF16>(&mut words, line);
+                widen::<BF16>(line, halves(&words));
             }
         }
     }

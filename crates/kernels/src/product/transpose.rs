@@ -34,8 +34,8 @@ pub(super) fn transpose<const WIDE: bool>(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm512_loadu_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32,
-        _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
+        _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
     };
 
     use super::{RIGHT, SIDE};
@@ -49,7 +49,10 @@ mod x86 {
     ) {
         // SAFETY: each row holds 16 words, and each group 16 from `first` on, as the caller checked.
         unsafe {
-            let r = rows.map(|row| _mm512_loadu_si512(row.as_ptr().cast()));
+            let mut r = [_mm512_setzero_si512(); SIDE];
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = _mm512_loadu_si512(row.as_ptr().cast());
+            }
             let mut a = r;
             for i in 0..8 {
                 a[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);

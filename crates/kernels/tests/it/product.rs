@@ -307,6 +307,35 @@ proptest! {
 }
 
 #[test]
+fn deep_products_are_summed_part_after_part() {
+    let pool = Pool::new(2);
+    let sizes = [
+        (Precision::F32, [3, 4097, 5]),
+        (Precision::F32, [70, 6151, 101]),
+        (Precision::Bf16, [65, 8195, 150]),
+        (Precision::Bf16, [1, 20_011, 49]),
+    ];
+    for (precision, [m, k, n]) in sizes {
+        let k = under_miri(k / 100, k);
+        let (a, b) = (
+            Matrix::new(7, 1, precision, m, k),
+            Matrix::new(7, 2, precision, k, n),
+        );
+        for layout in [0, 1] {
+            let (a_words, b_words) = (
+                left(&a, precision, layout, &pool),
+                right(&b, precision, layout, &pool),
+            );
+            let left = left_view(&a, &a_words, precision, layout);
+            let right = Right::new(b_words.words(), precision, k, n);
+            let mut out = vec![f32::NAN; m * n];
+            finish::store(&pool, &mut out, left, right, None, Onto::Nothing);
+            assert_close("C", &out, &a.times(&b), 2e-6 * (k as f64).sqrt());
+        }
+    }
+}
+
+#[test]
 fn extremes_come_through() {
     let pool = Pool::single();
     for precision in [Precision::F32, Precision::Bf16] {
