@@ -24,6 +24,17 @@ impl Tokenizer {
         }
     }
 
+    /// The text that a model which writes whole texts means by `ids`: without special tokens, and without the space that the
+    /// tokenizer sets before a text.
+    pub fn decode_text(&self, ids: &[u32]) -> String {
+        let plain = ids.iter().copied().filter(|&id| !self.is_special(id));
+        let text = self.decode(&plain.collect::<Vec<_>>());
+        match text.strip_prefix(' ') {
+            Some(rest) if self.adds_space() => rest.to_owned(),
+            _ => text,
+        }
+    }
+
     /// A decoder for ids that arrive one at a time.
     pub fn decode_stream(&self) -> DecodeStream {
         self.decode_stream_after(&[])

@@ -43,4 +43,4 @@ pub use merges::MergeStep;
 pub use prompt::PairEncoding;
 pub use spec::Kind;
 pub use tokenizer::Tokenizer;
-pub use train::END_OF_TEXT;
+pub use train::{END, END_OF_TEXT, PAD};

@@ -4,11 +4,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use serde_json::{Map, json};
+use tokenizers::decoders::sequence::Sequence;
+use tokenizers::decoders::strip::Strip;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::Lowercase;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::utils::parallelism::set_parallelism;
 use tokenizers::{
-    AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer,
+    AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer, Trainer,
 };
 
 use crate::bytes::character_of;
@@ -18,6 +23,12 @@ use crate::tokenizer::Tokenizer;
 
 /// The token set after every text, GPT-2's name for it.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// What fills up, and with which a model that translates begins to write: the name in T5 and Marian.
+pub const PAD: &str = "<pad>";
+
+/// Ends each text of a model that translates: the name in T5, Marian and BART.
+pub const END: &str = "</s>";
 
 /// The pattern by which a character tokenizer cuts: any character, line ends too.
 pub(crate) const ONE_CHARACTER: &str = "(?s).";
@@ -38,43 +49,33 @@ impl Tokenizer {
         documents: impl Iterator<Item = String> + Send,
         vocab_size: usize,
     ) -> Result<Self, TokenizeError> {
-        let least = 256 + 1;
-        if vocab_size < least {
-            return Err(TokenizeError::VocabularyTooSmall {
-                asked: vocab_size,
-                least,
-            });
-        }
-        let end_of_text = AddedToken::from(END_OF_TEXT, true);
-        let mut trainer = BpeTrainer::builder()
-            .vocab_size(vocab_size)
-            .min_frequency(2)
-            .show_progress(false)
-            .initial_alphabet((0..=255).map(character_of).collect::<HashSet<_>>())
-            .special_tokens(vec![end_of_text.clone()])
-            .build();
-        let byte_level = ByteLevel::new(false, true, true);
-        set_parallelism(rayon::current_thread_index().is_some());
-        let texts = documents.flat_map(Pieces::new);
-        guard(|| trainer.feed(texts, |text| words(byte_level, text)))
-            .map_err(TokenizeError::Train)?;
-        if trainer.get_word_count() == 0 {
-            return Err(TokenizeError::NoText);
-        }
-        // The merges go one by one: sharing out each of them costs more than it gains.
-        set_parallelism(false);
-        let mut model = BPE::default();
-        guard(|| trainer.train(&mut model)).map_err(TokenizeError::Train)?;
+        let shape = Shape {
+            specials: &[END_OF_TEXT],
+            adds_space: false,
+            lowercase: false,
+            end: None,
+        };
+        learn(documents, vocab_size, &shape)
+    }
 
-        let mut library = tokenizers::Tokenizer::new(model);
-        library
-            .with_pre_tokenizer(Some(byte_level))
-            .with_decoder(Some(byte_level));
-        let json = guard(|| {
-            library.add_special_tokens([end_of_text])?;
-            library.to_string(false)
-        });
-        Self::from_json(json.map_err(TokenizeError::Train)?.as_bytes())
+    /// Learns byte-level BPE for a model that reads one text and writes another: [`PAD`] as id 0, with which the model
+    /// begins to write, and [`END`] as id 1, set after every text, as T5 has them. A space is set before each text, so that a
+    /// word is the same token wherever it stands; with `lowercase` all letters are read as small ones.
+    ///
+    /// # Errors
+    /// As [`train_bpe`](Self::train_bpe), of which the least is 258 ids.
+    pub fn train_translation_bpe(
+        documents: impl Iterator<Item = String> + Send,
+        vocab_size: usize,
+        lowercase: bool,
+    ) -> Result<Self, TokenizeError> {
+        let shape = Shape {
+            specials: &[PAD, END],
+            adds_space: true,
+            lowercase,
+            end: Some((END, 1)),
+        };
+        learn(documents, vocab_size, &shape)
     }
 
     /// A character vocabulary, as in nanoGPT's `data/shakespeare_char/prepare.py`: the distinct
@@ -109,6 +110,105 @@ impl Tokenizer {
         });
         Self::from_json(file.to_string().as_bytes())
     }
+}
+
+/// What a learned byte-level vocabulary has beside its merges.
+struct Shape<'a> {
+    /// From id 0 on.
+    specials: &'a [&'a str],
+    /// Whether a space is set before a text that does not begin with one.
+    adds_space: bool,
+    /// Whether texts are read in small letters.
+    lowercase: bool,
+    /// The token set after every text, and its id.
+    end: Option<(&'a str, u32)>,
+}
+
+/// Byte-level BPE of this shape.
+fn learn(
+    documents: impl Iterator<Item = String> + Send,
+    vocab_size: usize,
+    shape: &Shape<'_>,
+) -> Result<Tokenizer, TokenizeError> {
+    let least = 256 + shape.specials.len();
+    if vocab_size < least {
+        return Err(TokenizeError::VocabularyTooSmall {
+            asked: vocab_size,
+            least,
+        });
+    }
+    let mut trainer = BpeTrainer::builder()
+        .vocab_size(vocab_size)
+        .min_frequency(2)
+        .show_progress(false)
+        .initial_alphabet((0..=255).map(character_of).collect::<HashSet<_>>())
+        .special_tokens(shape.special_tokens())
+        .build();
+    let byte_level = ByteLevel::new(shape.adds_space, true, true);
+    set_parallelism(rayon::current_thread_index().is_some());
+    let texts = documents.flat_map(Pieces::new);
+    guard(|| {
+        trainer.feed(texts, |text| {
+            if shape.lowercase {
+                return words(byte_level, &small_letters(text)?);
+            }
+            words(byte_level, text)
+        })
+    })
+    .map_err(TokenizeError::Train)?;
+    if trainer.get_word_count() == 0 {
+        return Err(TokenizeError::NoText);
+    }
+    // The merges go one by one: sharing out each of them costs more than it gains.
+    set_parallelism(false);
+    let mut model = BPE::default();
+    guard(|| trainer.train(&mut model)).map_err(TokenizeError::Train)?;
+    let json = guard(|| shape.around(model, byte_level)?.to_string(false));
+    Tokenizer::from_json(json.map_err(TokenizeError::Train)?.as_bytes())
+}
+
+impl Shape<'_> {
+    fn special_tokens(&self) -> Vec<AddedToken> {
+        let names = self.specials.iter();
+        names.map(|&name| AddedToken::from(name, true)).collect()
+    }
+
+    /// The tokenizer around what was learned.
+    fn around(
+        &self,
+        model: BPE,
+        byte_level: ByteLevel,
+    ) -> tokenizers::Result<tokenizers::Tokenizer> {
+        let mut library = tokenizers::Tokenizer::new(model);
+        library.with_pre_tokenizer(Some(byte_level));
+        if self.adds_space {
+            // The space before a text is none of the text.
+            let steps = vec![byte_level.into(), Strip::new(' ', 1, 0).into()];
+            library.with_decoder(Some(Sequence::new(steps)));
+        } else {
+            library.with_decoder(Some(byte_level));
+        }
+        if self.lowercase {
+            library.with_normalizer(Some(Lowercase))?;
+        }
+        library.add_special_tokens(self.special_tokens())?;
+        if let Some((name, id)) = self.end {
+            let template = TemplateProcessing::builder()
+                .try_single(format!("$A {name}"))?
+                .try_pair(format!("$A {name} $B:1 {name}:1"))?
+                .special_tokens(vec![(name, id)])
+                .build()?;
+            library.with_post_processor(Some(template));
+        }
+        Ok(library)
+    }
+}
+
+/// The text as the library's own `Lowercase` writes it.
+fn small_letters(text: &str) -> tokenizers::Result<String> {
+    let mut normalized = NormalizedString::from(text);
+    Lowercase.normalize(&mut normalized)?;
+    Ok(normalized.get().to_owned())
 }
 
 /// The words of `text`, each byte written as its stand-in.

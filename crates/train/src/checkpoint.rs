@@ -28,6 +28,12 @@ pub struct Progress {
     pub best_val_loss: Option<f64>,
     /// The step at which it was seen.
     pub best_step: u64,
+    /// Validation loss at this step, where it was measured.
+    #[serde(default)]
+    pub val_loss: Option<f64>,
+    /// Evaluations since the best one.
+    #[serde(default)]
+    pub evaluations_since_best: u64,
 }
 
 const MODEL: &str = "model.safetensors";
@@ -38,6 +44,8 @@ const PROGRESS: &str = "trainer.json";
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    /// How many of the newest stay when one is added.
+    keep: usize,
 }
 
 impl Checkpoints {
@@ -45,7 +53,14 @@ impl Checkpoints {
     pub fn of(run: &Path) -> Self {
         Self {
             folder: run.join("checkpoints"),
+            keep: 2,
         }
+    }
+
+    /// The same, of which the newest `keep` stay when one is added.
+    #[must_use]
+    pub fn keeping(self, keep: usize) -> Self {
+        Self { keep, ..self }
     }
 
     /// All complete checkpoints, the oldest first.
@@ -74,7 +89,7 @@ impl Checkpoints {
         self.folder.join(format!("step-{step:06}"))
     }
 
-    /// Writes a checkpoint and then removes those that are neither the newest two nor the best.
+    /// Writes a checkpoint and then removes those that are neither among the newest nor the best.
     pub fn save(
         &self,
         model: &Model,
@@ -114,7 +129,7 @@ impl Checkpoints {
 
     fn prune(&self, progress: &Progress) {
         let all = self.list();
-        let newest = all.len().saturating_sub(2);
+        let newest = all.len().saturating_sub(self.keep);
         for (step, path) in &all[..newest] {
             if *step != progress.best_step || progress.best_val_loss.is_none() {
                 // What cannot be removed only takes up room.
@@ -161,9 +176,7 @@ impl Checkpoints {
     pub fn best(&self) -> Option<PathBuf> {
         let all = self.list();
         let (_, newest) = all.last()?;
-        let progress: Option<Progress> = fs::read(newest.join(PROGRESS))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let progress = progress(newest).ok();
         let best = progress
             .filter(|p| p.best_val_loss.is_some())
             .map(|p| self.path(p.best_step));
@@ -248,25 +261,41 @@ fn optimizer_bytes(model: &Model, optimizer: &Optimizer) -> io::Result<Vec<u8>> 
     safetensors::to_bytes(&tensors, FloatType::F32, &metadata).map_err(io::Error::other)
 }
 
+/// A file of the checkpoint `path`.
+fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, TrainError> {
+    let path = path.join(name);
+    fs::read(&path).map_err(|source| TrainError::Read { path, source })
+}
+
+/// The model in the checkpoint `path`.
+pub(crate) fn read_model(path: &Path) -> Result<Model, TrainError> {
+    let config = read_file(path, "config.json")?;
+    let weights = TensorFile::open(&path.join(MODEL))?;
+    let config = String::from_utf8_lossy(&config);
+    Ok(families::load(
+        &config,
+        &weights,
+        &path.display().to_string(),
+    )?)
+}
+
+/// Where the run stood at the checkpoint `path`.
+pub(crate) fn progress(path: &Path) -> Result<Progress, TrainError> {
+    let bytes = read_file(path, PROGRESS)?;
+    serde_json::from_slice(&bytes).map_err(|source| TrainError::Progress {
+        path: path.join(PROGRESS),
+        source,
+    })
+}
+
 fn read(path: &Path, base: Option<&Model>) -> Result<(Trained, Optimizer, Progress), TrainError> {
-    let read = |name: &str| {
-        let path = path.join(name);
-        fs::read(&path).map_err(|source| TrainError::Read { path, source })
-    };
     let trained = if let Some(base) = base.filter(|_| adapter::is_adapter(path)) {
         Trained::Adapter(Box::new(adapter::read(path, base)?))
     } else {
-        let config = String::from_utf8_lossy(&read("config.json")?).into_owned();
-        let weights = TensorFile::open(&path.join(MODEL))?;
-        let model = families::load(&config, &weights, &path.display().to_string())?;
-        Trained::Model(Box::new(model))
+        Trained::Model(Box::new(read_model(path)?))
     };
     let parameters = trained.parameters();
-    let progress: Progress =
-        serde_json::from_slice(&read(PROGRESS)?).map_err(|source| TrainError::Progress {
-            path: path.join(PROGRESS),
-            source,
-        })?;
+    let progress = progress(path)?;
     let file = TensorFile::open(&path.join(OPTIMIZER))?;
     let mut optimizer = Optimizer::new(parameters.arena().len());
     for spec in parameters.layout().specs() {

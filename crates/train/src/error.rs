@@ -84,6 +84,27 @@ pub enum TrainError {
         /// Which folder.
         path: PathBuf,
     },
+    /// Not as many checkpoints as a mean is asked of.
+    #[error(
+        "{path} holds {has} checkpoints that count, {wanted} are asked for; ask for fewer, or train with --keep {wanted}",
+        path = path.display()
+    )]
+    TooFewCheckpoints {
+        /// Which run.
+        path: PathBuf,
+        /// Checkpoints there are.
+        has: usize,
+        /// As many as are asked for.
+        wanted: usize,
+    },
+    /// A checkpoint that cannot be averaged.
+    #[error("{path} {why}; average checkpoints of one run that trains all its weights", path = path.display())]
+    Average {
+        /// Which checkpoint.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// Weights that do not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),

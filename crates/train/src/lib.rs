@@ -4,6 +4,7 @@
 
 pub mod adapter;
 mod asked;
+pub mod average;
 pub mod checkpoint;
 pub mod data;
 mod error;

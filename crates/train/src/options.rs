@@ -125,6 +125,12 @@ pub struct Options {
     pub eval_every: u64,
     /// Batches of the validation set in one evaluation.
     pub eval_batches: usize,
+    /// Evaluations in a row without a better validation loss after which the run ends before its last step; 0 for never.
+    #[serde(default)]
+    pub patience: u64,
+    /// How many of the newest checkpoints are kept, besides the best.
+    #[serde(default = "two")]
+    pub keep: usize,
     /// Steps from one line of metrics to the next.
     pub log_every: u64,
     /// What samples begin with; empty for the end-of-text token or a line break.
@@ -136,6 +142,11 @@ pub struct Options {
     /// The adapter that is trained in place of the model's own weights.
     #[serde(default)]
     pub lora: Option<Lora>,
+}
+
+/// As many checkpoints as were kept before there was a choice: one to go on from, and one should it be damaged.
+fn two() -> usize {
+    2
 }
 
 /// Names of the presets, for messages and help.
@@ -182,6 +193,8 @@ impl Options {
             eval_every: 250,
             // All of Tiny Shakespeare's last tenth.
             eval_batches: 150,
+            patience: 0,
+            keep: two(),
             log_every: 10,
             sample_prompts: Vec::new(),
             sample_tokens: 120,
@@ -279,6 +292,7 @@ impl Options {
             ("--accumulate", self.accumulate as u64),
             ("--eval-every", self.eval_every),
             ("--eval-batches", self.eval_batches as u64),
+            ("--keep", self.keep as u64),
             ("--log-every", self.log_every),
         ];
         if let Some((flag, _)) = positive.into_iter().find(|&(_, value)| value == 0) {

@@ -82,6 +82,8 @@ pub trait Observer {
 pub enum Outcome {
     /// All steps are done.
     Finished,
+    /// The validation loss did not get better any more ([`Options::patience`]).
+    NoBetter,
     /// It was asked to stop; the checkpoint is where it goes on.
     Stopped(PathBuf),
 }
@@ -108,18 +110,13 @@ impl Trainer {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, TrainError> {
-        let checkpoints = Checkpoints::of(folder);
+        let checkpoints = Checkpoints::of(folder).keeping(self.options.keep);
         let mut log = MetricsLog::open(folder, self.progress.step)?;
         let mut workspace = Workspace::of(self);
         let mut window = Window::new(self.progress.seconds);
-        while self.progress.step < self.options.steps {
+        while self.progress.step < self.options.steps && !self.is_stale() {
             if stop.load(Ordering::Relaxed) {
-                let path = checkpoints.save(
-                    &self.model,
-                    &self.tokenizer,
-                    &self.optimizer,
-                    &self.progress,
-                )?;
+                let path = self.save(&checkpoints)?;
                 return Ok(Outcome::Stopped(path));
             }
             let report = self.step(pool, &mut workspace)?;
@@ -148,17 +145,16 @@ impl Trainer {
             }
             log.write(&metrics)?;
             if evaluate {
-                let path = checkpoints.save(
-                    &self.model,
-                    &self.tokenizer,
-                    &self.optimizer,
-                    &self.progress,
-                )?;
+                let path = self.save(&checkpoints)?;
                 observer.saved(&path);
             }
             window.begin();
         }
-        Ok(Outcome::Finished)
+        Ok(if self.progress.step < self.options.steps {
+            Outcome::NoBetter
+        } else {
+            Outcome::Finished
+        })
     }
 
     /// One optimiser step over `accumulate` batches. `gradients` must be 0, and are so again afterwards.
@@ -212,6 +208,7 @@ impl Trainer {
             });
         }
         self.progress.step = step;
+        self.progress.val_loss = None;
         Ok(StepReport {
             loss,
             asked: count,
@@ -252,6 +249,22 @@ impl Trainer {
         self.options.accumulate * self.options.batch_size * self.options.n_ctx
     }
 
+    /// Writes a checkpoint of where the run stands.
+    fn save(&self, checkpoints: &Checkpoints) -> Result<PathBuf, TrainError> {
+        checkpoints.save(
+            &self.model,
+            &self.tokenizer,
+            &self.optimizer,
+            &self.progress,
+        )
+    }
+
+    /// Whether evaluations were no better for as long as the options allow.
+    fn is_stale(&self) -> bool {
+        let patience = self.options.patience;
+        patience > 0 && self.progress.evaluations_since_best >= patience
+    }
+
     /// Remembers the best evaluation; whether this is it.
     fn note(&mut self, metrics: &Metrics) -> bool {
         let Some(val_loss) = metrics.val_loss else {
@@ -261,9 +274,12 @@ impl Trainer {
             .progress
             .best_val_loss
             .is_none_or(|best| val_loss < best);
+        self.progress.val_loss = Some(val_loss);
+        self.progress.evaluations_since_best += 1;
         if is_best {
             self.progress.best_val_loss = Some(val_loss);
             self.progress.best_step = metrics.step;
+            self.progress.evaluations_since_best = 0;
         }
         is_best
     }

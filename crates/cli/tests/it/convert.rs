@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::glassformer;
+use crate::support::{corpus, glassformer, tiny_run};
 
 const PROMPT: &str = "Once upon a time";
 
@@ -246,4 +246,49 @@ fn llama2c_tells_its_story() {
             model.display()
         );
     }
+}
+
+#[test]
+fn the_mean_of_a_runs_checkpoints_is_a_model() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    let run = tiny_run(
+        &corpus(root.path()),
+        &path("run"),
+        &["--steps", "40", "--keep", "3"],
+    );
+    glassformer(run).ok();
+    let ran = convert(text(&path("run")), &path("mean"), &["--average", "3"]);
+    assert!(
+        ran.err.contains("the checkpoints of steps 20, 30, 40"),
+        "{}",
+        ran.err
+    );
+    ran.ok();
+    greedy(text(&path("mean")));
+    convert(text(&path("run")), &path("last"), &["--average", "1"]).ok();
+    let weights = |name: &str| fs::read(path(name).join("model.safetensors")).unwrap();
+    assert!(weights("mean") != weights("last"));
+
+    let line = convert(text(&path("run")), &path("x"), &["--average", "best:9"]).fails();
+    assert!(
+        line.contains("9 are asked for; ask for fewer, or train with --keep 9"),
+        "{line}"
+    );
+    let line = convert("builtin", &path("x"), &["--average", "2"]).fails();
+    assert!(line.contains("--average takes the --out folder"), "{line}");
+    let ran = convert(text(&path("run")), &path("x"), &["--average", "0"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
+fn a_run_that_gets_no_better_ends_early() {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("run");
+    let still = "--steps 500 --learning-rate 0 --min-learning-rate 0 --patience 2";
+    let more: Vec<_> = still.split(' ').collect();
+    let ran = glassformer(tiny_run(&corpus(root.path()), &out, &more));
+    let message = "No better validation loss in 2 evaluations: ended early, at step 30.";
+    assert!(ran.err.contains(message), "{}", ran.err);
+    ran.ok();
 }

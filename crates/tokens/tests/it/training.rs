@@ -104,3 +104,43 @@ fn what_cannot_be_learned_says_why() {
     assert_eq!(tiny.vocab_size(), 257);
     assert_eq!(tiny.decode(&tiny.encode("abc 床").unwrap().ids), "abc 床");
 }
+
+#[test]
+fn a_vocabulary_for_translation_ends_each_text() {
+    let texts = [
+        "Two Dogs run.",
+        "ZWEI Hunde rennen, zwei Hunde!",
+        "Two men run.",
+    ];
+    for lowercase in [false, true] {
+        let texts = texts.iter().map(ToString::to_string);
+        let tokenizer = Tokenizer::train_translation_bpe(texts, 300, lowercase).unwrap();
+        let again = Tokenizer::from_json(tokenizer.to_json().as_bytes()).unwrap();
+        assert_eq!(again.to_json(), tokenizer.to_json());
+        assert_eq!(again.kind(), Kind::ByteLevelBpe);
+        assert_eq!(
+            [again.id_of("<pad>"), again.end_of_text()],
+            [Some(0), Some(1)]
+        );
+        let text = "Zwei Dogs, two DOGS </s> ÄÖ 狗";
+        let ids = again.encode_prompt(text).unwrap().ids;
+        // What looks like the end is text; only the last one is it.
+        assert_eq!(ids.iter().filter(|&&id| id == 1).count(), 1);
+        assert_eq!(ids.last(), Some(&1));
+        let expected = if lowercase {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        };
+        assert_eq!(again.decode_text(&ids), expected);
+        // A word is the same token wherever it stands.
+        let first = again.encode("run run").unwrap().ids;
+        assert_eq!(first[..first.len() / 2], first[first.len() / 2..]);
+        assert_eq!(again.decode_text(&[1]), "");
+    }
+    let error = Tokenizer::train_translation_bpe(["a".to_owned()].into_iter(), 257, false);
+    assert!(matches!(
+        error,
+        Err(TokenizeError::VocabularyTooSmall { least: 258, .. })
+    ));
+}

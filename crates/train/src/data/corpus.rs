@@ -71,6 +71,38 @@ pub struct SourceFile {
     pub(super) is_named: bool,
 }
 
+impl SourceFile {
+    /// A file that the user named.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`], [`DataError::Read`], [`DataError::Empty`].
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let metadata = fs::metadata(path).map_err(|error| DataError::read(path, error))?;
+        if metadata.is_file() && metadata.len() == 0 {
+            return Err(DataError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self::new(path, &metadata, true))
+    }
+
+    fn new(path: &Path, metadata: &fs::Metadata, is_named: bool) -> Self {
+        let (ending, packing) = ending(path);
+        let since = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self {
+            path: path.to_owned(),
+            size: metadata.len(),
+            modified: since.map_or(0, |since| since.as_nanos() as u64),
+            is_json: matches!(ending.as_str(), "jsonl" | "json"),
+            packing,
+            is_named,
+        }
+    }
+}
+
 /// The files to learn from, in a fixed order.
 #[derive(Clone, Debug)]
 pub struct Corpus {
@@ -102,7 +134,7 @@ impl Corpus {
             } else if metadata.is_file() && metadata.len() == 0 {
                 return Err(DataError::Empty { path: path.clone() });
             } else {
-                corpus.add_file(path, &metadata, true);
+                corpus.files.push(SourceFile::new(path, &metadata, true));
             }
         }
         if corpus.files.is_empty() {
@@ -230,26 +262,10 @@ impl Corpus {
             }
             let metadata = fs::metadata(&path).map_err(|error| DataError::read(&path, error))?;
             if metadata.is_file() && metadata.len() > 0 {
-                self.add_file(&path, &metadata, false);
+                self.files.push(SourceFile::new(&path, &metadata, false));
             }
         }
         Ok(())
-    }
-
-    fn add_file(&mut self, path: &Path, metadata: &fs::Metadata, is_named: bool) {
-        let (ending, packing) = ending(path);
-        let since = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        self.files.push(SourceFile {
-            path: path.to_owned(),
-            size: metadata.len(),
-            modified: since.map_or(0, |since| since.as_nanos() as u64),
-            is_json: matches!(ending.as_str(), "jsonl" | "json"),
-            packing,
-            is_named,
-        });
     }
 }
 

@@ -1,28 +1,20 @@
 //! The documents of one file, read as they are needed.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use glassformer_tokens::{ChatTemplate, Message};
 use serde_json::Value;
 
 use super::conversation::{self, Stretch};
-use super::corpus::{CorpusOptions, DocumentSplit, Packing, SourceFile};
+use super::corpus::{CorpusOptions, DocumentSplit, SourceFile};
 use super::error::DataError;
+use super::lines::Lines;
 
 /// Written in a text, it separates documents, whatever the [`DocumentSplit`].
 pub const DOCUMENT_MARKER: &str = "<|endoftext|>";
 
 /// The field of a JSON object that holds a conversation.
 const MESSAGES: &str = "messages";
-
-/// Bytes read at a time.
-const BUFFER: usize = 1 << 16;
 
 /// One document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +78,7 @@ impl<'a> Documents<'a> {
 
     /// Bytes of the file read so far, as they are on disk.
     pub fn position(&self) -> u64 {
-        self.lines.position.load(Ordering::Relaxed)
+        self.lines.position()
     }
 
     /// Reads on until a document is complete; `None` at the end.
@@ -247,133 +239,5 @@ fn object_of(line: &str, field: &str, lines: &Lines) -> Result<Option<Object>, D
             line: line_number,
             field: field.to_owned(),
         }),
-    }
-}
-
-/// The lines of a file, unpacked and checked, each with its `\n`.
-struct Lines<'a> {
-    reader: Box<dyn BufRead + Send>,
-    file: &'a SourceFile,
-    /// Bytes read from disk.
-    position: Arc<AtomicU64>,
-    /// Unpacked bytes before the next line.
-    offset: u64,
-    /// Lines so far.
-    number: u64,
-}
-
-impl<'a> Lines<'a> {
-    fn open(file: &'a SourceFile) -> Result<Self, DataError> {
-        let opened = File::open(&file.path).map_err(|error| DataError::read(&file.path, error))?;
-        let position = Arc::new(AtomicU64::new(0));
-        let counted = Counted {
-            file: opened,
-            position: Arc::clone(&position),
-        };
-        let buffered = BufReader::with_capacity(BUFFER, counted);
-        let reader: Box<dyn BufRead + Send> = match file.packing {
-            Packing::Plain => Box::new(buffered),
-            Packing::Gzip => Box::new(BufReader::with_capacity(
-                BUFFER,
-                MultiGzDecoder::new(buffered),
-            )),
-            Packing::Zstandard => {
-                let decoder = zstd::Decoder::with_buffer(buffered).and_then(|mut decoder| {
-                    // Archives made with `--long` need larger windows than the default allows.
-                    decoder.window_log_max(31)?;
-                    Ok(decoder)
-                });
-                let decoder = decoder.map_err(|error| unpack_error(file, error))?;
-                Box::new(BufReader::with_capacity(BUFFER, decoder))
-            }
-        };
-        let mut lines = Self {
-            reader,
-            file,
-            position,
-            offset: 0,
-            number: 0,
-        };
-        lines.check_first_bytes()?;
-        Ok(lines)
-    }
-
-    /// Refuses a binary file before looking for the end of its first line, which may be far away.
-    fn check_first_bytes(&mut self) -> Result<(), DataError> {
-        let first = self
-            .reader
-            .fill_buf()
-            .map_err(|error| unpack_error(self.file, error))?;
-        // The last character may go on in the next bytes.
-        let whole = match std::str::from_utf8(first) {
-            Err(error) if error.error_len().is_none() => &first[..error.valid_up_to()],
-            _ => first,
-        };
-        check(whole, 0, &self.file.path)
-    }
-
-    fn next(&mut self) -> Result<Option<String>, DataError> {
-        let mut bytes = Vec::new();
-        let read = self.reader.read_until(b'\n', &mut bytes);
-        let read = read.map_err(|error| unpack_error(self.file, error))?;
-        if read == 0 {
-            return Ok(None);
-        }
-        check(&bytes, self.offset, &self.file.path)?;
-        self.offset += read as u64;
-        self.number += 1;
-        if bytes.ends_with(b"\r\n") {
-            bytes.truncate(bytes.len() - 2);
-            bytes.push(b'\n');
-        }
-        if self.number == 1 && bytes.starts_with("\u{feff}".as_bytes()) {
-            bytes.drain(..3);
-        }
-        Ok(Some(String::from_utf8(bytes).expect("checked above")))
-    }
-}
-
-/// Are these bytes, of which the first is at `offset`, text? Tells of the first that is not.
-fn check(bytes: &[u8], offset: u64, path: &Path) -> Result<(), DataError> {
-    let wrong = |at: usize, what| {
-        Err(DataError::NotText {
-            path: path.to_owned(),
-            offset: offset + at as u64,
-            what,
-        })
-    };
-    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    if let Some(at) = bytes[..valid].iter().position(|&byte| byte == 0) {
-        return wrong(at, "a zero byte (binary data, or UTF-16)");
-    }
-    if valid < bytes.len() {
-        wrong(valid, "a byte that UTF-8 does not allow")
-    } else {
-        Ok(())
-    }
-}
-
-/// The system's errors carry a number; those of a decompressor do not.
-fn unpack_error(file: &SourceFile, error: io::Error) -> DataError {
-    if file.packing == Packing::Plain || error.raw_os_error().is_some() {
-        return DataError::read(&file.path, error);
-    }
-    DataError::Damaged {
-        path: file.path.clone(),
-        why: error.to_string(),
-    }
-}
-
-/// Counts what is read from disk, packed as it is.
-struct Counted {
-    file: File,
-    position: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.position.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
     }
 }

@@ -37,12 +37,14 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Not text, or not in UTF-8.
-    #[error("{path} is no UTF-8 text: {what} at byte {offset}; convert it to UTF-8, or leave it out", path = path.display())]
+    #[error("{path} is no UTF-8 text: {what} in line {line} (byte {offset}); convert it to UTF-8, or leave it out", path = path.display())]
     NotText {
         /// Which file.
         path: PathBuf,
         /// Bytes before the first that is wrong, after decompression.
         offset: u64,
+        /// Its line, from 1.
+        line: u64,
         /// What stands there.
         what: &'static str,
     },
@@ -129,6 +131,54 @@ pub enum DataError {
         /// Number of ids in the vocabulary.
         vocab_size: usize,
     },
+    /// Two files of pairs that do not end together.
+    #[error(
+        "{a} has {0} lines and {b} has {1}: line {2} of {longer} has no partner; line n of one must be the translation of line n of the other",
+        lines[0], lines[1], lines[0].min(lines[1]) + 1,
+        a = paths[0].display(), b = paths[1].display(),
+        longer = paths[usize::from(lines[1] > lines[0])].display()
+    )]
+    Lengths {
+        /// The files of sources and of targets.
+        paths: [PathBuf; 2],
+        /// Lines of either.
+        lines: [u64; 2],
+    },
+    /// A line of a table of pairs that is too short.
+    #[error("{path}:{line}: column {wanted} is wanted, and there are {has}; columns are separated by tabs and counted from 1", path = path.display())]
+    Columns {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u64,
+        /// The column.
+        wanted: usize,
+        /// Columns there are.
+        has: usize,
+    },
+    /// No pairs in a part.
+    #[error(
+        "there are no {part} pairs: every pair is empty or too long, or too few are given to keep a part of them for validation"
+    )]
+    NoPairs {
+        /// `training` or `validation`.
+        part: String,
+    },
+    /// A limit on the tokens of a batch that keeps a pair out.
+    #[error(
+        "a batch of {has} tokens does not hold the longest pair, which has {needs}; raise --batch-tokens, or lower --context to leave long pairs out"
+    )]
+    BatchTooSmall {
+        /// Tokens of the pair, both sides.
+        needs: usize,
+        /// The limit.
+        has: usize,
+    },
+    /// A tokenizer that cannot say where a sentence ends.
+    #[error(
+        "the tokenizer has no token that ends a text, such as </s>; a model that translates needs one"
+    )]
+    NoEnd,
     /// A text the tokenizer refuses.
     #[error("{path}: {source}", path = path.display())]
     Tokenize {

@@ -19,7 +19,7 @@ use super::shards::{MadeFrom, Meta, READ_ONLY, Shards, Source, Width, Writers};
 const FORMAT: u32 = 1;
 
 /// Bytes of text tokenised at a time.
-const BATCH: usize = 8 << 20;
+pub(super) const BATCH: usize = 8 << 20;
 
 /// A file with fewer documents than this is split between two tokens, not between two documents.
 const FEW_DOCUMENTS: usize = 20;
@@ -96,19 +96,11 @@ impl Prepare<'_> {
     }
 
     fn made_from(&self) -> MadeFrom {
-        let source = |file: &SourceFile| {
-            let full = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
-            Source {
-                path: full.to_string_lossy().into(),
-                size: file.size,
-                modified: file.modified,
-            }
-        };
         MadeFrom {
             format: FORMAT,
             tokenizer: self.tokenizer.fingerprint().to_owned(),
             vocab_size: self.tokenizer.vocab_size(),
-            sources: self.corpus.files().iter().map(source).collect(),
+            sources: self.corpus.files().iter().map(Source::of).collect(),
             split: self.corpus.options().split,
             text_field: self.corpus.options().text_field.clone(),
             val_fraction: self.val_fraction,

@@ -11,7 +11,7 @@ use glassformer_weights::{MappedFile, atomic};
 use serde::{Deserialize, Serialize};
 
 use super::conversation::ChatFormat;
-use super::corpus::DocumentSplit;
+use super::corpus::{DocumentSplit, SourceFile};
 use super::error::DataError;
 use super::writer::{ShardWriter, remove};
 
@@ -237,6 +237,17 @@ pub struct Source {
     pub size: u64,
     /// When it was last changed, nanoseconds since 1970.
     pub modified: u64,
+}
+
+impl Source {
+    pub(super) fn of(file: &SourceFile) -> Self {
+        let full = fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone());
+        Self {
+            path: full.to_string_lossy().into(),
+            size: file.size,
+            modified: file.modified,
+        }
+    }
 }
 
 /// The training and the validation shard of one corpus.

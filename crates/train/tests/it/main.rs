@@ -1,6 +1,7 @@
 //! One binary for all integration tests of this crate.
 
 mod adapters;
+mod average;
 mod data;
 mod lesson;
 mod memory;

@@ -431,3 +431,50 @@ fn a_start_removes_nobodys_work() {
     assert!(matches!(start("run"), Err(TrainError::RunExists { .. })));
     assert_eq!(Checkpoints::of(&place.path("run")).list().len(), 2);
 }
+
+/// A rate at which nothing is learned: every evaluation after the first is no better.
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let place = Place::new();
+    let options = Options {
+        learning_rate: 0.0,
+        min_learning_rate: 0.0,
+        patience: 2,
+        keep: 3,
+        steps: 100,
+        ..options()
+    };
+    let folder = place.path("run");
+    let mut trainer = place.start("run", options);
+    // Interrupted between the two, so that the count must be remembered.
+    run(&mut trainer, &folder, 25).unwrap();
+    let mut trainer = place.resume("run").trainer;
+    let outcome = run(&mut trainer, &folder, u64::MAX).unwrap();
+    assert_eq!(outcome, Outcome::NoBetter);
+    assert_eq!(
+        (trainer.progress.step, trainer.progress.best_step),
+        (30, 10)
+    );
+    // The newest three and the best are kept.
+    let steps = || {
+        let list = Checkpoints::of(&folder).list();
+        list.into_iter().map(|(step, _)| step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(), [10, 20, 25, 30]);
+    // It stays ended, unless more patience is asked for.
+    let mut again = place.resume("run").trainer;
+    assert_eq!(
+        run(&mut again, &folder, u64::MAX).unwrap(),
+        Outcome::NoBetter
+    );
+    assert_eq!(again.progress.step, 30);
+    let more = |options: &mut Options| options.patience = 4;
+    let mut more = setup::resume(&folder, more, None, &Pool::single(), &|_| ())
+        .unwrap()
+        .trainer;
+    assert_eq!(
+        run(&mut more, &folder, u64::MAX).unwrap(),
+        Outcome::NoBetter
+    );
+    assert_eq!(more.progress.step, 50);
+}

@@ -15,8 +15,9 @@ use super::progress::Progress;
 use crate::source::{Found, Loaded, Said, Stored};
 
 /// Files that go along from a folder as they are: what a tokenizer needs, how its makers sample, how vectors are pooled.
-const ALONG: [&str; 14] = [
+const ALONG: [&str; 15] = [
     "tokenizer.json",
+    "target_tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

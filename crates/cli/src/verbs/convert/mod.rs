@@ -4,12 +4,14 @@ mod folder;
 mod gguf;
 mod progress;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use glassformer_kernels::quantised::blocks::Kind;
 use glassformer_tensor::Pool;
+use glassformer_train::average::{Which, average};
+use glassformer_train::setup;
 use glassformer_weights::DataType;
 
 use crate::source::{Loaded, ModelFlag};
@@ -41,6 +43,7 @@ Examples:
   glassformer convert -m runs/stories --dtype f16 --out my-model      what was trained here, for everybody
   glassformer convert -m stories260K.bin --out stories.gguf           from llama2.c
   glassformer convert -m base --lora runs/adapter --out merged        an adapter, merged into its model
+  glassformer convert -m runs/de --average 10 --out de                the mean of a run's last ten checkpoints
 
 A nanoGPT checkpoint is a pickle, which is not read, for reading one can run code. In Python, once:
   import torch; from safetensors.torch import save_file
@@ -58,9 +61,26 @@ pub(crate) struct Convert {
     /// How each number is stored [default: as it is now].
     #[arg(long, value_enum)]
     dtype: Option<Dtype>,
+    /// Of a training run: the mean of its last N checkpoints, or, as best:N, of the N with the lowest validation loss. Only
+    /// those count that the run has kept (train --keep).
+    #[arg(long, value_name = "N|best:N", value_parser = which, conflicts_with = "lora")]
+    average: Option<Which>,
     /// Threads; 0 for all cores.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+}
+
+/// Which checkpoints a mean is of.
+fn which(text: &str) -> Result<Which, String> {
+    let (best, number) = match text.strip_prefix("best:") {
+        Some(number) => (true, number),
+        None => (false, text),
+    };
+    match number.parse() {
+        Ok(number) if number > 0 && best => Ok(Which::Best(number)),
+        Ok(number) if number > 0 => Ok(Which::Last(number)),
+        _ => Err("give a number from 1 up, or best: and a number".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -127,6 +147,9 @@ impl Convert {
 
     /// The model, its weights still in their file; an adapter is merged into them, for which they are read.
     fn load(&self) -> Result<Loaded> {
+        if let Some(which) = self.average {
+            return self.averaged(which);
+        }
         let loaded = self.model.open()?;
         if loaded.model.parameters.adapter().is_some() {
             return self.model.load();
@@ -135,9 +158,35 @@ impl Convert {
     }
 }
 
+impl Convert {
+    /// The mean of a run's checkpoints.
+    fn averaged(&self, which: Which) -> Result<Loaded> {
+        let run = Path::new(&self.model.model);
+        if !setup::is_run(run) {
+            bail!(
+                "--average takes the --out folder of a training run with -m; {} is none",
+                run.display()
+            );
+        }
+        let mean = average(run, which)?;
+        let mut loaded = self.model.load()?;
+        loaded
+            .model
+            .parameters
+            .arena_mut()
+            .copy_from_slice(&mean.parameters);
+        let steps: Vec<_> = mean.steps.iter().map(|&step| thousands(step)).collect();
+        note(&format!(
+            "the mean of the checkpoints of steps {}",
+            steps.join(", ")
+        ));
+        Ok(loaded)
+    }
+}
+
 /// Bytes of a file, or of all files in a folder.
-fn size(path: &std::path::Path) -> u64 {
-    let length = |path: &std::path::Path| path.metadata().map_or(0, |metadata| metadata.len());
+fn size(path: &Path) -> u64 {
+    let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     match path.read_dir() {
         Err(_) => length(path),
         Ok(entries) => entries.flatten().map(|entry| length(&entry.path())).sum(),

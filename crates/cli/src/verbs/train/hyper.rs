@@ -12,9 +12,17 @@ enum Activation {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum ScheduleName {
+    /// Half a cosine wave down to --min-learning-rate.
     Cosine,
+    /// Stays at --learning-rate.
     Constant,
+    /// A straight line down to --min-learning-rate.
     Linear,
+    /// Falls as 1/√step from --learning-rate on; has no minimum (fairseq's inverse_sqrt).
+    InverseSqrt,
+    /// The Transformer paper's own, d-model^−½ · min(step^−½, step · warmup^−3/2), times --learning-rate, which is 1 in the
+    /// paper; has no minimum.
+    Noam,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -122,6 +130,12 @@ pub(super) struct Hyper {
     /// Batches per evaluation.
     #[arg(long)]
     eval_batches: Option<usize>,
+    /// End the run early after this many evaluations in a row without a better validation loss; 0 for never.
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+    /// Keep the newest N checkpoints, besides the best [default: 2].
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
     /// Steps between lines of metrics.jsonl.
     #[arg(long)]
     log_every: Option<u64>,
@@ -215,6 +229,8 @@ impl Hyper {
         set(&mut options.seed, self.seed.as_ref());
         set(&mut options.eval_every, self.eval_every.as_ref());
         set(&mut options.eval_batches, self.eval_batches.as_ref());
+        set(&mut options.patience, self.patience.as_ref());
+        set(&mut options.keep, self.keep.as_ref());
         set(&mut options.log_every, self.log_every.as_ref());
         set(&mut options.sample_tokens, self.sample_tokens.as_ref());
         set(&mut options.val_fraction, self.val_fraction.as_ref());
@@ -237,6 +253,8 @@ impl Hyper {
                 ScheduleName::Cosine => Schedule::Cosine,
                 ScheduleName::Constant => Schedule::Constant,
                 ScheduleName::Linear => Schedule::Linear,
+                ScheduleName::InverseSqrt => Schedule::InverseSqrt,
+                ScheduleName::Noam => Schedule::Noam,
             };
         }
         if let Some(tokenizer) = &self.tokenizer {

@@ -88,6 +88,15 @@ impl Train {
         bar.bar.finish_and_clear();
         match outcome? {
             Outcome::Finished => self.report(&ready),
+            Outcome::NoBetter => {
+                let progress = &ready.trainer.progress;
+                eprintln!(
+                    "No better validation loss in {} evaluations: ended early, at step {}.",
+                    progress.evaluations_since_best,
+                    thousands(progress.step)
+                );
+                self.report(&ready);
+            }
             Outcome::Stopped(path) => {
                 eprintln!(
                     "Stopped at step {}; saved {}.",

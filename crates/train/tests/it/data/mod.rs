@@ -2,6 +2,7 @@
 
 mod batches;
 mod corpus;
+mod pairs;
 mod shards;
 
 use std::fs;
