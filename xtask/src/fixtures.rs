@@ -9,7 +9,7 @@ use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
 
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 9] = [
     "parity/export.py",
     "parity/decoders.py",
     "parity/encoders.py",
@@ -18,6 +18,7 @@ const SCRIPTS: [&str; 8] = [
     "parity/gguf_files.py",
     "parity/tokens.py",
     "parity/chat.py",
+    "parity/scores.py",
 ];
 
 #[derive(clap::Args)]

@@ -2,12 +2,13 @@
 //!
 //! Level 4. [`Generation`] is the loop (ids in, ids out); [`sampling`] turns logits into the next id; [`TextStream`]
 //! turns ids into text that never ends in half a character. Models that read rather than write make vectors of texts:
-//! [`embed`].
+//! [`embed`]. How near a translation is to a reference says [`score`].
 
 pub mod embed;
 mod generation;
 pub mod perplexity;
 pub mod sampling;
+pub mod score;
 mod text;
 
 pub use embed::{Embedder, Pooling};

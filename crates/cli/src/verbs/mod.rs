@@ -10,6 +10,7 @@ pub(crate) mod film;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod running;
+pub(crate) mod score;
 pub(crate) mod similar;
 pub(crate) mod tokenize;
 pub(crate) mod trace;

@@ -9,6 +9,7 @@ mod generate;
 mod hub;
 mod hub_server;
 mod lora;
+mod score;
 mod support;
 mod survive;
 mod trace;

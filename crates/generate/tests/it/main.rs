@@ -5,5 +5,6 @@ mod allocations;
 mod cached;
 mod embed;
 mod greedy;
+mod score;
 mod support;
 mod text;
