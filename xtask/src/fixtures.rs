@@ -13,6 +13,7 @@ const SCRIPTS: [&str; 9] = [
     "parity/export.py",
     "parity/decoders.py",
     "parity/encoders.py",
+    "parity/pairs.py",
     "parity/adapters.py",
     "parity/quantised.py",
     "parity/gguf_files.py",

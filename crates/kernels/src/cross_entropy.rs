@@ -1,5 +1,8 @@
 //! Cross-entropy of a row of logits x [V] against a target t: loss = log Σ exp(x) − x[t].
 //! Derivative: dx = softmax(x) − onehot(t).
+//!
+//! With label smoothing ε (Szegedy et al. 2016, §7; Vaswani et al. 2017, §5.4) the target is q = (1 − ε)·onehot(t) + ε/V:
+//! loss = log Σ exp(x) − (1 − ε)·x[t] − ε·mean(x), dx = softmax(x) − q.
 
 use crate::arch::multiversion;
 use crate::exp::exp;
@@ -17,11 +20,37 @@ multiversion! {
 
 /// The loss of one row in nats; replaces `row [V]` by `weight · d loss/d row`.
 pub fn loss_and_gradient(row: &mut [f32], target: usize, weight: f32) -> f32 {
+    smoothed_loss_and_gradient(row, target, 0.0, weight)
+}
+
+/// As [`loss_and_gradient`], of the target smoothed by ε = `smoothing`: a share ε of it belongs to all V words alike.
+pub fn smoothed_loss_and_gradient(
+    row: &mut [f32],
+    target: usize,
+    smoothing: f32,
+    weight: f32,
+) -> f32 {
+    let mean = match smoothing {
+        0.0 => 0.0,
+        _ => sum_of([&*row], |[x]| x) / row.len() as f32,
+    };
     let logit = row[target];
     let log_sum = softmax(row, 1.0);
-    row[target] -= 1.0;
+    if smoothing > 0.0 {
+        let share = smoothing / row.len() as f32;
+        subtract(row, share);
+    }
+    row[target] -= 1.0 - smoothing;
     scale(row, weight);
-    log_sum - logit
+    log_sum - (1.0 - smoothing) * logit - smoothing * mean
+}
+
+multiversion! {
+    fn subtract(x: &mut [f32], share: f32) {
+        for x in x.iter_mut() {
+            *x -= share;
+        }
+    }
 }
 
 multiversion! {

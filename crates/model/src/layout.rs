@@ -52,7 +52,7 @@ pub struct ParamSpec {
 impl ParamSpec {
     /// Weight decay pulls on matrices only: not on biases and norm gains (nanoGPT's groups).
     pub fn decays(&self) -> bool {
-        self.shape.len() >= 2
+        self.shape.iter().filter(|&&n| n > 1).count() >= 2
     }
 }
 

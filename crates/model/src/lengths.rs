@@ -56,6 +56,29 @@ impl Lengths {
         })
     }
 
+    /// The same sequences, told one by one.
+    pub(crate) fn ragged(&self) -> Self {
+        let ends = self.ranges().map(|range| range.end);
+        Self::Ragged(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// As attention takes them, the keys being those of `sources`: both are told in the same way.
+    pub(crate) fn with_keys_of<'a>(&'a self, sources: &'a Self) -> Sequences<'a> {
+        match (self.of_themselves(), sources.of_themselves()) {
+            (Sequences::Equal { batch, queries, .. }, Sequences::Equal { keys, .. }) => {
+                Sequences::Equal {
+                    batch,
+                    queries,
+                    keys,
+                }
+            }
+            (Sequences::Ragged { queries, .. }, Sequences::Ragged { keys, .. }) => {
+                Sequences::Ragged { queries, keys }
+            }
+            _ => panic!("targets and sources are told in the same way"),
+        }
+    }
+
     /// As attention takes them, the keys being those of the same rows.
     pub(crate) fn of_themselves(&self) -> Sequences<'_> {
         match self {

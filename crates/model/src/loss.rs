@@ -5,11 +5,15 @@
 //! stay in the last-level cache, and their gradient takes their place. Derivatives: dlogits = (softmax − onehot)/N;
 //! dx = dlogits·W_Uᵀ; dW_U += xᵀ·dlogits and db += Σ_n dlogits_n, from the gradients of [`GROUP`] rows at a time,
 //! rounded as operands.
+//!
+//! With label smoothing ε the target is not onehot but (1 − ε)·onehot + ε/V (Szegedy et al. 2016, §7), as PyTorch's
+//! `CrossEntropyLoss(label_smoothing=ε)` has it. Rows whose target is [`IGNORED`] have loss 0 and do not count in N.
 
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{BLOCK_ROWS, Right};
 use glassformer_tensor::Tensor;
 use glassformer_tensor::ops::loss as rows;
+pub use glassformer_tensor::ops::loss::IGNORED;
 use glassformer_tensor::ops::product::Rounded;
 
 use crate::block::Linear;
@@ -52,6 +56,20 @@ pub fn each(run: Run<'_>, unembed: &Linear, x: &Tensor, targets: &[u32]) -> Tens
     losses
 }
 
+/// What is learned from targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective {
+    /// By what the gradient of the mean loss is multiplied.
+    pub weight: f32,
+    /// ε of label smoothing, 0 for none.
+    pub smoothing: f32,
+}
+
+/// Targets that are asked about.
+pub fn asked(targets: &[u32]) -> usize {
+    targets.iter().filter(|&&target| target != IGNORED).count()
+}
+
 /// As [`sum`]; also the gradient of the *mean* times `weight` with respect to `x`, and those of W_U and b added to `gradients`.
 pub fn sum_and_gradient(
     run: Run<'_>,
@@ -61,9 +79,28 @@ pub fn sum_and_gradient(
     weight: f32,
     gradients: &mut Gradients,
 ) -> (f64, Tensor) {
+    let objective = Objective {
+        weight,
+        smoothing: 0.0,
+    };
+    learn(run, unembed, x, targets, objective, gradients)
+}
+
+/// As [`sum_and_gradient`], of an objective.
+pub fn learn(
+    run: Run<'_>,
+    unembed: &Linear,
+    x: &Tensor,
+    targets: &[u32],
+    objective: Objective,
+    gradients: &mut Gradients,
+) -> (f64, Tensor) {
     assert_eq!(x.rows(), targets.len(), "one target per row");
     let run = Run { keeps: true, ..run };
-    let weight = weight / targets.len() as f32;
+    let objective = Objective {
+        weight: objective.weight / asked(targets).max(1) as f32,
+        ..objective
+    };
     let mut losses = run.tensor(&[targets.len()]);
     let mut dx = run.like(x);
     let back = unembed.backward_operand(run);
@@ -79,7 +116,7 @@ pub fn sum_and_gradient(
                 back: back.view(),
                 x: &Rounded::There(x.as_rows().range(first, first + losses.len())),
                 targets: &targets[first..first + losses.len()],
-                weight,
+                objective,
             };
             group.gradient(losses, dx, gradients);
         }
@@ -103,7 +140,8 @@ struct Group<'a> {
     back: Right<'a>,
     x: &'a Rounded<'a>,
     targets: &'a [u32],
-    weight: f32,
+    /// Its weight that of one row.
+    objective: Objective,
 }
 
 impl Group<'_> {
@@ -135,7 +173,9 @@ impl Group<'_> {
             let range = i * each..i * each + losses.len();
             let mut logits = self.logits(&x, range.clone());
             let targets = &self.targets[range.clone()];
-            rows::losses_and_gradients(run.pool, losses, logits.data_mut(), targets, self.weight);
+            let Objective { weight, smoothing } = self.objective;
+            let rows = logits.data_mut();
+            rows::losses_and_gradients(run.pool, losses, rows, targets, smoothing, weight);
             let words = &mut d_logits.words_mut()[range.start * width..range.end * width];
             let source = logits.as_rows();
             glassformer_kernels::product::pack::rows(run.pool, words, run.precision, source);

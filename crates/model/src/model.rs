@@ -11,8 +11,8 @@ use crate::block::{Half, Linear};
 use crate::export::GgufForm;
 use crate::unembed::Unembed;
 use crate::{
-    Adapter, KvCache, PackedWeights, Parameters, Pass, Place, Run, Site, Value, WeightName,
-    WeightView,
+    Adapter, KvCache, Lengths, Mode, PackedWeights, PairCache, Parameters, Pass, Place, Run, Site,
+    Value, WeightName, WeightView,
 };
 
 /// The sizes that every network has.
@@ -59,7 +59,8 @@ pub trait Network: Send + Sync {
     /// The attention of a block.
     fn attention(&self, layer: usize) -> &Attention;
 
-    /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`.
+    /// Ids `[B·T]` to the residual stream after the last block `[B·T,D]`. A network that reads a source first needs a pass
+    /// that has it ([`Pass::with_source`], or [`Mode::CachedPair`](crate::Mode)).
     fn residual(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
 
     /// The residual stream `[B·T,D]` through one half of one block.
@@ -78,6 +79,11 @@ pub trait Network: Send + Sync {
         false
     }
 
+    /// Its two stacks, if it reads a source and writes a target.
+    fn pair(&self) -> Option<&dyn EncoderDecoder> {
+        None
+    }
+
     /// All linear layers, the unembedding among them.
     fn linears(&self) -> Vec<Linear>;
 
@@ -94,6 +100,36 @@ pub trait Network: Send + Sync {
 
     /// How llama.cpp's files hold such a network. Errors: they cannot, in words that follow "the model".
     fn gguf(&self) -> Result<GgufForm, String>;
+}
+
+/// What a network has that reads a source and writes a target (Vaswani et al. 2017, §3.1).
+pub trait EncoderDecoder {
+    /// The sizes of the stack that reads the source.
+    fn encoder(&self) -> Dimensions;
+
+    /// The ids with which targets begin and end.
+    fn marks(&self) -> Marks;
+
+    /// The sources of a pass, `ids [ΣS]`, to what the decoder looks at `[ΣS,D]`.
+    fn encode(&self, pass: &mut Pass<'_>, ids: &[u32]) -> Value;
+
+    /// Targets, `ids [ΣT]`, to the residual stream after the last block `[ΣT,D]`; `memory [ΣS,D]` is what the encoder made
+    /// of their sources, unless the pass has a cache of them.
+    fn decode(&self, pass: &mut Pass<'_>, ids: &[u32], memory: Option<&Value>) -> Value;
+
+    /// The keys and values of all cross-attention, made of `memory [ΣS,D]`, into an empty cache.
+    fn remember(&self, pass: &mut Pass<'_>, memory: &Value, cache: &mut KvCache);
+}
+
+/// Ids with a meaning for whoever writes targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Stands before the first id of a target.
+    pub start: Option<u32>,
+    /// Ends a source and a target.
+    pub end: Option<u32>,
+    /// Fills up batches elsewhere; never written.
+    pub pad: Option<u32>,
 }
 
 /// A network and the parameters bound to it.
@@ -161,6 +197,21 @@ impl Model {
             Precision::Bf16 => Number::F16,
         };
         KvCache::of(&self.network.dimensions(), number)
+    }
+
+    /// Reads sources, `ids [ΣS]` one behind the other, once, for targets to be written: caches with one hypothesis for each.
+    ///
+    /// # Panics
+    /// When the network reads no source.
+    pub fn encode(&self, run: Run<'_>, ids: &[u32], lengths: Lengths) -> PairCache {
+        let pair = self.network.pair().expect("an encoder–decoder");
+        let mut cache = PairCache::new(self.cache(), self.cache(), &lengths);
+        let mut pass = Pass::over(run, lengths.clone(), Mode::Inference);
+        pass = pass.with_source(ids, lengths);
+        let memory = pair.encode(&mut pass, ids);
+        pair.remember(&mut pass, &memory, cache.cross());
+        cache.cross().advance(memory.tensor().rows());
+        cache
     }
 
     /// The last stage.
@@ -231,6 +282,17 @@ impl Model {
                 family: self.network.family(),
             });
         }
+        self.check_reads_alone(origin)
+    }
+
+    /// Refuses an encoder–decoder, for whoever has one text alone; `origin` names the model in the message.
+    pub fn check_reads_alone(&self, origin: &str) -> Result<(), ModelError> {
+        if self.network.pair().is_some() {
+            return Err(ModelError::Pair {
+                origin: origin.to_owned(),
+                family: self.network.family(),
+            });
+        }
         Ok(())
     }
 }
@@ -259,6 +321,16 @@ pub enum ModelError {
         "{origin} is an encoder ({family}): it turns texts into vectors and cannot continue one; give a decoder, such as gpt2 or llama"
     )]
     Encoder {
+        /// Which model.
+        origin: String,
+        /// As in [`Network::family`].
+        family: &'static str,
+    },
+    /// The model makes one text of another.
+    #[error(
+        "{origin} is an encoder–decoder ({family}): it makes one text of another, and this needs a model of one stack, such as gpt2, llama or bert"
+    )]
+    Pair {
         /// Which model.
         origin: String,
         /// As in [`Network::family`].

@@ -120,7 +120,10 @@ impl Parameters {
         let mut len = 0;
         for spec in layout.specs() {
             let place = checkpoint.place(&spec.name, &spec.shape)?;
-            if let &[rows, cols] = spec.shape.as_slice() {
+            // Of one row it is a vector, whatever the file says.
+            if let &[rows, cols] = spec.shape.as_slice()
+                && rows > 1
+            {
                 let matrix = StoredMatrix::new(checkpoint, place, [rows, cols])?;
                 stored.matrices.insert(spec.id.offset, matrix);
             } else {

@@ -1,5 +1,6 @@
 //! One forward pass: layer calls, residual sums, taps; in training also the tape.
 
+mod stage;
 mod taps;
 
 use std::mem;
@@ -9,8 +10,9 @@ use glassformer_kernels::random;
 use glassformer_tensor::{Ids, Tensor, ops};
 
 use crate::hook::Hook;
-use crate::tape::{Add, Call, Calls, Segment, Tape, Value};
-use crate::{Gradients, KvCache, Layer, Lengths, Run};
+pub(crate) use crate::pass::stage::Stage;
+use crate::tape::{Add, Call, Calls, Segment, SegmentPlace, Tape, Value};
+use crate::{Gradients, KvCache, Layer, Lengths, PairCache, Run};
 
 /// What a pass is for.
 pub enum Mode<'a> {
@@ -18,6 +20,8 @@ pub enum Mode<'a> {
     Inference,
     /// Values only, with the keys and values of earlier positions at hand.
     Cached(&'a mut KvCache),
+    /// As `Cached`, in the decoder of an encoder–decoder: for some hypotheses, with the keys and values of their sources.
+    CachedPair(&'a mut PairCache),
     /// Values kept for the backward pass; dropout with this probability, its masks drawn from the key.
     Training {
         /// What is kept.
@@ -43,14 +47,18 @@ enum Notes {
 /// A forward pass over a batch of sequences.
 pub struct Pass<'a> {
     run: Run<'a>,
+    /// Of what the pass was made over: of an encoder–decoder, the targets.
     lengths: Lengths,
+    stage: Stage,
+    /// What an encoder–decoder reads first.
+    source: Option<(Ids, Lengths)>,
     mode: Mode<'a>,
     notes: Notes,
     hook: Option<&'a mut dyn Hook>,
     values: usize,
     masks: u64,
-    /// The position of each row, once somebody asked.
-    places: Option<Ids>,
+    /// Probability of dropping a part of a pattern, where it is another than of the rest.
+    pattern_dropout: Option<f32>,
     /// The type of each row's token, if not all are 0.
     token_types: Option<Ids>,
 }
@@ -69,10 +77,19 @@ impl<'a> Pass<'a> {
             tape.calls.clear();
             tape.segment.clear();
         }
-        if let Mode::Cached(cache) = &mode {
+        let cache = match &mode {
+            Mode::Cached(cache) => Some((cache.sequences(), cache.room())),
+            Mode::CachedPair(cache) => Some((cache.hypotheses(), cache.room())),
+            _ => None,
+        };
+        if let Some((sequences, room)) = cache {
+            let longest = lengths.rows() / sequences.max(1);
+            let fits = lengths
+                .ranges()
+                .all(|range| range.len() == longest && longest <= room);
             assert!(
-                lengths.count() == 1 && lengths.rows() <= cache.room(),
-                "one sequence that fits the cache"
+                fits && lengths.count() == sequences,
+                "one sequence that fits the cache, or as many of one length as it has"
             );
         }
         let run = Run {
@@ -81,15 +98,41 @@ impl<'a> Pass<'a> {
         };
         Self {
             run,
+            stage: Stage::new(None, lengths.clone()),
             lengths,
+            source: None,
             mode,
             notes: Notes::Pass,
             hook: None,
             values: 0,
             masks: 0,
-            places: None,
+            pattern_dropout: None,
             token_types: None,
         }
+    }
+
+    /// The same pass with what an encoder–decoder reads first: the ids of the sources `[ΣS]`, one source for each sequence
+    /// of the pass.
+    #[must_use]
+    pub fn with_source(mut self, ids: &[u32], lengths: Lengths) -> Self {
+        assert_eq!(ids.len(), lengths.rows(), "ids for each position");
+        assert_eq!(lengths.count(), self.lengths.count(), "a source for each");
+        let ids = Ids::new(self.run.buffers, ids.iter().copied());
+        let are_equal = [&self.lengths, &lengths].map(|x| matches!(x, Lengths::Equal { .. }));
+        if are_equal == [true, true] {
+            self.source = Some((ids, lengths));
+        } else {
+            self.source = Some((ids, lengths.ragged()));
+            self.lengths = self.lengths.ragged();
+        }
+        self
+    }
+
+    /// The same pass with another probability of dropping in patterns of attention than elsewhere.
+    #[must_use]
+    pub fn with_pattern_dropout(mut self, probability: f32) -> Self {
+        self.pattern_dropout = Some(probability);
+        self
     }
 
     /// The same pass over tokens of these types: of two texts in one sequence, the first has 0, the second 1.
@@ -112,44 +155,9 @@ impl<'a> Pass<'a> {
         self.run
     }
 
-    /// How its rows are shared out.
-    pub fn lengths(&self) -> &Lengths {
-        &self.lengths
-    }
-
-    /// New positions of all sequences.
-    pub fn rows(&self) -> usize {
-        self.lengths.rows()
-    }
-
-    /// Position of the first token: the number of positions in the cache.
-    pub fn first_position(&self) -> usize {
-        match &self.mode {
-            Mode::Cached(cache) => cache.len(),
-            _ => 0,
-        }
-    }
-
-    /// The position of each row in its sequence.
-    pub fn places(&mut self) -> Ids {
-        if let Some(places) = &self.places {
-            return places.clone();
-        }
-        let (first, mut sequence) = (self.first_position(), 0..0);
-        let mut ranges = self.lengths.ranges();
-        let positions = (0..self.lengths.rows()).map(|row| {
-            if row == sequence.end {
-                sequence = ranges.next().expect("a sequence for each row");
-            }
-            (first + row - sequence.start) as u32
-        });
-        let places = Ids::new(self.run.buffers, positions);
-        self.places.insert(places).clone()
-    }
-
     /// The type of each row's token.
     pub fn token_types(&mut self) -> Ids {
-        let (buffers, rows) = (self.run.buffers, self.lengths.rows());
+        let (buffers, rows) = (self.run.buffers, self.rows());
         let first = || Ids::new(buffers, std::iter::repeat_n(0, rows));
         self.token_types.get_or_insert_with(first).clone()
     }
@@ -158,6 +166,15 @@ impl<'a> Pass<'a> {
     pub(crate) fn cache(&mut self) -> Option<&mut KvCache> {
         match &mut self.mode {
             Mode::Cached(cache) => Some(cache),
+            Mode::CachedPair(cache) => Some(cache.own()),
+            _ => None,
+        }
+    }
+
+    /// The sources' cache, in a cached pass of a decoder that has sources.
+    pub(crate) fn pair_cache(&mut self) -> Option<&mut PairCache> {
+        match &mut self.mode {
+            Mode::CachedPair(cache) => Some(cache),
             _ => None,
         }
     }
@@ -236,26 +253,29 @@ impl<'a> Pass<'a> {
         output
     }
 
-    /// A stretch of the network with one input and one output, which a tape that recomputes keeps by its input alone.
-    /// `forward` must compute the same from the same input each time; a segment within it is a part of it.
-    pub fn segment<F>(&mut self, x: Value, forward: F) -> Value
+    /// A stretch of the network with one output, which a tape that recomputes keeps by its inputs alone.
+    /// `forward` must compute the same from the same inputs each time; a segment within it is a part of it.
+    pub fn segment<F, const N: usize>(&mut self, inputs: [Value; N], forward: F) -> Value
     where
-        F: Fn(&mut Pass<'_>, Value) -> Value + Send + 'static,
+        F: Fn(&mut Pass<'_>, [Value; N]) -> Value + Send + 'static,
     {
         let recomputes = self.tape().is_some_and(|tape| tape.recomputes);
         if !recomputes || self.notes != Notes::Pass {
-            return forward(self, x);
+            return forward(self, inputs);
         }
-        let masks = self.masks;
+        let place = SegmentPlace {
+            masks: self.masks,
+            stage: self.stage.clone(),
+        };
         self.notes = Notes::Nothing;
-        let y = forward(self, x.clone());
+        let y = forward(self, inputs.clone());
         self.notes = Notes::Pass;
         if let Some(calls) = self.calls() {
             calls.push(Segment {
                 forward,
-                input: x,
+                inputs,
                 output: y.id,
-                masks,
+                place,
             });
         }
         y
@@ -264,6 +284,11 @@ impl<'a> Pass<'a> {
     /// A dropout mask of its own for each call, `None` outside training and for probability 0.
     pub(crate) fn mask(&mut self) -> Option<Mask> {
         self.mask_of(self.dropout())
+    }
+
+    /// As [`Pass::mask`], for a pattern.
+    pub(crate) fn pattern_mask(&mut self) -> Option<Mask> {
+        self.mask_of(self.pattern_dropout.unwrap_or(self.dropout()))
     }
 
     /// As [`Pass::mask`], for a probability of its own.
@@ -287,9 +312,9 @@ impl<'a> Pass<'a> {
 
     /// Ends a cached pass: its positions now count as seen.
     pub fn finish(mut self) {
-        let positions = self.rows();
+        let rows = self.rows();
         if let Some(cache) = self.cache() {
-            cache.advance(positions);
+            cache.advance(rows / cache.sequences().max(1));
         }
     }
 
@@ -298,30 +323,31 @@ impl<'a> Pass<'a> {
         let place = (last.id, self.values);
         // Taken out while segments note their calls, and put back for the next pass.
         let mut calls = mem::take(&mut self.tape().expect("a training pass").calls);
-        calls.backward(&mut self, place, d_last, gradients);
+        let [] = calls.backward(&mut self, place, d_last, gradients);
         self.tape().expect("a training pass").calls = calls;
     }
 
-    /// Runs a segment again from its input, with the same masks, and replays it backwards from its output, whose
-    /// gradient is `d_output`: the gradient of the input.
-    pub(crate) fn backward_again(
+    /// Runs a segment again from its inputs, with the same masks, and replays it backwards from its output, whose
+    /// gradient is `d_output`: the gradients of the inputs.
+    pub(crate) fn backward_again<const N: usize>(
         &mut self,
-        masks: u64,
-        input: Tensor,
-        forward: impl FnOnce(&mut Self, Value) -> Value,
+        place: SegmentPlace,
+        inputs: [Tensor; N],
+        forward: impl FnOnce(&mut Self, [Value; N]) -> Value,
         d_output: Tensor,
         gradients: &mut Gradients,
-    ) -> Option<Tensor> {
+    ) -> [Option<Tensor>; N] {
         self.notes = Notes::Segment;
-        self.masks = masks;
-        // The segment's values are numbered on their own, its input 0.
+        self.masks = place.masks;
+        self.stage = place.stage;
+        // The segment's values are numbered on their own, its inputs first.
         self.values = 0;
-        let input = self.constant(input);
-        let output = forward(self, input).id;
+        let inputs = inputs.map(|input| self.constant(input));
+        let output = forward(self, inputs).id;
         let place = (output, self.values);
         let mut calls = mem::take(&mut self.tape().expect("a training pass").segment);
-        let d_input = calls.backward(self, place, d_output, gradients);
+        let d_inputs = calls.backward(self, place, d_output, gradients);
         self.tape().expect("a training pass").segment = calls;
-        d_input
+        d_inputs
     }
 }

@@ -1,7 +1,7 @@
 //! The tape: which layers were called on which values, replayed backwards for the gradients.
 //!
 //! Only layer calls, residual additions and segments are on it, not element operations; the derivatives are in the
-//! layers. A segment is a stretch of the network that is on the tape by its input alone: in the backward pass it is run
+//! layers. A segment is a stretch of the network that is on the tape by its inputs alone: in the backward pass it is run
 //! again, this time with its own calls noted, and these are replayed (Chen et al. 2016, "Training Deep Nets with
 //! Sublinear Memory Cost"). The same kernels on the same numbers give the same bits, and dropout masks are functions of
 //! a counter ([`Pass::mask`]), so that gradients are those of a tape that keeps everything.
@@ -12,6 +12,7 @@ use std::ops::Range;
 use glassformer_kernels::Pool;
 use glassformer_tensor::{Tensor, ops};
 
+use crate::pass::Stage;
 use crate::{Backward, Gradients, Layer, Pass, Site};
 
 /// A value of a pass: the output of a layer call. Cloning shares the tensor.
@@ -124,21 +125,21 @@ impl Calls {
     }
 
     /// Replays the calls from the value `last`, one of `values`, whose gradient is `d_last`. Each is freed once it is
-    /// used. What is left in the end: the gradient of value 0, if no call has made it.
-    pub(crate) fn backward(
+    /// used. What is left in the end: the gradients of the first N values, which no call has made.
+    pub(crate) fn backward<const N: usize>(
         &mut self,
         pass: &mut Pass<'_>,
         (last, values): (usize, usize),
         d_last: Tensor,
         gradients: &mut Gradients,
-    ) -> Option<Tensor> {
+    ) -> [Option<Tensor>; N] {
         self.d_values.resize_with(values, || None);
         self.d_values[last] = Some(d_last);
         for slot in self.slots[..self.len].iter_mut().rev() {
             slot.backward(pass, &mut self.d_values, gradients);
         }
         self.len = 0;
-        let d_first = self.d_values[0].take();
+        let d_first = std::array::from_fn(|i| self.d_values[i].take());
         self.d_values.clear();
         d_first
     }
@@ -225,18 +226,27 @@ impl Recorded for Shown {
     }
 }
 
-/// A stretch of the network of which only the input is kept.
-pub(crate) struct Segment<F> {
+/// A stretch of the network of which only the inputs are kept.
+pub(crate) struct Segment<F, const N: usize> {
     pub(crate) forward: F,
-    pub(crate) input: Value,
+    pub(crate) inputs: [Value; N],
     pub(crate) output: usize,
-    /// Masks that the pass had drawn before it.
-    pub(crate) masks: u64,
+    /// Where the pass was then.
+    pub(crate) place: SegmentPlace,
 }
 
-impl<F> Recorded for Segment<F>
+/// What a stretch of the network depends on besides its inputs.
+#[derive(Clone)]
+pub(crate) struct SegmentPlace {
+    /// Masks that the pass had drawn before it.
+    pub(crate) masks: u64,
+    /// The stack and its rows.
+    pub(crate) stage: Stage,
+}
+
+impl<F, const N: usize> Recorded for Segment<F, N>
 where
-    F: Fn(&mut Pass<'_>, Value) -> Value + Send + 'static,
+    F: Fn(&mut Pass<'_>, [Value; N]) -> Value + Send + 'static,
 {
     fn backward(
         self,
@@ -247,10 +257,13 @@ where
         let Some(d_output) = d_values[self.output].take() else {
             return;
         };
-        let Value { id, tensor } = self.input;
-        let d_input = pass.backward_again(self.masks, tensor, self.forward, d_output, gradients);
-        if let Some(d_input) = d_input {
-            accumulate(pass.run().pool, &mut d_values[id], d_input);
+        let ids = self.inputs.each_ref().map(|input| input.id);
+        let inputs = self.inputs.map(|input| input.tensor);
+        let d_inputs = pass.backward_again(self.place, inputs, self.forward, d_output, gradients);
+        for (id, d_input) in ids.into_iter().zip(d_inputs) {
+            if let Some(d_input) = d_input {
+                accumulate(pass.run().pool, &mut d_values[id], d_input);
+            }
         }
     }
 }

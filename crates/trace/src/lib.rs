@@ -19,6 +19,6 @@ pub mod words;
 pub use cell::{Cell, Source, Term};
 pub use edit::{Change, Edit, Edits, Part, WeightEdit};
 pub use numbers::Numbers;
-pub use recording::{Cut, Recorded, Recording, record, record_edited, to_safetensors};
+pub use recording::{Cut, Recorded, Recording, record, record_edited, record_pair, to_safetensors};
 pub use replay::Replay;
 pub use select::{Selection, TraceError};

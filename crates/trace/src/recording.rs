@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glassformer_kernels::softmax::softmax;
-use glassformer_model::{Hook, Mode, Model, Pass, Site, View, ViewMut};
+use glassformer_model::{Hook, Lengths, Mode, Model, Pass, Site, View, ViewMut};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::FloatType;
 use glassformer_weights::safetensors::{self, NamedTensor};
@@ -274,6 +274,25 @@ pub fn record_edited(
     let mut pass = Pass::new(model.run(pool, &buffers), 1, ids.len(), Mode::Inference)
         .with_hook(&mut recorder);
     model.forward(&mut pass, ids);
+    recorder.recording
+}
+
+/// Runs an encoder–decoder over `source` and, as if it had written them, the ids of `target`, once. Neither must be empty,
+/// nor longer than the context.
+pub fn record_pair(
+    model: &Model,
+    pool: &Pool,
+    [source, target]: [&[u32]; 2],
+    selection: &Selection,
+) -> Recording {
+    let edits = Arc::default();
+    let mut recorder = Recorder::new(selection, Editor::new(model, &edits), Arc::clone(&edits));
+    let buffers = Buffers::new();
+    let of = |ids: &[u32]| Lengths::of([ids.len()]);
+    let mut pass = Pass::over(model.run(pool, &buffers), of(target), Mode::Inference)
+        .with_source(source, of(source))
+        .with_hook(&mut recorder);
+    model.forward(&mut pass, target);
     recorder.recording
 }
 

@@ -9,6 +9,9 @@ use glassformer_model::{Keep, families};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
 use glassformer_weights::WeightsFile;
 use serde::Deserialize;
+use serde_json::{Map, json};
+
+use crate::terminal::note;
 
 use super::{About, Loaded, Stored, Suggested, nanogpt};
 
@@ -27,6 +30,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         Some(json) => Tokenizer::from_json(&json)?,
         None if model.network.family() == "gpt2" => nanogpt::gpt2_files(folder)?
             .with_context(|| format!("{} is missing", folder.join("tokenizer.json").display()))?,
+        None if model.network.pair().is_some() => ids_alone(folder, model.dimensions().vocab)?,
         None => bail!(
             "{} is missing: transformers' AutoTokenizer writes it (save_pretrained)",
             folder.join("tokenizer.json").display()
@@ -64,6 +68,22 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         tokenizer: tokenizer.with_config(&about.tokenizer).with_stops(&stops),
         about,
     })
+}
+
+/// A tokenizer that knows no text, for encoder–decoders whose folder has none that can be read: they can be run on ids.
+fn ids_alone(folder: &Path, vocab: usize) -> Result<Tokenizer> {
+    note(&format!(
+        "{} is missing: this model can be run on ids alone",
+        folder.join("tokenizer.json").display()
+    ));
+    let ids = (0..vocab).map(|id| (format!("<{id}>"), json!(id)));
+    let model =
+        json!({"type": "WordLevel", "unk_token": "<0>", "vocab": ids.collect::<Map<_, _>>()});
+    Ok(Tokenizer::from_json(
+        json!({"version": "1.0", "model": model})
+            .to_string()
+            .as_bytes(),
+    )?)
 }
 
 /// What `README.md`, the model's card, gives as its licence.

@@ -66,6 +66,7 @@ impl VectorFlags {
 
     /// What turns texts into vectors as the model's files say, and these flags; the vectors are as long as the files say.
     pub(crate) fn of(&self, loaded: Loaded, pool: Pool) -> Result<TextEmbedder> {
+        loaded.model.check_reads_alone(&loaded.name)?;
         // Where both are told, nobody needs to read files that may say what cannot be computed.
         let said = match (self.pooling, Said::of(loaded.about.found.as_ref())) {
             (Some(_), Err(error)) => {

@@ -133,3 +133,67 @@ fn ids_instead_of_text() {
     let (shape, ids) = TensorFile::open(&path).unwrap().load_f32("tokens").unwrap();
     assert_eq!((shape, ids), (vec![3], vec![5.0, 17.0, 300.0]));
 }
+
+/// Both stacks of an encoder–decoder, as transformers computes them.
+#[test]
+fn writes_the_sites_of_both_stacks() {
+    let golden = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden");
+        folder.join(name)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["marian-tiny", "t5-gated"] {
+        let model = golden(name);
+        let expected = TensorFile::open(&model.join("sites.safetensors")).unwrap();
+        let ids = |stack: &str| {
+            let (_, ids) = expected.load_f32(&format!("{stack}.tokens")).unwrap();
+            let ids: Vec<String> = ids.iter().map(|&id| (id as u32).to_string()).collect();
+            ids.join(",")
+        };
+        let (source, target) = (ids("encoder"), ids("decoder"));
+        let model = model.to_str().unwrap();
+        let arguments = ["-m", model, "--ids", &source, "--decoder-ids", &target];
+        let traced = run(folder.path(), "pair.safetensors", &arguments);
+        assert_eq!(traced.len(), expected.names().len());
+        for (site, (shape, data)) in traced {
+            let (own, numbers) = expected.load_f32(&site).unwrap();
+            assert_eq!(shape, own, "{name}: {site}");
+            let far = |(a, b): (&f32, &f32)| a != b && (a - b).abs() > 1e-4;
+            assert!(!data.iter().zip(&numbers).any(far), "{name}: {site}");
+        }
+    }
+}
+
+#[test]
+fn pairs_are_refused_where_one_text_is_meant() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden/t5-tiny");
+    let model = model.to_str().unwrap();
+    for arguments in [
+        vec!["generate", "-m", model, "a"],
+        vec!["embed", "-m", model, "a"],
+        vec!["explain", "-m", model, "--no-open", "--port", "0"],
+    ] {
+        let line = glassformer(&arguments).fails();
+        assert!(line.contains("is an encoder–decoder (t5)"), "{line}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let out = out.to_str().unwrap();
+    let trace = ["trace", "--out", out];
+    let on_pair = [&trace[..], &["-m", model, "--ids", "5,6"]].concat();
+    for (more, words) in [
+        (vec!["--decoder-ids", "61"], "there is no token 61"),
+        (
+            vec!["--ablate", "decoder.blocks.0.cross_out"],
+            "cannot be changed",
+        ),
+    ] {
+        let line = glassformer([&on_pair[..], &more].concat()).fails();
+        assert!(line.contains(words), "{line}");
+    }
+    let line = glassformer([&trace[..], &["--text", "a", "--decoder-ids", "1"]].concat()).fails();
+    assert!(
+        line.contains("--decoder-ids is for encoder–decoders"),
+        "{line}"
+    );
+}

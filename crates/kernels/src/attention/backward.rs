@@ -4,16 +4,22 @@
 //!
 //! dv = Pᵀ·dz; dS = P∘(dP − rowsum(dz∘z)); dq = scale·dS·k; dk = scale·dSᵀ·q.
 //!
+//! With a bias of scores by distance, d_bias[h,d] = Σ P∘(dP − rowsum(dz∘z)) over all pairs at distance d.
+//!
 //! With dropout, P is replaced by P∘mask in dv, and dP by dP∘mask; rowsum(dz∘z) is rowsum(P∘dP) with either.
 //!
 //! Departure: queries go in blocks of [`QUERIES`], keys in blocks of [`KEYS`]. A tile of scores and the same tile of dP
 //! are made together, and P and dS go from the first-level cache straight into the layouts of the three products
 //! that need them. Tiles in which no query sees a key are left out.
 
+mod output;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::forward::{Space, right, right_transposed, rounded, write_row};
+use self::output::Written;
+pub use self::output::{Output, OutputRows};
+use super::forward::{Space, right, right_transposed, rounded};
 use super::{Head, Input, Sees, Shape, head};
 use crate::Pool;
 use crate::arch::multiversion;
@@ -38,8 +44,7 @@ pub struct Saved<'a> {
     pub log_sum: &'a [f32],
 }
 
-/// Gradient with respect to fused rows q·k·v: `d_qkv [ΣT,(H+2K)·E]` in adjacent rows of precision `kept`,
-/// overwritten. Needs S = T; `dz [ΣT,H·E]`.
+/// Gradients with respect to queries, keys, values and bias into `out`, given `dz [ΣT,H·E]`.
 pub fn backward(
     pool: &Pool,
     shape: Shape<'_>,
@@ -47,7 +52,7 @@ pub fn backward(
     saved: Saved<'_>,
     dz: Rows<'_>,
     precision: Precision,
-    (d_qkv, kept): (&mut [u32], Precision),
+    Output { rows, kept, bias }: Output<'_>,
 ) {
     input.check(&shape);
     let Shape {
@@ -57,20 +62,27 @@ pub fn backward(
         ..
     } = shape;
     let [queries, keys] = shape.sequences.rows();
-    assert_eq!(queries, keys, "gradients are taken over whole sequences");
-    let stride = kept.words((heads + 2 * kv_heads) * e);
-    assert_eq!(d_qkv.len(), queries * stride, "d_qkv");
-    let d_qkv = Parts::new(d_qkv);
-    pool.each(shape.sequences.count() * kv_heads, |i| {
-        let (sequence, kv) = (shape.sequences.get(i / kv_heads), i % kv_heads);
-        let Range { start, end } = sequence.queries;
-        let write = |slot: usize, t: usize, row: &[f32]| {
-            let start = (start + t) * stride + kept.words(slot * e);
-            // SAFETY: each head of each sequence has its own columns; heads begin at whole words, as `Rows::columns`
-            // makes sure for the inputs.
-            let out = unsafe { d_qkv.slice(start..start + kept.words(e)) };
-            write_row(out, kept, row);
-        };
+    let (d_q, apart);
+    // The rows of keys and values, and the heads that stand before them.
+    let (d_kv, before) = match rows {
+        OutputRows::Fused(words) => {
+            assert_eq!(queries, keys, "fused rows are those of the same positions");
+            d_q = Written::new(words, kept, [queries, heads + 2 * kv_heads, e]);
+            (&d_q, heads)
+        }
+        OutputRows::Apart([q, kv]) => {
+            d_q = Written::new(q, kept, [queries, heads, e]);
+            apart = Written::new(kv, kept, [keys, 2 * kv_heads, e]);
+            (&apart, 0)
+        }
+    };
+    let width = input.bias.map_or(0, |bias| bias.width);
+    let count = shape.sequences.count();
+    assert_eq!(bias.len(), count * heads * width, "bias");
+    let d_bias = Parts::new(bias);
+    pool.each(count * kv_heads, |i| {
+        let (b, kv) = (i / kv_heads, i % kv_heads);
+        let sequence = shape.sequences.get(b);
         SCRATCH.with_borrow_mut(|scratch| {
             let first = kv * shape.group();
             for h in first..first + shape.group() {
@@ -80,13 +92,23 @@ pub fn backward(
                     dz: head(dz, &sequence.queries, h, e),
                     log_sum: &saved.log_sum[shape.sums(&sequence, h)],
                 };
-                scratch.head(&one, precision, h == first, |t, row| write(h, t, row));
+                let place = (b * heads + h) * width;
+                // SAFETY: each head of each sequence has its own numbers.
+                let d_bias = unsafe { d_bias.slice(place..place + width) };
+                scratch.head(&one, precision, h == first, d_bias, |t, row| {
+                    // SAFETY: as above.
+                    unsafe { d_q.write(sequence.queries.start + t, h, row) };
+                });
             }
-            let len = (end - start) * e;
+            let len = sequence.keys.len() * e;
             let [dk, dv] = [&mut scratch.dk, &mut scratch.dv].map(|x| x.floats(len));
-            for (t, (dk, dv)) in dk.chunks_exact(e).zip(dv.chunks_exact(e)).enumerate() {
-                write(heads + kv, t, dk);
-                write(heads + kv_heads + kv, t, dv);
+            let rows = dk.chunks_exact(e).zip(dv.chunks_exact(e));
+            for (row, (dk, dv)) in sequence.keys.clone().zip(rows) {
+                // SAFETY: as above.
+                unsafe {
+                    d_kv.write(row, before + kv, dk);
+                    d_kv.write(row, before + kv_heads + kv, dv);
+                }
             }
         });
     });
@@ -120,12 +142,13 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// Adds one head's part to dk and dv (sets them when it is the `first`); each row of dq goes to `write`.
+    /// Adds one head's part to dk and dv (sets them when it is the `first`) and to `d_bias [W]`; each row of dq goes to `write`.
     fn head(
         &mut self,
         one: &HeadGradient<'_>,
         precision: Precision,
         first: bool,
+        d_bias: &mut [f32],
         mut write: impl FnMut(usize, &[f32]),
     ) {
         let Head { q, k, v, .. } = one.head;
@@ -153,7 +176,9 @@ impl Scratch {
                 // The queries before the one that stands at this block's first key see nothing of it.
                 let from = match one.head.sees {
                     Sees::All => start,
-                    Sees::Past | Sees::Window(_) => start.max(first / LEFT * LEFT),
+                    Sees::Past | Sees::Window(_) => {
+                        start.max(first.saturating_sub(keys - queries) / LEFT * LEFT)
+                    }
                 };
                 let place = Place {
                     queries: from..end,
@@ -166,6 +191,7 @@ impl Scratch {
                     &place,
                     [q, dz],
                     [kt, vt].map(|x| x.columns(columns.0, columns.1)),
+                    d_bias,
                 );
                 let [ds, ds_t, p_t] = self.block.operands(precision, &place);
                 let part = first * e..span.end * e;
@@ -227,6 +253,7 @@ impl ScoreBlock {
         place: &Place,
         [q, dz]: [Rows<'_>; 2],
         [kt, vt]: [Right<'_>; 2],
+        d_bias: &mut [f32],
     ) {
         let (start, end) = (place.queries.start, place.queries.end);
         let [q, dz] = [q, dz].map(|x| Left::from(x.range(start, end)));
@@ -243,7 +270,7 @@ impl ScoreBlock {
                     p.compute(q, kt, row, col);
                     d.compute(dz, vt, row, col);
                     let scores = one.scores(inner, place, col);
-                    combine(&mut p, &mut d, &scores);
+                    combine(&mut p, &mut d, &scores, d_bias);
                 } else {
                     p.blank(row, col, q.rows(), kt.cols());
                     d.blank(row, col, q.rows(), kt.cols());
@@ -286,6 +313,8 @@ struct Scores<'a> {
     /// outside of the tile.
     seen: Range<isize>,
     step: isize,
+    /// The numbers by distance, and the place among them of the first query's first column, which may lie outside.
+    bias: Option<(&'a [f32], isize)>,
     /// The mask, the index of the first query's first column, and the step from query to query.
     dropout: Option<(Mask, u64, u64)>,
 }
@@ -309,6 +338,10 @@ impl HeadGradient<'_> {
             inner: &inner[queries.clone()],
             seen,
             step,
+            bias: head.bias.map(|(numbers, zero)| {
+                let own = keys - queries_all + queries.start;
+                (numbers, zero as isize + first as isize - own as isize)
+            }),
             dropout: self.head.dropout.map(|(mask, plane)| {
                 let index = plane + (queries.start * keys + first) as u64;
                 (mask, index, keys as u64)
@@ -317,12 +350,27 @@ impl HeadGradient<'_> {
     }
 }
 
+/// The first column of a tile that has a number, and that number's place, where column 0's would be at `at`.
+#[inline(always)]
+fn beginning(at: isize) -> [usize; 2] {
+    [(-at).clamp(0, RIGHT as isize) as usize, at.max(0) as usize]
+}
+
 multiversion! {
-    /// Scores `p` and dP `d` of one tile become P∘mask and dS = scale·P∘(dP∘mask − inner).
-    fn combine(p: &mut Tile, d: &mut Tile, scores: &Scores<'_>) {
-        let Scores { scale, log_sum, inner, ref seen, step, dropout } = *scores;
+    /// Scores `p` and dP `d` of one tile become P∘mask and dS = scale·P∘(dP∘mask − inner); dS/scale is added to
+    /// `d_bias` by distance.
+    fn combine(p: &mut Tile, d: &mut Tile, scores: &Scores<'_>, d_bias: &mut [f32]) {
+        let Scores { scale, log_sum, inner, ref seen, step, bias, dropout } = *scores;
         for ((row, p), (_, d)) in p.lines_mut().zip(d.lines_mut()) {
             let (log_sum, inner) = (log_sum[row], inner[row]);
+            // Where the row's bias begins.
+            let [column, place] = bias.map_or([RIGHT, 0], |(_, at)| beginning(at - row as isize));
+            if let Some((numbers, _)) = bias {
+                let numbers = numbers.get(place..).unwrap_or_default();
+                for (x, bias) in p[column..].iter_mut().zip(numbers) {
+                    *x += bias / scale;
+                }
+            }
             for x in p.iter_mut() {
                 *x = exp::<FUSED>(*x * scale - log_sum);
             }
@@ -337,6 +385,10 @@ multiversion! {
             // Where nothing is seen d may be anything, infinities included.
             for (d, &p) in d.iter_mut().zip(&*p) {
                 *d = if p == 0.0 { 0.0 } else { scale * p * (*d - inner) };
+            }
+            let sums = d_bias.get_mut(place..).unwrap_or_default();
+            for (sum, d) in sums.iter_mut().zip(&d[column..]) {
+                *sum += d / scale;
             }
             if let Some((mask, index)) = mask {
                 crate::dropout::apply(p, mask, index);

@@ -4,12 +4,14 @@
 //! read them on all threads, row after row as they lie. So the cache is cut into pieces of [`PIECE`] keys; each piece
 //! gives for each head its own largest score m, l = Σ exp(score − m) and Σ exp(score − m)·v, and the pieces are merged by
 //! the online softmax's rule (Dao 2023, "Flash-Decoding").
+//!
+//! Several sequences are decoded together, each against keys and values of its own.
 
 mod piece;
 mod tile;
 
 use self::piece::Piece;
-use super::{Kept, Shape};
+use super::{Bias, Kept, Sequence, Shape};
 use crate::Pool;
 use crate::arch::multiversion;
 use crate::exp::exp;
@@ -24,51 +26,58 @@ pub const MOST_QUERIES: usize = 4;
 
 /// Numbers of scratch space that [`decode`] needs.
 pub fn scratch_len(shape: &Shape<'_>) -> usize {
-    let [queries, keys] = shape.sequences.rows();
-    queries * keys.div_ceil(PIECE) * shape.heads * piece::len(shape.d_head)
+    let [queries, _] = shape.sequences.rows();
+    queries * pieces(shape) * shape.heads * piece::len(shape.d_head)
 }
 
-/// `z [T,H·E]` in `f32` for one sequence, from `q [T,H·E]` and the keys and values of a cache; scratch as
+/// Pieces of the longest sequence.
+fn pieces(shape: &Shape<'_>) -> usize {
+    shape.sequences.most_keys().div_ceil(PIECE)
+}
+
+/// `z [ΣT,H·E]` in `f32`, from `q [ΣT,H·E]` and the keys and values `kept` for each sequence `[S,K·E]`; scratch as
 /// [`scratch_len`] says.
-pub fn decode(
+pub fn decode<'a>(
     pool: &Pool,
     shape: Shape<'_>,
     q: Rows<'_>,
-    [k, v]: [Kept<'_>; 2],
+    bias: Option<Bias<'_>>,
+    kept: impl Fn(usize) -> [Kept<'a>; 2] + Sync,
     z: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let (e, [queries, keys]) = (shape.d_head, shape.sequences.rows());
-    assert_eq!(shape.sequences.count(), 1, "decoding is of one sequence");
-    assert!(
-        shape.heads.is_multiple_of(shape.kv_heads) && queries <= keys,
-        "{shape:?}"
-    );
+    let (e, [queries, _]) = (shape.d_head, shape.sequences.rows());
+    assert!(shape.heads.is_multiple_of(shape.kv_heads), "{shape:?}");
     let width = shape.heads * e;
     assert!(q.precision == Precision::F32, "queries are in f32");
     assert_eq!([q.rows, q.cols], [queries, width], "q");
     assert_eq!(z.len(), queries * width, "z");
-    for kept in [k, v] {
-        assert_eq!(
-            [kept.rows(), kept.cols()],
-            [keys, shape.kv_heads * e],
-            "k and v"
-        );
+    if let Some(bias) = bias {
+        bias.check(&shape);
     }
-    let (pieces, heads, each) = (keys.div_ceil(PIECE), shape.heads, piece::len(e));
+    let (pieces, heads, each) = (pieces(&shape), shape.heads, piece::len(e));
     let scratch = &mut scratch[..scratch_len(&shape)];
     pool.chunks(scratch, heads * each, |i, parts| {
-        let (t, piece) = (i / pieces, i % pieces);
+        let (row, piece) = (i / pieces, i % pieces);
+        let b = shape.sequences.of_query(row);
+        let (Sequence { queries, keys, .. }, [k, v]) = (shape.sequences.get(b), kept(b));
+        for kept in [k, v] {
+            let shape = [keys.len(), shape.kv_heads * e];
+            assert_eq!([kept.rows(), kept.cols()], shape, "k and v");
+        }
+        let (t, queries, keys) = (row - queries.start, queries.len(), keys.len());
         let seen = shape.sees.keys(t, queries, keys);
         let end = ((piece + 1) * PIECE).min(seen.end);
         let start = (piece * PIECE).max(seen.start).min(end);
         Piece {
-            q: floats(q.row(t)),
+            q: floats(q.row(row)),
             k: k.range(start, end),
             v: v.range(start, end),
             group: shape.group(),
             e,
-            scale: shape.scale(),
+            scale: shape.scale,
+            // From the query's own place, S − T + t, to the first of these keys.
+            bias: bias.map(|bias| (bias, (bias.zero + start).wrapping_sub(keys + t - queries))),
         }
         .attend(parts);
     });

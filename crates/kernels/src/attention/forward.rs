@@ -221,7 +221,12 @@ impl Panel {
             for r in 0..rows {
                 let t = start + r;
                 let seen = within(head.seen(t), first, keys);
-                scales[r] = online(scores, r, seen, head.scale, &mut state[r]);
+                let mut scale = head.scale;
+                if let Some(bias) = head.bias_row(t, first) {
+                    biased(scores, r, scale, bias);
+                    scale = 1.0;
+                }
+                scales[r] = online(scores, r, seen, scale, &mut state[r]);
                 for (i, tile) in scores.iter_mut().enumerate() {
                     head.drop_row(tile.line_mut(r), t, first + i * RIGHT);
                 }
@@ -248,6 +253,15 @@ multiversion! {
             } else {
                 in_groups(z, row, |z, x| *z = *z * scales[r] + *x);
             }
+        }
+    }
+}
+
+multiversion! {
+    /// Row `r` of the tiles side by side becomes scale·x + bias; where the numbers of `bias` end nothing is seen.
+    fn biased(tiles: &mut [Tile], r: usize, scale: f32, bias: &[f32]) {
+        for (tile, bias) in tiles.iter_mut().zip(bias.chunks(RIGHT)) {
+            in_groups(&mut tile.line_mut(r)[..bias.len()], bias, |x, bias| *x = *x * scale + *bias);
         }
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Kept<'a> {
 
     /// Rows `start..end`.
     #[must_use]
-    pub(super) fn range(self, start: usize, end: usize) -> Self {
+    pub fn range(self, start: usize, end: usize) -> Self {
         let stride = self.stride();
         Self {
             words: &self.words[start * stride..end * stride],

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! score[t,s]   = scale · Σₑ q[t,e]·k[s,e]      for the keys that t may look at ([`Sees`]), else −∞
+//!                (+ bias[s − t], if there is a [`Bias`])
 //! pattern[t,:] = softmax(score[t,:])
 //! z[t,e]       = Σₛ pattern[t,s]·v[s,e]
 //! ```
@@ -15,6 +16,8 @@
 //! | [`decode`] | few queries against a long cache, split over the cache |
 //! | [`Kept`] | keys and values as a cache keeps them |
 //! | [`open`] | scores and pattern in full, for recorders and edits |
+//!
+//! Queries and keys may be those of different texts: an encoder's keys for a decoder's queries.
 //!
 //! Query head h reads key head h·K/H (grouped-query attention, Ainslie et al. 2023; K = H is the classic case).
 
@@ -43,6 +46,13 @@ pub struct Shape<'a> {
     pub kv_heads: usize,
     /// E.
     pub d_head: usize,
+    /// By what the products of queries and keys are multiplied; mostly [`usual_scale`].
+    pub scale: f32,
+}
+
+/// 1/√E.
+pub fn usual_scale(d_head: usize) -> f32 {
+    1.0 / (d_head as f32).sqrt()
 }
 
 /// How the rows of queries and of keys are shared out among the sequences of a batch.
@@ -64,6 +74,26 @@ pub enum Sequences<'a> {
         /// Of the keys.
         keys: &'a [usize],
     },
+}
+
+/// What is added to scores by how far a key stands from its query, the same for all sequences (Raffel et al. 2020, §2.1).
+///
+/// The last query of a sequence stands at its last key: query t at key S − T + t; S ≥ T.
+#[derive(Clone, Copy, Debug)]
+pub struct Bias<'a> {
+    /// [H,W]: of head h, number `zero + d` is for keys that stand `d` behind the query.
+    pub table: &'a [f32],
+    /// W.
+    pub width: usize,
+    /// Where a query's own key is.
+    pub zero: usize,
+}
+
+impl<'a> Bias<'a> {
+    /// Of head `h`.
+    fn head(self, h: usize) -> (&'a [f32], usize) {
+        (&self.table[h * self.width..][..self.width], self.zero)
+    }
 }
 
 /// The rows of one sequence.
@@ -93,6 +123,25 @@ impl Sequences<'_> {
                 keys,
             } => [batch * queries, batch * keys],
             Self::Ragged { queries, keys } => [queries, keys].map(|x| x[x.len() - 1]),
+        }
+    }
+
+    /// S of the sequence that has most of them.
+    pub fn most_keys(&self) -> usize {
+        match *self {
+            Self::Equal { keys, .. } => keys,
+            Self::Ragged { keys, .. } => {
+                let lengths = keys.windows(2).map(|pair| pair[1] - pair[0]);
+                lengths.max().unwrap_or(0)
+            }
+        }
+    }
+
+    /// The sequence that row `t` of the queries belongs to.
+    fn of_query(&self, t: usize) -> usize {
+        match *self {
+            Self::Equal { queries, .. } => t / queries,
+            Self::Ragged { queries, .. } => queries.partition_point(|&start| start <= t) - 1,
         }
     }
 
@@ -147,11 +196,6 @@ impl Sees {
 }
 
 impl Shape<'_> {
-    /// 1/√E.
-    pub fn scale(&self) -> f32 {
-        1.0 / (self.d_head as f32).sqrt()
-    }
-
     /// Query heads per key head.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
@@ -177,6 +221,8 @@ pub struct Input<'a> {
     pub v: Rows<'a>,
     /// Over the patterns, [H,T,S] of each sequence one behind the other.
     pub dropout: Option<Mask>,
+    /// What is added to scores.
+    pub bias: Option<Bias<'a>>,
 }
 
 /// Rows and columns of head `h` of a sequence in an array of heads side by side.
@@ -194,6 +240,8 @@ struct Head<'a> {
     v: Rows<'a>,
     /// The mask, and the index in it of the pattern's element [0,0].
     dropout: Option<(Mask, u64)>,
+    /// The numbers by distance, and where the distance 0 is.
+    bias: Option<(&'a [f32], usize)>,
 }
 
 impl<'a> Input<'a> {
@@ -207,11 +255,12 @@ impl<'a> Input<'a> {
         let plane = (pairs * shape.heads + h * queries.len() * keys.len()) as u64;
         Head {
             sees: shape.sees,
-            scale: shape.scale(),
+            scale: shape.scale,
             q: head(self.q, queries, h, e),
             k: head(self.k, keys, kv, e),
             v: head(self.v, keys, kv, e),
             dropout: self.dropout.map(|mask| (mask, plane)),
+            bias: self.bias.map(|bias| bias.head(h)),
         }
     }
 
@@ -223,6 +272,7 @@ impl<'a> Input<'a> {
             heads,
             kv_heads,
             d_head,
+            ..
         } = shape;
         let [queries, keys] = sequences.rows();
         assert!(heads.is_multiple_of(kv_heads), "{shape:?}");
@@ -238,6 +288,28 @@ impl<'a> Input<'a> {
         for kv in [self.k, self.v] {
             assert_eq!([kv.rows, kv.cols], [keys, kv_heads * d_head], "k and v");
         }
+        if let Some(bias) = self.bias {
+            bias.check(shape);
+        }
+    }
+}
+
+impl Bias<'_> {
+    /// Panics unless there is a number for each pair of a query and a key that it looks at.
+    fn check(&self, shape: &Shape<'_>) {
+        let most = shape.sequences.most_keys();
+        let behind = if shape.sees == Sees::All { most } else { 1 };
+        let fits = |b| {
+            let Sequence { queries, keys, .. } = shape.sequences.get(b);
+            queries.len() <= keys.len()
+        };
+        let fits = (0..shape.sequences.count()).all(fits)
+            && self.zero + 1 >= most
+            && self.zero + behind <= self.width;
+        assert!(
+            fits && self.table.len() == shape.heads * self.width,
+            "{shape:?}"
+        );
     }
 }
 
@@ -245,6 +317,13 @@ impl Head<'_> {
     /// Keys that query `t` looks at.
     fn seen(&self, t: usize) -> Range<usize> {
         self.sees.keys(t, self.q.rows, self.k.rows)
+    }
+
+    /// What is added to the scores of query `t`, from key `first` on, as far as there are numbers.
+    fn bias_row(&self, t: usize, first: usize) -> Option<&[f32]> {
+        let (numbers, zero) = self.bias?;
+        let place = self.k.rows - self.q.rows + t;
+        Some(numbers.get(zero + first - place..).unwrap_or_default())
     }
 
     /// Multiplies `row`, the pattern of query `t` from key `first` on, by the dropout mask.

@@ -28,8 +28,12 @@ pub fn scores(pool: &Pool, shape: Shape<'_>, input: Input<'_>, scores: &mut [f32
             let seen = head.seen(t);
             row[..seen.start].fill(f32::NEG_INFINITY);
             row[seen.end..].fill(f32::NEG_INFINITY);
-            for x in &mut row[seen] {
+            let bias = head.bias_row(t, seen.start);
+            for x in &mut row[seen.clone()] {
                 *x *= head.scale;
+            }
+            if let Some(bias) = bias {
+                crate::rows::add(&mut row[seen.clone()], &bias[..seen.len()]);
             }
         }
     });

@@ -2,10 +2,10 @@
 
 use glassformer_kernels::Pool;
 use glassformer_kernels::attention::{
-    Input, Kept, Number, Sees, Sequences, Shape, backward, decode, forward, open,
+    Bias, Input, Kept, Number, Sees, Sequences, Shape, backward, decode, forward, open, usual_scale,
 };
 use glassformer_kernels::dropout::{self, Mask};
-use glassformer_kernels::memory::{Block, words};
+use glassformer_kernels::memory::{Block, words, words_mut};
 use glassformer_kernels::product::{Precision, Rows, pack};
 use proptest::prelude::*;
 
@@ -25,6 +25,8 @@ struct Case {
     kv_heads: usize,
     d_head: usize,
     dropout: Option<Mask>,
+    /// Whether scores have a bias by distance, and another scale than usual.
+    biased: bool,
     seed: u64,
 }
 
@@ -64,7 +66,28 @@ impl Case {
             heads: self.heads,
             kv_heads: self.kv_heads,
             d_head: self.d_head,
+            scale: self.scale(),
         }
+    }
+
+    fn scale(&self) -> f32 {
+        let factor = if self.biased { 0.7 } else { 1.0 };
+        factor * usual_scale(self.d_head)
+    }
+
+    /// Numbers of each head's bias; as many lie on both sides of the query's own place, and one more than needed.
+    fn bias_width(&self) -> usize {
+        let most = self.lengths.iter().map(|[_, keys]| *keys).max();
+        if self.biased {
+            2 * most.unwrap() + 1
+        } else {
+            0
+        }
+    }
+
+    /// [H,W].
+    fn bias(&self) -> Vec<f32> {
+        normals(self.seed, 5, self.heads * self.bias_width())
     }
 
     /// Σ T, Σ S.
@@ -92,14 +115,25 @@ impl Case {
         ]
     }
 
-    fn input<'a>(&self, [q, k, v]: &'a [Vec<f32>; 3]) -> Input<'a> {
+    fn input<'a>(&self, [q, k, v]: &'a [Vec<f32>; 3], bias: &'a [f32]) -> Input<'a> {
         let kv = self.kv_heads * self.d_head;
+        let width = self.bias_width();
         Input {
+            bias: self.biased.then_some(Bias {
+                table: bias,
+                width,
+                zero: width / 2,
+            }),
             q: Rows::f32(q, self.heads * self.d_head),
             k: Rows::f32(k, kv),
             v: Rows::f32(v, kv),
             dropout: self.dropout,
         }
+    }
+
+    /// q, k, v and the bias one behind the other.
+    fn all(&self, numbers: &[Vec<f32>; 3]) -> Vec<f64> {
+        to_f64(&[numbers.concat(), self.bias()].concat())
     }
 
     fn mask(&self) -> Vec<f64> {
@@ -111,7 +145,7 @@ impl Case {
         to_f64(&factors)
     }
 
-    /// z [ΣT,H·E] and log Σ exp, [H,T] of each sequence, by the equation.
+    /// z [ΣT,H·E] and log Σ exp, [H,T] of each sequence, by the equation, from q, k, v and the bias one behind the other.
     fn naive(&self, qkv: &[f64], mask: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let &Self {
             heads,
@@ -121,7 +155,9 @@ impl Case {
         } = self;
         let [q_len, kv_len] = self.lens();
         let (q, kv) = qkv.split_at(q_len);
-        let (k, v) = kv.split_at(kv_len);
+        let (k, rest) = kv.split_at(kv_len);
+        let (v, bias) = rest.split_at(kv_len);
+        let width = self.bias_width();
         let (mut z, mut sums) = (vec![0.0; q_len], Vec::new());
         let mut planes = mask;
         for (b, &[queries, keys]) in self.lengths.iter().enumerate() {
@@ -135,7 +171,10 @@ impl Case {
                     };
                     let query = ((first_query + t) * heads + h) * e;
                     let dot = |s: usize| {
-                        (0..e).map(|c| q[query + c] * k[at(s, c)]).sum::<f64>() / (e as f64).sqrt()
+                        let product: f64 = (0..e).map(|c| q[query + c] * k[at(s, c)]).sum();
+                        let place = || h * width + width / 2 + s + queries - keys - t;
+                        let bias = if self.biased { bias[place()] } else { 0.0 };
+                        product * f64::from(self.scale()) + bias
                     };
                     let seen: Vec<usize> = (0..keys)
                         .filter(|&s| self.looks_at(t, queries, s, keys))
@@ -201,11 +240,20 @@ fn case(most: usize, more: usize) -> impl Strategy<Value = Case> {
         Just(Sees::All),
         (1usize..90).prop_map(Sees::Window)
     ];
-    (sizes, sees, prop::option::of(0.0f32..0.6), any::<u64>()).prop_map(|(sizes, sees, p, seed)| {
+    let extras = (prop::option::of(0.0f32..0.6), any::<bool>());
+    (sizes, sees, extras, any::<u64>()).prop_map(|(sizes, sees, (p, biased), seed)| {
         let (lengths, equal, kv_heads, group, d_head) = sizes;
+        // Who looks at all keys may look at those of a shorter text.
+        let is_cross = sees == Sees::All && seed % 2 == 0;
         let lengths: Vec<_> = lengths
             .iter()
-            .map(|&(queries, more)| [queries, queries + more])
+            .map(|&(queries, more)| {
+                if is_cross {
+                    [queries + more, queries]
+                } else {
+                    [queries, queries + more]
+                }
+            })
             .collect();
         let lengths = if equal {
             vec![lengths[0]; lengths.len()]
@@ -221,6 +269,7 @@ fn case(most: usize, more: usize) -> impl Strategy<Value = Case> {
             kv_heads,
             d_head,
             dropout: p.map(|p| Mask::new(seed, p)),
+            biased: biased && !is_cross,
             seed,
         };
         case.with(lengths)
@@ -242,12 +291,12 @@ proptest! {
 
     #[test]
     fn forward_agrees_with_f64(case in case(150, 60)) {
-        let numbers = case.numbers();
-        let (expected, log_sums) = case.naive(&to_f64(&numbers.concat()), &case.mask());
-        let (z, sums) = case.forward(&Pool::new(2), case.input(&numbers), Precision::F32);
+        let (numbers, bias) = (case.numbers(), case.bias());
+        let (expected, log_sums) = case.naive(&case.all(&numbers), &case.mask());
+        let (z, sums) = case.forward(&Pool::new(2), case.input(&numbers, &bias), Precision::F32);
         assert_close("z", &z, &expected, 1e-5);
         assert_close("log Σ exp", &sums, &log_sums, 1e-5);
-        let (z, _) = case.forward(&Pool::single(), case.input(&numbers), Precision::Bf16);
+        let (z, _) = case.forward(&Pool::single(), case.input(&numbers, &bias), Precision::Bf16);
         // A head of a few numbers has nothing over which rounding could average out.
         let error = nmse(&z, &expected);
         prop_assert!(error <= 1e-4 || case.d_head < 8, "bf16: {error}");
@@ -258,9 +307,9 @@ proptest! {
         let lengths = vec![case.lengths[0]; batch];
         let case = Case { dropout: None, equal: true, ..case }.with(lengths);
         let [queries, keys] = case.lengths[0];
-        let (pool, numbers) = (Pool::new(2), case.numbers());
+        let (pool, numbers, bias) = (Pool::new(2), case.numbers(), case.bias());
         let mut scores = vec![f32::NAN; batch * case.heads * queries * keys];
-        open::scores(&pool, case.shape(), case.input(&numbers), &mut scores);
+        open::scores(&pool, case.shape(), case.input(&numbers, &bias), &mut scores);
         for (i, row) in scores.chunks_exact(keys).enumerate() {
             for (s, &score) in row.iter().enumerate() {
                 let seen = case.looks_at(i % queries, queries, s, keys);
@@ -270,16 +319,16 @@ proptest! {
         }
         open::pattern(&pool, &mut scores, keys);
         let mut z = vec![f32::NAN; case.lens()[0]];
-        open::weighted_values(&pool, case.shape(), &scores, case.input(&numbers), &mut z);
-        let (expected, _) = case.naive(&to_f64(&numbers.concat()), &case.mask());
+        open::weighted_values(&pool, case.shape(), &scores, case.input(&numbers, &bias), &mut z);
+        let (expected, _) = case.naive(&case.all(&numbers), &case.mask());
         assert_close("z", &z, &expected, 1e-5);
     }
 
     #[test]
     fn decoding_agrees_with_f64(case in case(4, 700)) {
-        let lengths = vec![case.lengths[0]];
+        let lengths = case.lengths.clone();
         let case = Case { dropout: None, ..case }.with(lengths);
-        let numbers = case.numbers();
+        let (numbers, bias) = (case.numbers(), case.bias());
         let mut z = vec![f32::NAN; case.lens()[0]];
         let cols = [case.heads, case.kv_heads, case.kv_heads].map(|heads| heads * case.d_head);
         for number in [Number::F32, Number::F16] {
@@ -294,8 +343,10 @@ proptest! {
             let mut scratch = vec![f32::NAN; decode::scratch_len(&case.shape())];
             let q = Rows::f32(&numbers[0], cols[0]);
             let cache = [&k, &v].map(|words| Kept::new(words, number, cols[1]));
-            decode::decode(&Pool::new(2), case.shape(), q, cache, &mut z, &mut scratch);
-            let (expected, _) = case.naive(&to_f64(&meant.concat()), &case.mask());
+            let of = |b: usize| cache.map(|kept| kept.range(case.starts[1][b], case.starts[1][b + 1]));
+            let bias = case.input(&numbers, &bias).bias;
+            decode::decode(&Pool::new(2), case.shape(), q, bias, of, &mut z, &mut scratch);
+            let (expected, _) = case.naive(&case.all(&meant), &case.mask());
             assert_close("z", &z, &expected, 1e-5);
             let rounding = nmse(&meant[1], &to_f64(&numbers[1]));
             prop_assert!(rounding == 0.0 || number == Number::F16 && rounding < 1e-6, "{rounding}");
@@ -303,38 +354,88 @@ proptest! {
     }
 
     #[test]
-    fn backward_is_the_derivative(case in case(100, 0)) {
-        let (pool, numbers) = (Pool::new(2), case.numbers());
-        let input = case.input(&numbers);
-        let (width, kv) = (case.heads * case.d_head, case.kv_heads * case.d_head);
-        let (fused, [rows, _]) = (width + 2 * kv, case.rows());
+    fn backward_is_the_derivative(case in case(100, 30)) {
+        let (numbers, mask) = (case.numbers(), case.mask());
         let dz = normals(case.seed, 4, case.lens()[0]);
-        let gradient = |precision| {
-            let (z, sums) = case.forward(&pool, input, precision);
-            let saved = backward::Saved { z: Rows::f32(&z, width), log_sum: &sums };
-            let mut d_qkv = vec![f32::NAN; rows * fused];
-            let out = (glassformer_kernels::memory::words_mut(&mut d_qkv), Precision::F32);
-            backward::backward(&pool, case.shape(), input, saved, Rows::f32(&dz, width), precision, out);
-            d_qkv
+        let actual = case.gradients(&numbers, &dz, Precision::F32, false);
+        let mut dense = case.all(&numbers);
+        let loss = |all: &[f64]| -> f64 {
+            case.naive(all, &mask).0.iter().zip(&dz).map(|(z, &dz)| z * f64::from(dz)).sum()
         };
-        let actual = gradient(Precision::F32);
-        let mut dense = to_f64(&numbers.concat());
-        let mask = case.mask();
-        let loss = |qkv: &[f64]| -> f64 {
-            case.naive(qkv, &mask).0.iter().zip(&dz).map(|(z, &dz)| z * f64::from(dz)).sum()
-        };
-        for i in 0..under_miri(3, 9) as u64 {
-            // Three places in each of q, k, v.
-            let part = i as usize % 3;
-            let (len, first) = ([width, kv, kv][part], [0, width, width + kv][part]);
-            let (row, col) = (below(case.seed, i, rows), below(case.seed, 50 + i, len));
-            let [q_len, kv_len] = case.lens();
-            let at = [0, q_len, q_len + kv_len][part] + row * len + col;
-            let expected = slope(&mut dense, at, loss);
-            assert_close("gradient", &[actual[row * fused + first + col]], &[expected], 5e-5);
+        let [q_len, kv_len] = case.lens();
+        let starts = [0, q_len, q_len + kv_len, q_len + 2 * kv_len, dense.len()];
+        for i in 0..under_miri(4, 12) as u64 {
+            // Three places in each of q, k, v and the bias.
+            let [start, end] = [0, 1].map(|more| starts[i as usize % 4 + more]);
+            if start < end {
+                let at = start + below(case.seed, i, end - start);
+                let expected = slope(&mut dense, at, loss);
+                assert_close("gradient", &[actual[at]], &[expected], 5e-5);
+            }
         }
-        let error = nmse(&gradient(Precision::Bf16), &to_f64(&actual));
+        let rounded = case.gradients(&numbers, &dz, Precision::Bf16, false);
+        let error = nmse(&rounded, &to_f64(&actual));
         prop_assert!(error <= 1e-4 || case.d_head < 8, "bf16: {error}");
+        let [queries, keys] = case.rows();
+        if queries == keys {
+            let fused = case.gradients(&numbers, &dz, Precision::F32, true);
+            prop_assert_eq!(words(&fused), words(&actual));
+        }
+    }
+}
+
+impl Case {
+    /// d z·dz with respect to q, k, v and the bias, one behind the other; made as fused rows q·k·v, or apart.
+    fn gradients(
+        &self,
+        numbers: &[Vec<f32>; 3],
+        dz: &[f32],
+        precision: Precision,
+        fused: bool,
+    ) -> Vec<f32> {
+        let (pool, bias) = (Pool::new(2), self.bias());
+        let input = self.input(numbers, &bias);
+        let (z, sums) = self.forward(&pool, input, precision);
+        let (width, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
+        let saved = backward::Saved {
+            z: Rows::f32(&z, width),
+            log_sum: &sums,
+        };
+        let [queries, keys] = self.rows();
+        let first = if fused { width + 2 * kv } else { width };
+        let mut d_q = vec![f32::NAN; queries * first];
+        let mut d_kv = vec![f32::NAN; keys * 2 * kv];
+        let mut d_bias = vec![0.0; self.lengths.len() * bias.len()];
+        let apart = [&mut d_q, &mut d_kv].map(|x| words_mut(x));
+        let out = backward::Output {
+            rows: match apart {
+                [d_qkv, _] if fused => backward::OutputRows::Fused(d_qkv),
+                apart => backward::OutputRows::Apart(apart),
+            },
+            kept: Precision::F32,
+            bias: &mut d_bias,
+        };
+        let dz = Rows::f32(dz, width);
+        backward::backward(&pool, self.shape(), input, saved, dz, precision, out);
+        let columns = |x: &[f32], stride: usize, first: usize, len: usize| -> Vec<f32> {
+            let rows = x.chunks_exact(stride);
+            rows.flat_map(|row| row[first..first + len].to_vec())
+                .collect()
+        };
+        let [k, v] = [0, kv].map(|at| {
+            if fused {
+                columns(&d_q, first, width + at, kv)
+            } else {
+                columns(&d_kv, 2 * kv, at, kv)
+            }
+        });
+        let mut sum = vec![0.0; bias.len()];
+        for part in d_bias.chunks_exact(bias.len().max(1)) {
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
+        }
+        [columns(&d_q, first, 0, width), k, v, sum].concat()
     }
 }
 
@@ -359,6 +460,7 @@ fn values_kept_in_pairs_give_the_same_as_their_numbers() {
         kv_heads: 3,
         d_head: 6,
         dropout: None,
+        biased: false,
         seed: 5,
     };
     let case = case.with(vec![[70, 70]; 2]);
@@ -385,10 +487,12 @@ fn values_kept_in_pairs_give_the_same_as_their_numbers() {
             k,
             v,
             dropout: None,
+            bias: None,
         },
         Precision::Bf16,
     );
-    let (plain, plain_sums) = case.forward(&pool, case.input(&numbers), Precision::Bf16);
+    let bias = case.bias();
+    let (plain, plain_sums) = case.forward(&pool, case.input(&numbers, &bias), Precision::Bf16);
     assert_eq!(from_pairs, plain);
     assert_eq!(words(&sums), words(&plain_sums));
 }

@@ -1,6 +1,8 @@
 //! The loss of a row of logits and its gradient.
 
-use glassformer_kernels::cross_entropy::{loss, loss_and_gradient, scale};
+use glassformer_kernels::cross_entropy::{
+    loss, loss_and_gradient, scale, smoothed_loss_and_gradient,
+};
 use proptest::prelude::*;
 
 use crate::support::{assert_close, cases, normals};
@@ -28,6 +30,21 @@ proptest! {
             .collect();
         assert_close("gradient", &gradient, &expected, 2e-6);
         prop_assert!(gradient.iter().sum::<f32>().abs() < 1e-5, "moving all logits changes nothing");
+    }
+
+    #[test]
+    fn smoothed_agrees_with_f64(vocab in 1usize..120, spread in 0.0f32..30.0, smoothing in 0.01f32..0.9, pick: usize, seed: u64) {
+        let row: Vec<f32> = normals(seed, 1, vocab).iter().map(|x| x * spread).collect();
+        let (target, share) = (pick % vocab, f64::from(smoothing));
+        let losses: Vec<f64> = (0..vocab).map(|v| naive(&row, v)).collect();
+        let mean = losses.iter().sum::<f64>() / vocab as f64;
+        let expected = (1.0 - share) * losses[target] + share * mean;
+        let mut gradient = row.clone();
+        let actual = smoothed_loss_and_gradient(&mut gradient, target, smoothing, 0.5);
+        assert_close("loss", &[actual], &[expected], 4e-6 * (1.0 + f64::from(spread)));
+        let q = |v: usize| share / vocab as f64 + if v == target { 1.0 - share } else { 0.0 };
+        let expected: Vec<f64> = (0..vocab).map(|v| 0.5 * ((-losses[v]).exp() - q(v))).collect();
+        assert_close("gradient", &gradient, &expected, 2e-6);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Stage 3: the block, and the layers it is made of.
 
+mod cross_block;
 mod dropout;
 mod layer_norm;
 mod linear;
@@ -11,10 +12,12 @@ mod pre_norm;
 mod residual;
 mod rms_norm;
 mod rounded_linear;
+mod scaled;
 
 pub mod attention;
 pub mod mlp;
 
+pub use cross_block::{CrossBlock, forward_across};
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
@@ -25,8 +28,11 @@ pub use post_norm::PostNormBlock;
 pub use pre_norm::PreNormBlock;
 pub use rms_norm::RmsNorm;
 pub use rounded_linear::RoundedLinear;
+pub use scaled::Scaled;
 
 use crate::{BlockSite, Pass, Site, Value};
+use attention::Attention;
+use mlp::Mlp;
 
 /// The parts of a block; the residual stream between them is all that the second knows of the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +44,19 @@ pub enum Half {
 }
 
 /// What the body of a network is a stack of.
-pub trait Block: Clone + Send + 'static {
+pub trait Block: Clone + Send + Sync + 'static {
+    /// Whether norms stand behind the parts, on the residual stream itself.
+    const IS_POST_NORM: bool;
+
+    /// A block of these parts; the norms are attention's and the MLP's.
+    fn of(attention: Attention, norms: [Norm; 2], mlp: Mlp) -> Self;
+
+    /// What moves information between positions.
+    fn attention(&self) -> &Attention;
+
+    /// What works on each position alone.
+    fn mlp(&self) -> &Mlp;
+
     /// The residual stream `[B·T,D]` through attention, to what the MLP gets.
     fn attend(&self, pass: &mut Pass<'_>, x: Value, layer: usize) -> Value;
 
@@ -78,12 +96,12 @@ pub fn sites<B: Block>(blocks: &[B]) -> impl Iterator<Item = Site> {
 pub fn forward_all<B: Block>(blocks: &[B], pass: &mut Pass<'_>, mut x: Value) -> Value {
     for (layer, block) in blocks.iter().enumerate() {
         let block = block.clone();
-        let forward = move |pass: &mut Pass<'_>, x| block.forward(pass, x, layer);
+        let forward = move |pass: &mut Pass<'_>, [x]: [Value; 1]| block.forward(pass, x, layer);
         x = if layer + 1 < blocks.len() {
-            pass.segment(x, forward)
+            pass.segment([x], forward)
         } else {
             // The backward pass begins with this block: to keep its activations takes no more than to make them again.
-            forward(pass, x)
+            forward(pass, [x])
         };
     }
     x

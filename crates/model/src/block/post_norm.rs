@@ -23,6 +23,25 @@ pub struct PostNormBlock {
 }
 
 impl Block for PostNormBlock {
+    const IS_POST_NORM: bool = true;
+
+    fn of(attention: Attention, [ln1, ln2]: [Norm; 2], mlp: Mlp) -> Self {
+        Self {
+            attention,
+            ln1,
+            mlp,
+            ln2,
+        }
+    }
+
+    fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    fn mlp(&self) -> &Mlp {
+        &self.mlp
+    }
+
     fn attend(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
         let d_model = [x.tensor().width()];

@@ -20,6 +20,25 @@ pub struct PreNormBlock {
 }
 
 impl Block for PreNormBlock {
+    const IS_POST_NORM: bool = false;
+
+    fn of(attention: Attention, [ln1, ln2]: [Norm; 2], mlp: Mlp) -> Self {
+        Self {
+            ln1,
+            attention,
+            ln2,
+            mlp,
+        }
+    }
+
+    fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    fn mlp(&self) -> &Mlp {
+        &self.mlp
+    }
+
     fn attend(&self, pass: &mut Pass<'_>, mut x: Value, layer: usize) -> Value {
         let at = |site| Site::block(layer, site);
         let d_model = [x.tensor().width()];

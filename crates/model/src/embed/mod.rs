@@ -1,13 +1,18 @@
 //! Stage 2: ids to vectors.
 
 mod rows;
+mod sinusoids;
+mod stack;
 mod typed;
 
 pub use rows::EmbedRows;
+pub use sinusoids::Sinusoids;
+pub use stack::{Positions, StackEmbed};
 pub use typed::TypedEmbed;
 
 use glassformer_tensor::Ids;
 
+use crate::block::Scaled;
 use crate::{ParamId, Pass, Site, Value};
 
 /// Token embedding plus learned positions: x[t] = W_E[id[t]] + W_pos[first + t] (Radford et al. 2019).
@@ -29,27 +34,36 @@ impl LearnedPositions {
         let embed = TokenEmbed {
             tokens: self.tokens,
             d_model: self.d_model,
+            scale: None,
         };
         let embed = embed.forward(pass, ids);
-        let mut rows = pass.places();
-        if self.first > 0 {
-            let moved = rows.iter().map(|place| place + self.first as u32);
-            rows = Ids::new(pass.run().buffers, moved);
-        }
-        let positions = EmbedRows::new(self.positions, self.d_model, rows);
-        let mut pos_embed = pass.apply(positions, []);
-        pass.tap(Site::PosEmbed, &mut pos_embed, &[self.d_model]);
-        pass.add(&embed, &pos_embed)
+        let places = learned_positions(pass, self.positions, self.first, self.d_model);
+        pass.add(&embed, &places)
     }
 }
 
-/// Token embedding alone: x[t] = W_E[id[t]]; positions enter later.
+/// The rows of a table `[first + n_ctx,D]` that belong to the positions of a pass: `[B·T, D]`.
+fn learned_positions(pass: &mut Pass<'_>, table: ParamId, first: usize, d_model: usize) -> Value {
+    let mut rows = pass.places();
+    if first > 0 {
+        let moved = rows.iter().map(|place| place + first as u32);
+        rows = Ids::new(pass.run().buffers, moved);
+    }
+    let positions = EmbedRows::new(table, d_model, rows);
+    let mut pos_embed = pass.apply(positions, []);
+    pass.tap(Site::PosEmbed, &mut pos_embed, &[d_model]);
+    pos_embed
+}
+
+/// Token embedding alone: x[t] = c·W_E[id[t]]; positions enter later.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenEmbed {
     /// W_E [V,D].
     pub tokens: ParamId,
     /// D.
     pub d_model: usize,
+    /// c, where it is not 1.
+    pub scale: Option<f32>,
 }
 
 impl TokenEmbed {
@@ -62,6 +76,9 @@ impl TokenEmbed {
         }
         let tokens = Ids::new(pass.run().buffers, ids.iter().copied());
         let mut embed = pass.apply(EmbedRows::new(self.tokens, self.d_model, tokens), []);
+        if let Some(scale) = self.scale {
+            embed = pass.apply(Scaled(scale), [&embed]);
+        }
         pass.tap(Site::Embed, &mut embed, &[self.d_model]);
         embed
     }

@@ -11,7 +11,7 @@ use super::Refusal;
 use super::bert_config::EncoderConfig;
 use super::bert_names::{self as names, HeadNames};
 use super::parts::{STD, block_weight, layer_norm, linear};
-use crate::block::attention::{Attention, Heads, Sees};
+use crate::block::attention::{Attention, Heads, Scoring, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{self, Block, Dropout, Half, Linear, PostNormBlock, Storage, forward_all};
 use crate::embed::{LearnedPositions, TypedEmbed};
@@ -169,6 +169,7 @@ fn block(layout: &mut Layout, config: &EncoderConfig, prefix: &str) -> PostNormB
             d_head: d / config.num_attention_heads,
         },
         sees: Sees::All,
+        scoring: Scoring::usual(d / config.num_attention_heads),
         out: linear(layout, &[(name("attention.output.dense"), d)], d, true, STD),
     };
     let ln1 = layer_norm(layout, &name("attention.output.LayerNorm"), d, eps);
@@ -210,7 +211,8 @@ fn unembed(
     };
     Unembed {
         transform: Some(transform),
-        ln_final,
+        ln_final: Some(ln_final),
+        scale: None,
         linear: Linear {
             weight,
             bias: Some(layout.add(names.bias, &[v], Init::Zeros)),
@@ -321,8 +323,8 @@ impl Network for Bert {
             }
             WeightName::Unembed => Some(table(self.unembed?.linear.weight, 0, vocab).t()),
             WeightName::UnembedBias => Some(WeightView::vector(self.unembed?.linear.bias?, vocab)),
-            WeightName::LnFinalGain => Some(WeightView::vector(self.unembed?.ln_final.gain(), d)),
-            WeightName::LnFinalBias => Some(WeightView::vector(self.unembed?.ln_final.bias()?, d)),
+            WeightName::LnFinalGain => Some(WeightView::vector(self.unembed?.ln_final?.gain(), d)),
+            WeightName::LnFinalBias => Some(WeightView::vector(self.unembed?.ln_final?.bias()?, d)),
             WeightName::Block { layer, weight } => {
                 let block = self.blocks.get(layer)?;
                 let norms = [&block.ln1, &block.ln2];

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Dimensions;
 use crate::block::mlp::Activation;
-use crate::families::parts::{MOST, check_sizes};
+use crate::families::parts::{MOST, activation, check_sizes};
 
 /// `config.json`, in Hugging Face's field names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,15 +133,7 @@ impl EncoderConfig {
     }
 
     pub(super) fn activation(&self) -> Result<Activation, String> {
-        match self.hidden_act.as_str() {
-            "gelu" => Ok(Activation::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            "silu" | "swish" => Ok(Activation::Silu),
-            "relu" => Ok(Activation::Relu),
-            other => Err(format!(
-                "has hidden_act {other:?}; gelu, gelu_new, silu and relu can be computed"
-            )),
-        }
+        activation("hidden_act", &self.hidden_act)
     }
 
     /// Its sizes, after [`EncoderConfig::check`].

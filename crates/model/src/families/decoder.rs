@@ -1,7 +1,7 @@
 //! The decoder that Llama and its kin share: token embedding, RMSNorm before each part, rotary positions, grouped
 //! queries, gated MLP. What a family adds or leaves out stands in its [`Plan`].
 
-use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Sees};
+use crate::block::attention::{Attention, HeadNorm, Heads, Rope, Scoring, Sees};
 use crate::block::mlp::{Activation, GatedMlp, Mlp};
 use crate::block::{
     self, Block, Dropout, Half, Linear, Norm, PreNormBlock, RmsNorm, Storage, forward_all,
@@ -81,13 +81,13 @@ impl Decoder {
         };
         let network = Self {
             plan,
-            embed: TokenEmbed { tokens, d_model },
-            blocks,
-            unembed: Unembed {
-                transform: None,
-                ln_final,
-                linear,
+            embed: TokenEmbed {
+                tokens,
+                d_model,
+                scale: None,
             },
+            blocks,
+            unembed: Unembed::of(ln_final, linear),
         };
         (network, layout)
     }
@@ -139,6 +139,7 @@ fn block(layout: &mut Layout, plan: &Plan, layer: usize) -> PreNormBlock {
             rope: Some(plan.rope.clone()),
             heads,
             sees: plan.sees[layer],
+            scoring: Scoring::usual(e),
             out,
         },
         ln2,
@@ -248,7 +249,7 @@ impl Network for Decoder {
             WeightName::Embed => Some(table(self.embed.tokens)),
 
             WeightName::Unembed => Some(table(self.unembed.linear.weight).t()),
-            WeightName::LnFinalGain => Some(WeightView::vector(self.unembed.ln_final.gain(), d)),
+            WeightName::LnFinalGain => Some(WeightView::vector(self.unembed.ln_final?.gain(), d)),
             WeightName::Block { layer, weight } => {
                 let block = self.blocks.get(layer)?;
                 let norms = [&block.ln1, &block.ln2];

@@ -4,7 +4,7 @@
 use glassformer_tensor::Pool;
 use serde::{Deserialize, Serialize};
 
-use crate::block::attention::{Attention, Heads, Sees};
+use crate::block::attention::{Attention, Heads, Scoring, Sees};
 use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{self, Block, Dropout, Half, Linear, PreNormBlock, Storage, forward_all};
 use crate::embed::LearnedPositions;
@@ -230,11 +230,7 @@ impl Gpt2 {
                 d_model: d,
             },
             blocks,
-            unembed: Unembed {
-                transform: None,
-                ln_final,
-                linear,
-            },
+            unembed: Unembed::of(ln_final, linear),
             config: config.clone(),
             storage,
         };
@@ -271,6 +267,7 @@ fn block(layout: &mut Layout, config: &Config, storage: Storage, layer: usize) -
             rope: None,
             heads,
             sees: Sees::Past,
+            scoring: Scoring::usual(heads.d_head),
             out,
         },
         ln2,
@@ -375,8 +372,8 @@ impl Network for Gpt2 {
             WeightName::Embed => table(self.embed.tokens, vocab),
             WeightName::PosEmbed => table(self.embed.positions, n_ctx),
             WeightName::Unembed => table(self.unembed.linear.weight, vocab).t(),
-            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final.gain(), d),
-            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final.bias()?, d),
+            WeightName::LnFinalGain => WeightView::vector(self.unembed.ln_final?.gain(), d),
+            WeightName::LnFinalBias => WeightView::vector(self.unembed.ln_final?.bias()?, d),
             WeightName::Block { layer, weight } => {
                 let block = self.blocks.get(layer)?;
                 let norms = [&block.ln1, &block.ln2];

@@ -1,5 +1,6 @@
 //! One file per family: its config's field names, its checkpoint's tensor names, its composition.
 
+mod bart;
 mod bert;
 mod bert_config;
 mod bert_names;
@@ -10,10 +11,14 @@ pub mod gpt2;
 mod gpt2_files;
 mod llama;
 mod llama2c;
+mod marian;
 mod names;
+mod pair;
+mod pair_config;
 mod parts;
 mod qwen;
 mod rope_config;
+mod t5;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +33,7 @@ pub use bert_config::EncoderConfig;
 use decoder::Decoder;
 pub use decoder_config::DecoderConfig;
 use names::Naming;
+pub use pair_config::PairConfig;
 pub use rope_config::RopeScaling;
 
 /// The families that can be loaded.
@@ -41,6 +47,11 @@ pub const NAMES: &[&str] = &[
     "roberta",
     "xlm-roberta",
     "camembert",
+    "marian",
+    "bart",
+    "mbart",
+    "t5",
+    "mt5",
 ];
 
 #[derive(Deserialize)]
@@ -87,6 +98,21 @@ pub fn open(
             let config: EncoderConfig =
                 serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
             bert::open(&config, source, keep).map_err(|e| e.or(&error))
+        }
+        Some(name) if is_pair(name) => {
+            let config: PairConfig =
+                serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            let open = if name == marian::NAME {
+                marian::open
+            } else {
+                bart::open
+            };
+            open(&config, source, keep).map_err(|e| e.or(&error))
+        }
+        Some(name) if t5::NAMES.contains(&name) => {
+            let config: t5::Config =
+                serde_json::from_str(config).map_err(|e| unreadable(name, e))?;
+            t5::open(&config, source, keep).map_err(|e| e.or(&error))
         }
         Some(other) => Err(error(unknown(other))),
         None => Err(error(
@@ -163,6 +189,23 @@ pub fn new_encoder(
     pool: &Pool,
 ) -> Result<Model, String> {
     bert::new(config, head, seed, pool)
+}
+
+/// A fresh encoder–decoder of the kind of Marian or BART, to be trained.
+pub fn new_pair(config: &PairConfig, seed: u64, pool: &Pool) -> Result<Model, String> {
+    config.check()?;
+    match config.model_type.as_str() {
+        marian::NAME => Ok(marian::new(config, seed, pool)),
+        name if bart::NAMES.contains(&name) => Ok(bart::new(config, seed, pool)),
+        other => Err(format!(
+            "has model_type {other:?}, which is no family of encoder–decoders that can be trained from nothing"
+        )),
+    }
+}
+
+/// Of BART and its kin.
+fn is_pair(name: &str) -> bool {
+    name == marian::NAME || bart::NAMES.contains(&name)
 }
 
 fn is_decoder(name: &str) -> bool {

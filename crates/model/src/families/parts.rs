@@ -1,7 +1,7 @@
 //! What several families build alike, and where the parameters of a block lie.
 
 use crate::block::attention::Attention;
-use crate::block::mlp::{Mlp, PlainMlp};
+use crate::block::mlp::{Activation, Mlp, PlainMlp};
 use crate::block::{LayerNorm, Linear, Norm, Storage};
 use crate::{BlockWeight, Init, Layout, ParamId, WeightView};
 
@@ -23,6 +23,19 @@ pub(super) fn check_sizes(sizes: &[(&str, usize)], layers: (&str, usize)) -> Res
         None => Ok(()),
         Some((name, size)) => Err(format!(
             "has {name} = {size}; it must lie between 1 and 2^24"
+        )),
+    }
+}
+
+/// The function that a config's `field` names, or words that follow "config.json".
+pub(super) fn activation(field: &str, name: &str) -> Result<Activation, String> {
+    match name {
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "silu" | "swish" => Ok(Activation::Silu),
+        "relu" => Ok(Activation::Relu),
+        other => Err(format!(
+            "has {field} {other:?}; gelu, gelu_new, silu and relu can be computed"
         )),
     }
 }

@@ -12,6 +12,7 @@ use crate::{BlockSite, Lengths, Site};
 impl Pass<'_> {
     /// Whether a hook records or changes this site, or will want its gradient.
     pub fn watched(&self, site: Site) -> bool {
+        let site = self.placed(site);
         let is_training = self.is_training();
         self.hook.as_ref().is_some_and(|hook| {
             hook.wants(site) || hook.edits(site) || is_training && hook.wants_gradient(site)
@@ -44,9 +45,24 @@ impl Pass<'_> {
         if !self.watched(site) {
             return;
         }
-        let mut shape = self.outer_shape();
+        let mut shape = outer_shape(self.lengths());
         shape.extend_from_slice(axes);
         self.show(site, value, columns, shape);
+    }
+
+    /// As [`Pass::tap_columns`], of a value whose rows are those of sequences of other `lengths`.
+    pub(crate) fn tap_columns_of(
+        &mut self,
+        lengths: &Lengths,
+        site: Site,
+        value: &mut Value,
+        columns: Range<usize>,
+        axes: &[usize],
+    ) {
+        if self.watched(site) {
+            let shape = [&outer_shape(lengths), axes].concat();
+            self.show(site, value, columns, shape);
+        }
     }
 
     /// Shows scores or a pattern `[B·H·T, S]` to the hook.
@@ -55,7 +71,7 @@ impl Pass<'_> {
             return;
         }
         let keys = value.tensor().width();
-        let mut shape = self.outer_shape();
+        let mut shape = outer_shape(self.lengths());
         let queries = shape.pop().unwrap_or(1);
         shape.extend([heads, queries, keys]);
         self.show(site, value, 0..keys, shape);
@@ -63,7 +79,7 @@ impl Pass<'_> {
 
     /// Shows something that is no value of the pass (the token ids) to the hook.
     pub fn tap_data(&mut self, site: Site, data: &[f32]) {
-        let shape = self.outer_shape();
+        let (shape, site) = (outer_shape(self.lengths()), self.placed(site));
         if let Some(hook) = self.hook.as_mut().filter(|hook| hook.wants(site)) {
             hook.record(
                 site,
@@ -78,16 +94,8 @@ impl Pass<'_> {
         }
     }
 
-    /// [T], or [B,T] when there is more than one sequence; [ΣT] of ragged ones.
-    fn outer_shape(&self) -> Vec<usize> {
-        match self.lengths {
-            Lengths::Equal { batch, positions } if batch > 1 => vec![batch, positions],
-            _ => vec![self.rows()],
-        }
-    }
-
     fn show(&mut self, site: Site, value: &mut Value, columns: Range<usize>, shape: Vec<usize>) {
-        let is_training = self.is_training();
+        let (site, is_training) = (self.placed(site), self.is_training());
         // A segment that is run again was shown the first time.
         let seen = self.notes == Notes::Segment;
         let Some(hook) = self.hook.as_mut().filter(|_| !seen) else {
@@ -154,5 +162,13 @@ impl Pass<'_> {
                 },
             );
         }
+    }
+}
+
+/// [T], or [B,T] when there is more than one sequence; [ΣT] of ragged ones.
+fn outer_shape(lengths: &Lengths) -> Vec<usize> {
+    match *lengths {
+        Lengths::Equal { batch, positions } if batch > 1 => vec![batch, positions],
+        _ => vec![lengths.rows()],
     }
 }

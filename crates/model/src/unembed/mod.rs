@@ -7,16 +7,18 @@ pub use rows::PickRows;
 use glassformer_kernels::softmax::softmax;
 
 use crate::block::mlp::Activation;
-use crate::block::{Linear, Norm};
+use crate::block::{Linear, Norm, Scaled};
 use crate::{Pass, Site, Value, WeightView};
 
-/// logits = norm(x)·W_U (+ b). Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
+/// logits = norm(x)·W_U (+ b); T5 multiplies norm(x) by 1/√D where W_U is W_Eᵀ. Tied models use W_Eᵀ as W_U (Press & Wolf 2017).
 #[derive(Clone, Copy, Debug)]
 pub struct Unembed {
     /// What comes before the norm in models that fill gaps.
     pub transform: Option<Transform>,
-    /// The final norm.
-    pub ln_final: Norm,
+    /// The final norm, unless the last block ends with one.
+    pub ln_final: Option<Norm>,
+    /// By what the normed vectors are multiplied, where they are.
+    pub scale: Option<f32>,
     /// W_U: D → V, and b where a model has one.
     pub linear: Linear,
 }
@@ -31,6 +33,16 @@ pub struct Transform {
 }
 
 impl Unembed {
+    /// A norm and W_U alone.
+    pub fn of(ln_final: Norm, linear: Linear) -> Self {
+        Self {
+            transform: None,
+            ln_final: Some(ln_final),
+            scale: None,
+            linear,
+        }
+    }
+
     /// Whether W_U is the embedding table `embed`.
     pub fn is_tied_to(&self, embed: Option<WeightView>) -> bool {
         embed.is_some_and(|view| view.param == self.linear.weight)
@@ -40,7 +52,8 @@ impl Unembed {
     pub(crate) fn sites(&self) -> impl Iterator<Item = Site> {
         let transform = [Site::UnembedPre, Site::UnembedPost];
         let before = self.transform.map(|_| transform).into_iter().flatten();
-        before.chain([Site::LnFinal, Site::Logits, Site::Probs])
+        let norm = self.ln_final.map(|_| Site::LnFinal);
+        before.chain(norm).chain([Site::Logits, Site::Probs])
     }
 
     /// All its linear layers.
@@ -49,7 +62,7 @@ impl Unembed {
         transform.into_iter().chain([self.linear])
     }
 
-    /// The residual stream `[B·T,D]` through the final norm: what the logits and the loss are made from.
+    /// The residual stream `[B·T,D]` through the final norm and scale: what the logits and the loss are made from.
     pub fn normed(&self, pass: &mut Pass<'_>, x: &Value) -> Value {
         let transformed = self.transform.map(|Transform { linear, activation }| {
             let mut inner = linear.call(pass, x);
@@ -58,9 +71,15 @@ impl Unembed {
             pass.tap(Site::UnembedPost, &mut outer, &[linear.d_out]);
             outer
         });
-        let mut normed = pass.apply(self.ln_final, [transformed.as_ref().unwrap_or(x)]);
-        pass.tap(Site::LnFinal, &mut normed, &[self.linear.d_in]);
-        normed
+        let mut x = transformed.unwrap_or_else(|| x.clone());
+        if let Some(norm) = self.ln_final {
+            x = pass.apply(norm, [&x]);
+            pass.tap(Site::LnFinal, &mut x, &[self.linear.d_in]);
+        }
+        match self.scale {
+            Some(scale) => pass.apply(Scaled(scale), [&x]),
+            None => x,
+        }
     }
 
     /// Logits `[B·T,V]` of normed vectors; shows probabilities to a hook that wants them.

@@ -3,9 +3,11 @@
 use glassformer_kernels::attention::Sees;
 use glassformer_kernels::dropout::Mask;
 use glassformer_kernels::product::Precision;
-use glassformer_model::block::attention::{HeadNorm, Heads, Rope, Rotate, SelfAttention, Stretch};
+use glassformer_model::block::attention::{
+    AcrossHeads, HeadNorm, Heads, Mix, RelativeBias, Rope, Rotate, Scoring, SelfAttention, Stretch,
+};
 use glassformer_model::block::mlp::{Activation, Gate};
-use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Storage};
+use glassformer_model::block::{Dropout, LayerNorm, Linear, Norm, RmsNorm, Scaled, Storage};
 use glassformer_model::embed::EmbedRows;
 use glassformer_model::unembed::PickRows;
 use glassformer_model::{
@@ -15,6 +17,101 @@ use glassformer_tensor::{Buffers, Ids, Pool, Tensor};
 
 use crate::layer_check::{Subject, random_parameters};
 use crate::support::{normals, random_ids};
+
+/// Attention of `[heads, kv_heads, d_head]` without a bias.
+fn mix([heads, kv_heads, d_head]: [usize; 3], sees: Sees, dropout: Option<Mask>) -> Mix {
+    let heads = Heads {
+        heads,
+        kv_heads,
+        d_head,
+    };
+    Mix {
+        heads,
+        sees,
+        scoring: Scoring::usual(d_head),
+        dropout,
+    }
+}
+
+#[test]
+fn attention_across_texts() {
+    for (targets, sources) in [([1, 1], [7, 1]), ([5, 3], [2, 61]), ([53, 2], [53, 3])] {
+        for dropout in [None, Some(Mask::new(5, 0.3))] {
+            let sizes = [4, 2, 3];
+            let [q, kv] = [12, 2 * 6];
+            let (of, sum) = (Lengths::of, |lengths: [usize; 2]| lengths[0] + lengths[1]);
+            let subject = Subject {
+                layer: AcrossHeads {
+                    mix: mix(sizes, Sees::All, dropout),
+                    targets: of(targets),
+                    sources: of(sources),
+                },
+                parameters: random_parameters(Layout::default(), 0),
+                inputs: [input(6, &[sum(targets), q]), input(7, &[sum(sources), kv])],
+            };
+            subject.check(&format!("attention of {targets:?} to {sources:?}"));
+        }
+    }
+    // Of one length each, told as one pair.
+    let subject = Subject {
+        layer: AcrossHeads {
+            mix: mix([3, 3, 5], Sees::All, None),
+            targets: Lengths::Equal {
+                batch: 2,
+                positions: 7,
+            },
+            sources: Lengths::Equal {
+                batch: 2,
+                positions: 11,
+            },
+        },
+        parameters: random_parameters(Layout::default(), 0),
+        inputs: [input(6, &[14, 15]), input(7, &[22, 30])],
+    };
+    subject.check("attention of 2 × 7 to 2 × 11");
+}
+
+#[test]
+fn attention_with_a_bias_by_distance() {
+    for (sees, both_ways) in [(Sees::All, true), (Sees::Past, false)] {
+        for lengths in [vec![1], vec![5, 2, 7], vec![3, 53, 1, 11]] {
+            let mut layout = Layout::default();
+            let (heads, buckets) = (3, 8);
+            let bias = RelativeBias {
+                table: layout.add("B", &[buckets, heads], Init::Zeros),
+                buckets,
+                farthest: 20,
+                both_ways,
+            };
+            let scoring = Scoring {
+                scale: 1.0,
+                bias: Some(bias),
+            };
+            let mix = Mix {
+                scoring,
+                ..mix([heads, heads, 3], sees, None)
+            };
+            let lengths = Lengths::of(lengths);
+            let rows = lengths.rows();
+            let subject = Subject {
+                layer: SelfAttention { mix, lengths },
+                parameters: random_parameters(layout, 1),
+                inputs: [input(6, &[rows, 27])],
+            };
+            subject.check(&format!("attention with a bias, {sees:?}, {rows} rows"));
+        }
+    }
+}
+
+#[test]
+fn scaled() {
+    let subject = Subject {
+        layer: Scaled(-1.75),
+        parameters: random_parameters(Layout::default(), 0),
+        inputs: [input(6, &[5, 7])],
+    };
+    subject.check("a multiple");
+}
 
 fn input(seed: u64, shape: &[usize]) -> (Vec<usize>, Vec<f32>) {
     (shape.to_vec(), normals(seed, shape.iter().product()))
@@ -190,14 +287,8 @@ fn self_attention() {
         for (heads, kv_heads, d_head) in [(1, 1, 3), (3, 3, 5), (4, 2, 3), (3, 1, 2)] {
             for dropout in [None, Some(Mask::new(5, 0.3))] {
                 let layer = SelfAttention {
-                    heads: Heads {
-                        heads,
-                        kv_heads,
-                        d_head,
-                    },
-                    sees,
+                    mix: mix([heads, kv_heads, d_head], sees, dropout),
                     lengths: Lengths::Equal { batch, positions },
-                    dropout,
                 };
                 let qkv = input(6, &[batch * positions, (heads + 2 * kv_heads) * d_head]);
                 let parameters = random_parameters(Layout::default(), 0);
@@ -222,14 +313,8 @@ fn self_attention_over_sequences_of_any_lengths() {
             for dropout in [None, Some(Mask::new(5, 0.3))] {
                 let (heads, kv_heads, d_head) = (4, 2, 3);
                 let layer = SelfAttention {
-                    heads: Heads {
-                        heads,
-                        kv_heads,
-                        d_head,
-                    },
-                    sees,
+                    mix: mix([heads, kv_heads, d_head], sees, dropout),
                     lengths: Lengths::of(lengths.iter().copied()),
-                    dropout,
                 };
                 let rows = layer.lengths.rows();
                 let subject = Subject {
@@ -388,14 +473,8 @@ fn each_head_and_sequence_drops_its_own_weights() {
     let rows = batch * positions;
     let fused: Vec<f32> = (0..rows * 3 * heads).flat_map(|_| one.clone()).collect();
     let layer = SelfAttention {
-        heads: Heads {
-            heads,
-            kv_heads: heads,
-            d_head,
-        },
-        sees: Sees::Past,
+        mix: mix([heads, heads, d_head], Sees::Past, Some(Mask::new(5, 0.5))),
         lengths: Lengths::Equal { batch, positions },
-        dropout: Some(Mask::new(5, 0.5)),
     };
     let parameters = random_parameters(Layout::default(), 0);
     let (pool, buffers) = (Pool::single(), Buffers::new());

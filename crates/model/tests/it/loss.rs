@@ -1,6 +1,7 @@
 //! The loss in chunks of rows is the loss of all rows.
 
 use glassformer_model::block::{Linear, Storage};
+use glassformer_model::loss::{IGNORED, Objective};
 use glassformer_model::{Gradients, Init, Layout, Run, loss};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
@@ -13,29 +14,56 @@ const D: usize = 7;
 const VOCAB: usize = 13;
 
 /// Mean loss, d x and d W by the equations, in f64. `w` is [D,V].
-fn naive(x: &[f32], w: impl Fn(usize, usize) -> f64, targets: &[u32]) -> (f64, Vec<f64>, Vec<f64>) {
+fn naive(
+    x: &[f32],
+    w: impl Fn(usize, usize) -> f64,
+    targets: &[u32],
+    smoothing: f64,
+) -> (f64, Vec<f64>, Vec<f64>) {
+    let asked = targets.iter().filter(|&&target| target != IGNORED).count() as f64;
     let (mut total, mut dx, mut dw) = (0.0, vec![0.0; ROWS * D], vec![0.0; D * VOCAB]);
     for (n, &target) in targets.iter().enumerate() {
+        if target == IGNORED {
+            continue;
+        }
+        let q = |v: usize| {
+            let own = f64::from(u8::from(v == target as usize));
+            (1.0 - smoothing) * own + smoothing / VOCAB as f64
+        };
         let x = |i: usize| f64::from(x[n * D + i]);
         let logits: Vec<f64> = (0..VOCAB)
             .map(|v| (0..D).map(|i| x(i) * w(i, v)).sum())
             .collect();
         let log_sum = logits.iter().map(|x| x.exp()).sum::<f64>().ln();
-        total += log_sum - logits[target as usize];
         for v in 0..VOCAB {
-            let d = ((logits[v] - log_sum).exp() - f64::from(u8::from(v == target as usize)))
-                / ROWS as f64;
+            total += q(v) * (log_sum - logits[v]);
+            let d = ((logits[v] - log_sum).exp() - q(v)) / asked;
             for i in 0..D {
                 dx[n * D + i] += d * w(i, v);
                 dw[i * VOCAB + v] += d * x(i);
             }
         }
     }
-    (total / ROWS as f64, dx, dw)
+    (total / asked, dx, dw)
 }
 
 #[test]
 fn agrees_with_f64() {
+    check(0.0, &random_ids(3, ROWS, VOCAB));
+}
+
+#[test]
+fn smoothed_and_with_rows_left_out() {
+    let mut targets = random_ids(3, ROWS, VOCAB);
+    check(0.1, &targets);
+    for target in targets.iter_mut().step_by(3) {
+        *target = IGNORED;
+    }
+    check(0.0, &targets);
+    check(0.3, &targets);
+}
+
+fn check(smoothing: f32, targets: &[u32]) {
     for (storage, threads) in [(Storage::InOut, 1), (Storage::OutIn, 2)] {
         let mut layout = Layout::default();
         let shape = if storage == Storage::InOut {
@@ -58,7 +86,6 @@ fn agrees_with_f64() {
             ..Run::new(&parameters, &pool, &buffers)
         };
         let x = Tensor::from_slice(&buffers, &[ROWS, D], &normals(2, ROWS * D));
-        let targets = random_ids(3, ROWS, VOCAB);
         let place = |i: usize, v: usize| {
             if storage == Storage::InOut {
                 i * VOCAB + v
@@ -67,13 +94,21 @@ fn agrees_with_f64() {
             }
         };
         let w = |i, v| f64::from(parameters.get(weight)[place(i, v)]);
-        let (mean, expected_dx, expected_dw) = naive(x.data(), w, &targets);
+        let (mean, expected_dx, expected_dw) = naive(x.data(), w, targets, smoothing.into());
+        let asked = loss::asked(targets) as f64;
 
-        let only = loss::sum(run, &unembed, &x, &targets);
         let mut gradients = Gradients::zeros(parameters.layout());
         let part = 0.25;
-        let (sum, dx) = loss::sum_and_gradient(run, &unembed, &x, &targets, part, &mut gradients);
-        assert!((sum / ROWS as f64 - mean).abs() < 1e-6 && (only - sum).abs() < 1e-3);
+        let objective = Objective {
+            weight: part,
+            smoothing,
+        };
+        let (sum, dx) = loss::learn(run, &unembed, &x, targets, objective, &mut gradients);
+        assert!((sum / asked - mean).abs() < 1e-6);
+        if smoothing == 0.0 {
+            let only = loss::sum(run, &unembed, &x, targets);
+            assert!((only - sum).abs() < 1e-3);
+        }
         let part = f64::from(part);
         for (i, dx) in dx.data().iter().enumerate() {
             assert!(

@@ -7,7 +7,7 @@
 pub(crate) mod recipe;
 mod terms;
 
-use glassformer_model::{BlockSite, Model, Site, WeightName};
+use glassformer_model::{Model, Site, WeightName};
 
 use crate::{Recording, TraceError};
 pub(crate) use recipe::behind;
@@ -112,13 +112,7 @@ pub struct Cell {
 }
 
 pub(crate) fn is_plane(site: Site) -> bool {
-    matches!(
-        site,
-        Site::Block {
-            site: BlockSite::Scores | BlockSite::Pattern,
-            ..
-        }
-    )
+    matches!(site.alone().1, Site::Block { site, .. } if site.is_plane())
 }
 
 /// Explains element `index` of `site` in a recording of every site that it is made from.
@@ -128,6 +122,10 @@ pub fn explain(
     site: Site,
     index: &[usize],
 ) -> Result<Cell, TraceError> {
+    if model.network.pair().is_some() {
+        let reason = "cells of encoder–decoders cannot be explained yet";
+        return Err(TraceError::Missing(reason.to_owned()));
+    }
     let value = recording.at(site, index)?;
     let explainer = Explainer {
         model,

@@ -92,7 +92,9 @@ fn outside(network: &dyn Network, site: Site) -> Recipe {
             let formula = "exp(logits[t,v] − max) / Σ exp(logits[t,·] − max)";
             Recipe::Softmax(formula, Site::Logits)
         }
-        Site::Tokens | Site::Block { .. } => Recipe::Given(site, "the tokenizer's id"),
+        Site::Tokens | Site::Block { .. } | Site::Stack { .. } => {
+            Recipe::Given(site, "the tokenizer's id")
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub use weight::WeightEdit;
 
 use glassformer_model::{BlockSite, Dimensions, Network, Site, ViewMut};
 
+use crate::cell::is_plane;
 use crate::{Recorded, TraceError};
 
 /// Which part of a site's value is changed.
@@ -336,16 +337,6 @@ fn heads(site: Site, dimensions: &Dimensions) -> usize {
 
 fn no_heads(site: Site) -> String {
     format!("{site} has no heads; q, k, v, z, scores and pattern have")
-}
-
-fn is_plane(site: Site) -> bool {
-    matches!(
-        site,
-        Site::Block {
-            site: BlockSite::Scores | BlockSite::Pattern,
-            ..
-        }
-    )
 }
 
 fn is_masked(site: Site) -> bool {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use glassformer_generate::embed::Encoded;
-use glassformer_kernels::attention::backward::{self, Saved};
-use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward};
+use glassformer_kernels::attention::backward::{self, Output, OutputRows, Saved};
+use glassformer_kernels::attention::{Input, Sees, Sequences, Shape, forward, usual_scale};
 use glassformer_kernels::peak::Peaks;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{self, Rows};
@@ -330,6 +330,7 @@ pub(super) fn causal_attention(
         heads,
         kv_heads: heads,
         d_head,
+        scale: usual_scale(d_head),
     };
     let qkv = operand(pool, &buffers, precision, 1, [positions, 3 * width]);
     let dz = operand(pool, &buffers, precision, 2, [positions, width]);
@@ -343,6 +344,7 @@ pub(super) fn causal_attention(
             k: part(1),
             v: part(2),
             dropout: None,
+            bias: None,
         };
         timed(|| {
             let out = (z.words_mut(), precision);
@@ -351,7 +353,11 @@ pub(super) fn causal_attention(
                 z: z.as_rows(),
                 log_sum: &log_sum,
             };
-            let out = (d_qkv.words_mut(), precision);
+            let out = Output {
+                rows: OutputRows::Fused(d_qkv.words_mut()),
+                kept: precision,
+                bias: &mut [],
+            };
             backward::backward(pool, shape, input, saved, dz.as_rows(), precision, out);
         })
     }

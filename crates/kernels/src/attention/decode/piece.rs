@@ -9,7 +9,7 @@
 //! Departure: rows of the cache are read in the order in which they lie, and each load of a key or value serves all the
 //! query heads that share it; the sums stay in registers meanwhile.
 
-use super::super::{Kept, Number};
+use super::super::{Bias, Kept, Number};
 use super::PIECE;
 use super::tile::{KEYS, add_values, score};
 use crate::arch::{Level, level, multiversion};
@@ -41,8 +41,10 @@ pub(super) struct Piece<'a> {
     pub group: usize,
     /// E.
     pub e: usize,
-    /// 1/√E.
+    /// By what scores are multiplied.
     pub scale: f32,
+    /// What is added to them then, and the place of the first key's number in each head's row.
+    pub bias: Option<(Bias<'a>, usize)>,
 }
 
 impl Piece<'_> {
@@ -55,6 +57,7 @@ impl Piece<'_> {
             group,
             e,
             scale,
+            bias,
         } = self;
         let (width, keys) = (q.len() / group, k.rows());
         assert!(e > 0 && q.len().is_multiple_of(group * e) && parts.len() == q.len() / e * len(e));
@@ -63,8 +66,11 @@ impl Piece<'_> {
         let [scores, values] = kernels(k.number());
         // SAFETY: the shapes were checked; the kernels are those of this processor.
         unsafe { scores(&self, parts) };
-        for part in parts.chunks_exact_mut(len(e)) {
-            soften(part, e, keys, scale);
+        for (h, part) in parts.chunks_exact_mut(len(e)).enumerate() {
+            // A piece without keys may lie where there are no numbers.
+            let bias = bias.filter(|_| keys > 0);
+            let bias = bias.map_or([].as_slice(), |(bias, at)| &bias.head(h).0[at..][..keys]);
+            soften(part, e, keys, scale, bias);
         }
         // SAFETY: as above.
         unsafe { values(&self, parts) };
@@ -72,11 +78,17 @@ impl Piece<'_> {
 }
 
 multiversion! {
-    /// Replaces the `keys` scores of a head by exp(scale·score − m), and writes m, l and a sum of 0.
-    fn soften(part: &mut [f32], e: usize, keys: usize, scale: f32) {
+    /// Replaces the `keys` scores of a head by exp(scale·score + bias − m), and writes m, l and a sum of 0.
+    fn soften(part: &mut [f32], e: usize, keys: usize, scale: f32, bias: &[f32]) {
         let (part, scores) = part.split_at_mut(e + 2);
         part.fill(0.0);
-        part[..2].copy_from_slice(&exponentials::<FUSED>(&mut scores[..keys], scale));
+        // What is left of the scale once it has met the scores.
+        let mut rest = scale;
+        if !bias.is_empty() {
+            scores.iter_mut().zip(bias).for_each(|(score, bias)| *score = *score * scale + bias);
+            rest = 1.0;
+        }
+        part[..2].copy_from_slice(&exponentials::<FUSED>(&mut scores[..keys], rest));
     }
 }
 

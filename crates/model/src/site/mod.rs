@@ -1,7 +1,13 @@
 //! The name of every intermediate value: the one vocabulary of code, golden files, traces, page and docs.
 
+mod block;
+mod stack;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use block::BlockSite;
+pub use stack::{Stack, StackSite};
 
 use crate::Dimensions;
 
@@ -13,9 +19,9 @@ pub enum Site {
     Tokens,
     /// Which of two texts each token belongs to, 0 or 1, in models that are told `[T]`.
     TokenTypes,
-    /// Each token's row of W_E `[T,D]`.
+    /// Each token's row of W_E, times √D in models that scale it `[T,D]`.
     Embed,
-    /// Each position's row of W_pos, in models that have such a table `[T,D]`.
+    /// Each position's row of W_pos, in models that have such a table or compute one `[T,D]`.
     PosEmbed,
     /// Each token type's row of W_type `[T,D]`.
     TypeEmbed,
@@ -28,6 +34,13 @@ pub enum Site {
         /// Which value.
         site: BlockSite,
     },
+    /// A value inside one of the stacks of an encoder–decoder.
+    Stack {
+        /// Which one.
+        stack: Stack,
+        /// Which value.
+        site: StackSite,
+    },
     /// What a head that fills gaps makes of the last residual, before its activation function `[T,D]`.
     UnembedPre,
     /// … after it `[T,D]`.
@@ -38,103 +51,6 @@ pub enum Site {
     Logits,
     /// softmax of the logits `[T,V]`.
     Probs,
-}
-
-/// A value inside a block, in the order in which it is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BlockSite {
-    /// The residual stream as the block receives it `[T,D]`.
-    ResidPre,
-    /// … after the first norm `[T,D]`.
-    Ln1,
-    /// Queries as the product gives them, where something happens to them before they meet keys `[T,H,E]`.
-    QPre,
-    /// Keys likewise `[T,K,E]`.
-    KPre,
-    /// Queries after the norm of each head, where a rotation follows `[T,H,E]`.
-    QNorm,
-    /// Keys likewise `[T,K,E]`.
-    KNorm,
-    /// Queries as they enter the dot product `[T,H,E]`.
-    Q,
-    /// Keys as they enter the dot product `[T,K,E]`.
-    K,
-    /// Values `[T,K,E]`.
-    V,
-    /// q·k/√E, masked with −∞ `[H,T,S]`.
-    Scores,
-    /// softmax of the scores over the keys `[H,T,S]`.
-    Pattern,
-    /// Values weighted by the pattern and summed, per head `[T,H,E]`.
-    Z,
-    /// What attention adds to the residual stream `[T,D]`.
-    AttnOut,
-    /// The residual stream between attention and MLP `[T,D]`.
-    ResidMid,
-    /// … after the second norm `[T,D]`.
-    Ln2,
-    /// Each neuron before its activation function; of a gated MLP, each gate `[T,F]`.
-    MlpPre,
-    /// What the gates of a gated MLP let through `[T,F]`.
-    MlpUp,
-    /// Each neuron after its activation function and gate: what is multiplied with W_down `[T,F]`.
-    MlpPost,
-    /// What the MLP adds to the residual stream `[T,D]`.
-    MlpOut,
-    /// The residual stream as the block leaves it `[T,D]`.
-    ResidPost,
-}
-
-impl BlockSite {
-    /// All of them, in order.
-    pub const ALL: [Self; 20] = [
-        Self::ResidPre,
-        Self::Ln1,
-        Self::QPre,
-        Self::KPre,
-        Self::QNorm,
-        Self::KNorm,
-        Self::Q,
-        Self::K,
-        Self::V,
-        Self::Scores,
-        Self::Pattern,
-        Self::Z,
-        Self::AttnOut,
-        Self::ResidMid,
-        Self::Ln2,
-        Self::MlpPre,
-        Self::MlpUp,
-        Self::MlpPost,
-        Self::MlpOut,
-        Self::ResidPost,
-    ];
-
-    /// Its name after `blocks.{l}.`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ResidPre => "resid_pre",
-            Self::Ln1 => "ln1",
-            Self::QPre => "q_pre",
-            Self::KPre => "k_pre",
-            Self::QNorm => "q_norm",
-            Self::KNorm => "k_norm",
-            Self::Q => "q",
-            Self::K => "k",
-            Self::V => "v",
-            Self::Scores => "scores",
-            Self::Pattern => "pattern",
-            Self::Z => "z",
-            Self::AttnOut => "attn_out",
-            Self::ResidMid => "resid_mid",
-            Self::Ln2 => "ln2",
-            Self::MlpPre => "mlp_pre",
-            Self::MlpUp => "mlp_up",
-            Self::MlpPost => "mlp_post",
-            Self::MlpOut => "mlp_out",
-            Self::ResidPost => "resid_post",
-        }
-    }
 }
 
 impl Site {
@@ -164,6 +80,16 @@ impl Site {
 
     /// The shape of its value for one sequence of `positions` tokens, all of them new.
     pub fn shape(self, dimensions: &Dimensions, positions: usize) -> Vec<usize> {
+        self.shape_across(dimensions, [positions; 2])
+    }
+
+    /// As [`Site::shape`], in a stack of these `dimensions` that reads `positions` tokens of its own, and in cross-attention
+    /// `sources` of a source.
+    pub fn shape_across(
+        self,
+        dimensions: &Dimensions,
+        [positions, sources]: [usize; 2],
+    ) -> Vec<usize> {
         let Dimensions {
             n_heads,
             n_kv_heads,
@@ -174,17 +100,22 @@ impl Site {
             ..
         } = *dimensions;
         let t = positions;
-        match self {
+        match self.alone().1 {
             Self::Tokens | Self::TokenTypes => vec![t],
             Self::Logits | Self::Probs => vec![t, vocab],
             Self::Block { site, .. } => match site {
-                BlockSite::QPre | BlockSite::QNorm | BlockSite::Q | BlockSite::Z => {
-                    vec![t, n_heads, d_head]
-                }
+                BlockSite::QPre
+                | BlockSite::QNorm
+                | BlockSite::Q
+                | BlockSite::Z
+                | BlockSite::CrossQ
+                | BlockSite::CrossZ => vec![t, n_heads, d_head],
                 BlockSite::KPre | BlockSite::KNorm | BlockSite::K | BlockSite::V => {
                     vec![t, n_kv_heads, d_head]
                 }
+                BlockSite::CrossK | BlockSite::CrossV => vec![sources, n_kv_heads, d_head],
                 BlockSite::Scores | BlockSite::Pattern => vec![n_heads, t, t],
+                BlockSite::CrossScores | BlockSite::CrossPattern => vec![n_heads, t, sources],
                 BlockSite::MlpPre | BlockSite::MlpUp | BlockSite::MlpPost => vec![t, d_ff],
                 _ => vec![t, d_model],
             },
@@ -192,10 +123,12 @@ impl Site {
         }
     }
 
-    /// The whole vocabulary for a network of `n_layers` blocks. What one network has of it: [`crate::Network::sites`].
+    /// The whole vocabulary for a network of one stack of `n_layers` blocks. What one network has of it:
+    /// [`crate::Network::sites`].
     pub fn all(n_layers: usize) -> Vec<Self> {
+        let sites = || BlockSite::ALL.iter().filter(|site| !site.is_cross());
         let blocks =
-            (0..n_layers).flat_map(|layer| BlockSite::ALL.map(|site| Self::block(layer, site)));
+            (0..n_layers).flat_map(|layer| sites().map(move |&site| Self::block(layer, site)));
         Self::BEFORE
             .into_iter()
             .chain(blocks)
@@ -214,6 +147,7 @@ impl fmt::Display for Site {
             Self::TypeEmbed => f.write_str("type_embed"),
             Self::EmbedSum => f.write_str("embed_sum"),
             Self::Block { layer, site } => write!(f, "blocks.{layer}.{}", site.name()),
+            Self::Stack { stack, site } => write!(f, "{stack}.{}", site.alone()),
             Self::UnembedPre => f.write_str("unembed_pre"),
             Self::UnembedPost => f.write_str("unembed_post"),
             Self::LnFinal => f.write_str("ln_final"),
@@ -236,28 +170,45 @@ impl FromStr for Site {
         if let Some(site) = plain.find(|site| site.to_string() == text) {
             return Ok(site);
         }
+        if let Some((stack, rest)) = text.split_once('.')
+            && let Some(stack) = Stack::ALL.into_iter().find(|own| own.name() == stack)
+        {
+            let site = rest.parse::<Self>().map_err(|_| unknown())?;
+            let within = site.within(stack);
+            return if within == site {
+                Err(unknown())
+            } else {
+                Ok(within)
+            };
+        }
         let (layer, name) = text
             .strip_prefix("blocks.")
             .and_then(|rest| rest.split_once('.'))
             .ok_or_else(unknown)?;
         let layer = layer.parse().map_err(|_| unknown())?;
-        let site = BlockSite::ALL
-            .into_iter()
-            .find(|site| site.name() == name)
-            .ok_or_else(unknown)?;
-        Ok(Self::block(layer, site))
+        let mut sites = BlockSite::ALL.iter();
+        let site = sites.find(|site| site.name() == name);
+        Ok(Self::block(layer, *site.ok_or_else(unknown)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Site;
+    use super::{BlockSite, Site, Stack};
 
     #[test]
     fn names_round_trip() {
-        for site in Site::all(3) {
+        let cross = BlockSite::ALL.iter().map(|&site| Site::block(1, site));
+        for site in Site::all(3).into_iter().chain(cross) {
             assert_eq!(site.to_string().parse(), Ok(site));
+            for stack in Stack::ALL {
+                let within = site.within(stack);
+                assert_eq!(within.to_string().parse(), Ok(within));
+                assert!(within == site || within.alone() == (Some(stack), site));
+            }
         }
+        let name = Site::block(2, BlockSite::CrossPattern).within(Stack::Decoder);
+        assert_eq!(name.to_string(), "decoder.blocks.2.cross_pattern");
         for wrong in [
             "",
             "blocks",
@@ -266,6 +217,11 @@ mod tests {
             "blocks.-1.q",
             "blocks.0.nope",
             "embed ",
+            "encoder",
+            "encoder.",
+            "decoder.logits",
+            "encoder.decoder.embed",
+            "blocks.0.encoder.q",
         ] {
             assert!(wrong.parse::<Site>().is_err(), "{wrong:?}");
         }
