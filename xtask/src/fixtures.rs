@@ -9,7 +9,7 @@ use crate::python::Environment;
 
 const PARITY: Environment = Environment { folder: "parity" };
 
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     "parity/export.py",
     "parity/decoders.py",
     "parity/encoders.py",

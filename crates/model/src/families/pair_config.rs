@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::pair::{NormKind, Places, Plan, StackPlan, Tables};
 use super::parts::{activation, check_sizes};
-use crate::Marks;
+use crate::{Dimensions, Marks};
 
 /// `config.json`, in Hugging Face's field names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,46 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
+    /// The Transformer of the paper, both stacks of the same sizes, as Marian's layout holds it: one table of tokens, whose
+    /// rows are multiplied by √D, waves for positions, norms behind the parts, ReLU (Vaswani et al. 2017, §3).
+    pub fn paper(sizes: &Dimensions, marks: Marks) -> Self {
+        let forced = [("forced_eos_token_id", marks.end), ("bos_token_id", None)];
+        let rest = forced
+            .into_iter()
+            .map(|(name, id)| (name.to_owned(), id.into()));
+        Self {
+            architectures: vec!["MarianMTModel".to_owned()],
+            model_type: "marian".to_owned(),
+            vocab_size: sizes.vocab,
+            d_model: sizes.d_model,
+            encoder_layers: sizes.n_layers,
+            encoder_attention_heads: sizes.n_heads,
+            encoder_ffn_dim: sizes.d_ff,
+            decoder_layers: sizes.n_layers,
+            decoder_attention_heads: sizes.n_heads,
+            decoder_ffn_dim: sizes.d_ff,
+            activation_function: "relu".to_owned(),
+            max_position_embeddings: sizes.n_ctx,
+            scale_embedding: true,
+            pad_token_id: marks.pad,
+            eos_token_id: marks.end,
+            decoder_start_token_id: marks.start,
+            rest: rest.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with norms before the parts and behind each stack (Wang et al. 2019), as mBART's layout holds it, which has
+    /// learned positions and a norm behind the embedding.
+    #[must_use]
+    pub fn pre_norm(self) -> Self {
+        Self {
+            architectures: vec!["MBartForConditionalGeneration".to_owned()],
+            model_type: "mbart".to_owned(),
+            ..self
+        }
+    }
+
     /// What cannot be computed, in words that follow "config.json". Checked before anything is allocated.
     pub fn check(&self) -> Result<(), String> {
         let sizes = [

@@ -108,6 +108,10 @@ impl Config {
             ("d_ff", self.d_ff),
             ("num_heads", self.num_heads),
             ("n_positions", self.n_positions),
+            (
+                "num_heads times d_kv",
+                self.num_heads.saturating_mul(self.d_kv),
+            ),
         ];
         check_sizes(&sizes, ("num_layers", self.num_layers))?;
         check_sizes(&[], ("num_decoder_layers", self.decoder_layers()))?;

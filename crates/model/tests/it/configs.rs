@@ -8,6 +8,7 @@ use glassformer_kernels::random;
 use glassformer_model::{Keep, families};
 use glassformer_weights::{FloatType, TensorFile, safetensors};
 
+use crate::pairs::PAIRS;
 use crate::support::{GOLDEN, golden};
 
 /// A file of weights that has no tensor.
@@ -45,6 +46,27 @@ fn sizes_beyond_any_machine_are_refused_before_memory_is_taken() {
             "max_position_embeddings = 1099511627776",
         ),
         ("bert-tiny", "hidden_size", "hidden_size = 1099511627776"),
+        (
+            "marian-apart",
+            "decoder_vocab_size",
+            "decoder_vocab_size = 1099511627776",
+        ),
+        (
+            "bart-tiny",
+            "decoder_layers",
+            "decoder_layers = 1099511627776",
+        ),
+        ("t5-tiny", "d_kv", "d_kv = 1099511627776"),
+        (
+            "t5-tiny",
+            "num_decoder_layers",
+            "num_decoder_layers = 1099511627776",
+        ),
+        (
+            "t5-gated",
+            "relative_attention_num_buckets",
+            "1099511627776 buckets",
+        ),
     ] {
         let mut json: serde_json::Value = serde_json::from_str(&config(name)).unwrap();
         json[key] = (1u64 << 40).into();
@@ -64,6 +86,7 @@ fn damaged_configs_are_refused_in_one_line() {
     for (number, name) in GOLDEN
         .into_iter()
         .chain(["bert-tiny", "roberta-odd"])
+        .chain(PAIRS)
         .enumerate()
     {
         let whole = config(name).into_bytes();

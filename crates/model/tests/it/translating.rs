@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use glassformer_kernels::product::Precision;
 use glassformer_kernels::random;
 use glassformer_model::families::{self, PairConfig};
-use glassformer_model::{Lengths, Mode, Model, PairCache, Pass, Tape};
+use glassformer_model::{Dimensions, Lengths, Marks, Mode, Model, PairCache, Pass, Tape};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::{FloatType, TensorFile, safetensors};
 
@@ -109,24 +109,36 @@ fn hypotheses_stay_with_their_sources() {
 
 /// Small sizes, all different.
 fn config(family: &str) -> PairConfig {
-    PairConfig {
-        model_type: family.to_owned(),
-        vocab_size: 41,
+    let sizes = Dimensions {
+        n_layers: 2,
+        n_heads: 3,
+        n_kv_heads: 3,
         d_model: 12,
-        encoder_layers: 2,
-        encoder_attention_heads: 3,
-        encoder_ffn_dim: 17,
+        d_head: 4,
+        d_ff: 17,
+        n_ctx: 23,
+        vocab: 41,
+    };
+    let marks = Marks {
+        start: Some(0),
+        end: Some(1),
+        pad: Some(0),
+    };
+    let paper = PairConfig::paper(&sizes, marks);
+    let config = PairConfig {
+        // Without a kink, which differences could reach over.
+        activation_function: "swish".to_owned(),
         decoder_layers: 3,
         decoder_attention_heads: 2,
         decoder_ffn_dim: 19,
-        // Without a kink, which differences could reach over.
-        activation_function: "swish".to_owned(),
-        max_position_embeddings: 23,
-        scale_embedding: true,
-        pad_token_id: Some(0),
-        eos_token_id: Some(1),
-        decoder_start_token_id: Some(0),
-        ..PairConfig::default()
+        ..paper
+    };
+    match family {
+        "mbart" => config.pre_norm(),
+        family => PairConfig {
+            model_type: family.to_owned(),
+            ..config
+        },
     }
 }
 
