@@ -6,6 +6,7 @@
 
 pub mod embed;
 mod generation;
+mod greedy;
 pub mod perplexity;
 pub mod sampling;
 pub mod score;
@@ -13,5 +14,6 @@ mod text;
 
 pub use embed::{Embedder, Pooling};
 pub use generation::{Generation, Step, Work};
+pub use greedy::greedy;
 pub use sampling::{Candidate, Distribution, Sampling, SamplingError};
 pub use text::TextStream;

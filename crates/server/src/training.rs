@@ -186,7 +186,7 @@ fn train(common: &Common, plan: &Plan, mut trainer: Trainer, begin_with: String)
     let name = name(plan, trainer.progress.step);
     let Trainer {
         mut model,
-        tokenizer,
+        tokenizers,
         ..
     } = trainer;
     // Traces are computed in f32.
@@ -194,7 +194,7 @@ fn train(common: &Common, plan: &Plan, mut trainer: Trainer, begin_with: String)
     common.models.add(Explained {
         name: name.clone(),
         model,
-        tokenizer,
+        tokenizer: tokenizers.source,
         stored: None,
         chat: None,
         initial_text: Some(begin_with),
@@ -206,7 +206,7 @@ fn train(common: &Common, plan: &Plan, mut trainer: Trainer, begin_with: String)
 fn steps(common: &Common, trainer: &mut Trainer) -> Result<Phase, TrainError> {
     let (pool, mut workspace) = (Pool::single(), Workspace::of(trainer));
     let (begin, mut busy) = (Instant::now(), Duration::ZERO);
-    let per_step = trainer.train.tokens() as f64;
+    let per_step = trainer.material.batch_tokens() as f64;
     evaluate(common, trainer, &pool, &workspace);
     while trainer.progress.step < trainer.options.steps {
         while common.is_asked() {

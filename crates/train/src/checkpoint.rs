@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use glassformer_model::{Adapter, Model, Parameters, families};
-use glassformer_tokens::Tokenizer;
 use glassformer_weights::{FloatType, NamedTensor, TensorFile, atomic, safetensors};
 use serde::{Deserialize, Serialize};
 
+use crate::data::pairs::PairTokenizers;
 use crate::{Optimizer, TrainError, adapter};
 
 /// Where a run stands. With the seed of its options this is all its random state: batches and dropout masks are
@@ -93,7 +93,7 @@ impl Checkpoints {
     pub fn save(
         &self,
         model: &Model,
-        tokenizer: &Tokenizer,
+        tokenizers: &PairTokenizers,
         optimizer: &Optimizer,
         progress: &Progress,
     ) -> Result<PathBuf, TrainError> {
@@ -114,7 +114,7 @@ impl Checkpoints {
         atomic::write_folder(&path, |folder| {
             match model.parameters.adapter() {
                 Some(trained) => adapter::write(folder, trained)?,
-                None => write_model(folder, model, tokenizer, FloatType::F32)?,
+                None => write_model(folder, model, tokenizers, FloatType::F32)?,
             }
             atomic::write_synced(&folder.join(OPTIMIZER), &optimizer_bytes(model, optimizer)?)?;
             atomic::write_synced(
@@ -199,11 +199,11 @@ pub struct Resumed {
     pub damaged: Vec<TrainError>,
 }
 
-/// Writes `config.json`, the weights and `tokenizer.json` into `folder`.
+/// Writes `config.json`, the weights and the tokenizers into `folder`.
 pub fn write_model(
     folder: &Path,
     model: &Model,
-    tokenizer: &Tokenizer,
+    tokenizers: &PairTokenizers,
     dtype: FloatType,
 ) -> io::Result<()> {
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -214,10 +214,7 @@ pub fn write_model(
         &folder.join("config.json"),
         model.network.config_json().as_bytes(),
     )?;
-    atomic::write_synced(
-        &folder.join("tokenizer.json"),
-        tokenizer.to_json().as_bytes(),
-    )
+    tokenizers.write(folder)
 }
 
 /// What a checkpoint holds.

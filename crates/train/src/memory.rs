@@ -23,6 +23,10 @@
 //! | … and with dropout of the adapter | + 8·N·I |
 //! | loss: W_Uᵀ likewise, a chunk of logits, gradients of a group of them | (4 + w)·V·D + w·G·V + 4·C·V |
 //!
+//! A translator with S tokens of sources and T of targets in a batch, S + T at most as many as the options say: all parameters
+//! likewise; of each encoder block what is kept of S rows, of each decoder block twice as much of T. It is told as if all rows
+//! were targets, which is too much by a third or so.
+//!
 //! G ≤ 1,024 rows of a group, C of a chunk (`glassformer_model::loss`). Evaluation reuses what training took.
 
 use glassformer_model::{Dimensions, Model, PackedWeights, loss};
@@ -120,6 +124,26 @@ impl Needs {
         }
     }
 
+    /// Of a run that trains a translator of so many parameters which writes `vocab` tokens: an upper bound.
+    pub fn of_pairs(options: &Options, parameters: usize, vocab: usize) -> Self {
+        let rows = options.translation.as_ref().map_or(0, |t| t.batch_tokens);
+        let as_one = Options {
+            batch_size: rows,
+            n_ctx: 1,
+            ..options.clone()
+        };
+        // A decoder's block has as much again in its cross-attention as in its other half.
+        let decoder = Dimensions {
+            n_layers: 2 * options.n_layers,
+            ..options.dimensions(vocab)
+        };
+        let arenas = (parameters as u64).saturating_mul(16);
+        Self {
+            arenas,
+            ..Self::of(&as_one, &decoder)
+        }
+    }
+
     /// All that is still to be taken.
     pub fn total(&self) -> u64 {
         self.arenas.saturating_add(self.work)
@@ -145,6 +169,18 @@ pub fn check_adapter(
 ) -> Result<(), TrainError> {
     refuse(options, available, |options| {
         Needs::of_adapter(options, model).total()
+    })
+}
+
+/// As [`check`], for a run that trains a translator of so many parameters which writes `vocab` tokens.
+pub(crate) fn check_pairs(
+    options: &Options,
+    parameters: usize,
+    vocab: usize,
+    available: Option<u64>,
+) -> Result<(), TrainError> {
+    refuse(options, available, |options| {
+        Needs::of_pairs(options, parameters, vocab).total()
     })
 }
 

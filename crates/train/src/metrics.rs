@@ -19,6 +19,12 @@ pub struct Metrics {
     /// Validation loss, at evaluations.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub val_loss: Option<f64>,
+    /// BLEU of greedy translations, at evaluations of a model that translates.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bleu: Option<f64>,
+    /// chrF of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chrf: Option<f64>,
     /// Learning rate of this step.
     pub learning_rate: f64,
     /// Norm of the gradient before clipping.

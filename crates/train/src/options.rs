@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::Lora;
 use crate::schedule::Schedule;
+use crate::translation::Translation;
 
 /// What the tokens are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,120 +143,17 @@ pub struct Options {
     /// The adapter that is trained in place of the model's own weights.
     #[serde(default)]
     pub lora: Option<Lora>,
+    /// Of a model that translates.
+    #[serde(default)]
+    pub translation: Option<Translation>,
 }
 
 /// As many checkpoints as were kept before there was a choice: one to go on from, and one should it be damaged.
-fn two() -> usize {
+pub(crate) fn two() -> usize {
     2
 }
 
-/// Names of the presets, for messages and help.
-pub const PRESETS: &[&str] = &["nano", "baby", "tiny-story", "lora"];
-
 impl Options {
-    /// A preset by name.
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "nano" => Some(Self::nano()),
-            "baby" => Some(Self::baby()),
-            "tiny-story" => Some(Self::tiny_story()),
-            "lora" => Some(Self::adapted()),
-            _ => None,
-        }
-    }
-
-    /// nanoGPT's recipe for a CPU: 0.8 M parameters on characters, minutes.
-    fn nano() -> Self {
-        Self {
-            n_layers: 4,
-            n_heads: 4,
-            d_model: 128,
-            d_ff: None,
-            n_ctx: 64,
-            relu: false,
-            vocabulary: Vocabulary::Characters,
-            precision: Compute::fastest(),
-            recompute: false,
-            steps: 2_000,
-            batch_size: 12,
-            accumulate: 1,
-            learning_rate: 1e-3,
-            min_learning_rate: 1e-4,
-            warmup: 100,
-            schedule: Schedule::Cosine,
-            weight_decay: 0.1,
-            beta1: 0.9,
-            beta2: 0.99,
-            eps: 1e-8,
-            clip: 1.0,
-            dropout: 0.0,
-            seed: 1337,
-            eval_every: 250,
-            // All of Tiny Shakespeare's last tenth.
-            eval_batches: 150,
-            patience: 0,
-            keep: two(),
-            log_every: 10,
-            sample_prompts: Vec::new(),
-            sample_tokens: 120,
-            val_fraction: 0.1,
-            lora: None,
-        }
-    }
-
-    /// nanoGPT's "baby GPT": 10.7 M parameters on characters, an hour or so.
-    fn baby() -> Self {
-        Self {
-            n_layers: 6,
-            n_heads: 6,
-            d_model: 384,
-            n_ctx: 256,
-            steps: 5_000,
-            eval_batches: 20,
-            dropout: 0.2,
-            ..Self::nano()
-        }
-    }
-
-    /// 3.5 M parameters on byte-level BPE, as the built-in model.
-    fn tiny_story() -> Self {
-        Self {
-            n_layers: 6,
-            n_heads: 6,
-            d_model: 192,
-            n_ctx: 256,
-            vocabulary: Vocabulary::Bpe(4096),
-            steps: 6_000,
-            batch_size: 16,
-            learning_rate: 2e-3,
-            min_learning_rate: 1e-4,
-            warmup: 200,
-            eval_every: 500,
-            eval_batches: 40,
-            sample_tokens: 80,
-            val_fraction: 0.02,
-            ..Self::nano()
-        }
-    }
-
-    /// An adapter on a model that exists: a few hundred steps over little text.
-    fn adapted() -> Self {
-        Self {
-            n_ctx: 256,
-            steps: 200,
-            batch_size: 4,
-            learning_rate: 1e-3,
-            warmup: 10,
-            weight_decay: 0.0,
-            beta2: 0.999,
-            eval_every: 50,
-            eval_batches: 20,
-            sample_tokens: 40,
-            lora: Some(Lora::default()),
-            ..Self::nano()
-        }
-    }
-
     /// The sizes of the model for a vocabulary of `vocab` tokens.
     pub fn dimensions(&self, vocab: usize) -> Dimensions {
         Dimensions {
@@ -336,6 +234,6 @@ impl Options {
         {
             return Err(format!("{flag} is {value}; it must be a number from 0 up"));
         }
-        Ok(())
+        self.translation.as_ref().map_or(Ok(()), Translation::check)
     }
 }

@@ -3,18 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use glassformer_model::{Adapter, Model, families::gpt2};
+use glassformer_model::families::{self, gpt2};
+use glassformer_model::{Adapter, Marks, Model};
 use glassformer_tensor::Pool;
-use glassformer_tokens::Tokenizer;
+use glassformer_tokens::{PAD, Tokenizer};
 use glassformer_weights::atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::Lora;
 use crate::checkpoint::{Checkpoints, Progress, Resumed};
-use crate::data::{self, Batches, CorpusOptions, Shard, Shards, Windows};
+use crate::data::pairs::{PairTokenizers, PairsFrom};
+use crate::data::{self, Batches, CorpusOptions, Shard, Windows};
 use crate::memory;
 use crate::source::{self, Source};
-use crate::{Optimizer, Options, TrainError, Trainer, Vocabulary};
+use crate::translation;
+use crate::{Material, Optimizer, Options, TrainError, Trainer, Vocabulary};
 
 /// What a run was started with; `run.json` in its folder, so that `--resume` needs nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Request {
     /// The model that an adapter is trained on, if one is.
     #[serde(default)]
     pub base: Option<PathBuf>,
+    /// Pairs of sentences, in place of corpora, for a model that translates.
+    #[serde(default)]
+    pub pairs: Option<PairsFrom>,
 }
 
 /// What goes on before the first step, for people who wait.
@@ -78,7 +84,8 @@ pub fn start(
     }
     // Before the folder is touched: a wrong path must leave nothing behind.
     let source = Source::open(&request)?;
-    let (model, tokenizer) = match (&request.options.lora, init) {
+    let init = init.map(|(model, tokenizer)| (model, PairTokenizers::joint(tokenizer)));
+    let (model, tokenizers) = match (&request.options.lora, init) {
         (Some(lora), init) => with_adapter(lora, &request, init, pool)?,
         (None, Some(given)) => given,
         (None, None) => fresh(&source, &request.options, pool, report)?,
@@ -97,25 +104,27 @@ pub fn start(
         progress: Progress::default(),
         notes: source.notes(),
     };
-    let ready = assemble(folder, request, &source, tokenizer, begin, pool, report)?;
+    let ready = assemble(folder, request, &source, tokenizers, begin, pool, report)?;
     let Trainer {
         model,
-        tokenizer,
+        tokenizers,
         optimizer,
         progress,
         ..
     } = &ready.trainer;
-    let first = checkpoints.save(model, tokenizer, optimizer, progress);
+    let first = checkpoints.save(model, tokenizers, optimizer, progress);
     // There is no checkpoint before this one that the message could point to.
     first.map_err(|error| match error {
         TrainError::Save { path, source } => TrainError::Write { path, source },
         other => other,
     })?;
     // Last: the folder is a run once this file stands.
-    write(
-        &folder.join("tokenizer.json"),
-        tokenizer.to_json().as_bytes(),
-    )?;
+    tokenizers
+        .write(folder)
+        .map_err(|source| TrainError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
     write_request(folder, &ready.request)?;
     Ok(ready)
 }
@@ -158,10 +167,9 @@ pub fn in_memory(text: &str, mut options: Options, pool: &Pool) -> Result<Traine
         optimizer: Optimizer::new(model.parameters.layout().len()),
         options,
         model,
-        tokenizer,
+        tokenizers: PairTokenizers::joint(tokenizer),
         progress: Progress::default(),
-        train,
-        validation,
+        material: Material::Text { train, validation },
     })
 }
 
@@ -196,7 +204,7 @@ pub fn resume(
     }
     change(&mut request.options);
     request.options.check().map_err(TrainError::Options)?;
-    let tokenizer = source::read_tokenizer(&folder.join("tokenizer.json"))?;
+    let tokenizers = PairTokenizers::read(folder)?;
     let Resumed {
         model,
         optimizer,
@@ -214,7 +222,7 @@ pub fn resume(
         progress,
         notes,
     };
-    let ready = assemble(folder, request, &source, tokenizer, begin, pool, report)?;
+    let ready = assemble(folder, request, &source, tokenizers, begin, pool, report)?;
     write_request(folder, &ready.request)?;
     Ok(ready)
 }
@@ -241,29 +249,48 @@ fn fresh(
     options: &Options,
     pool: &Pool,
     report: &dyn Fn(Stage),
-) -> Result<(Model, Tokenizer), TrainError> {
-    let tokenizer = source.vocabulary(&options.vocabulary, pool, report)?;
-    let config = options.config(tokenizer.vocab_size());
-    config.check().map_err(TrainError::Options)?;
-    let dimensions = options.dimensions(tokenizer.vocab_size());
-    memory::check(options, &dimensions, memory::available())?;
-    Ok((gpt2::new(&config, options.seed, pool), tokenizer))
+) -> Result<(Model, PairTokenizers), TrainError> {
+    let tokenizers = source.vocabulary(options, pool, report)?;
+    let vocab = tokenizers.source.vocab_size();
+    let model = if let Source::Pairs(_) = source {
+        let own = tokenizers.target.as_ref().map(Tokenizer::vocab_size);
+        let written = tokenizers.written();
+        let end = tokenizers.ends()?[1];
+        let pad = written.id_of(PAD);
+        let marks = Marks {
+            start: pad.or(Some(end)),
+            end: Some(end),
+            pad,
+        };
+        let config = translation::config(options, [Some(vocab), own], marks);
+        config.check().map_err(TrainError::Options)?;
+        let parameters = translation::parameters(options, [Some(vocab), own]);
+        let vocab = written.vocab_size();
+        memory::check_pairs(options, parameters, vocab, memory::available())?;
+        families::new_pair(&config, options.seed, pool).map_err(TrainError::Options)?
+    } else {
+        let config = options.config(vocab);
+        config.check().map_err(TrainError::Options)?;
+        memory::check(options, &options.dimensions(vocab), memory::available())?;
+        gpt2::new(&config, options.seed, pool)
+    };
+    Ok((model, tokenizers))
 }
 
 /// The model given, with a fresh adapter.
 fn with_adapter(
     lora: &Lora,
     request: &Request,
-    init: Option<(Model, Tokenizer)>,
+    init: Option<(Model, PairTokenizers)>,
     pool: &Pool,
-) -> Result<(Model, Tokenizer), TrainError> {
-    let Some(((mut model, tokenizer), base)) = init.zip(request.base.as_deref()) else {
+) -> Result<(Model, PairTokenizers), TrainError> {
+    let Some(((mut model, tokenizers), base)) = init.zip(request.base.as_deref()) else {
         let reason = "an adapter is trained on a model that exists; name it with --init";
         return Err(TrainError::Options(reason.to_owned()));
     };
     let seed = request.options.seed;
     model.adapt(Adapter::new(&model, lora.config(base), seed, pool)?);
-    Ok((model, tokenizer))
+    Ok((model, tokenizers))
 }
 
 /// Adds the data to what a run begins with.
@@ -271,7 +298,7 @@ fn assemble(
     folder: &Path,
     mut request: Request,
     source: &Source,
-    tokenizer: Tokenizer,
+    tokenizers: PairTokenizers,
     begin: Beginning,
     pool: &Pool,
     report: &dyn Fn(Stage),
@@ -287,48 +314,31 @@ fn assemble(
         model.pack_frozen(pool, model.precision);
         memory::check_adapter(&request.options, &model, memory::available())?;
     }
-    let shards = source.shards(folder, &request.options, &tokenizer, pool, report)?;
-    for shard in [&shards.train, &shards.val] {
-        shard.check_vocab(tokenizer.vocab_size())?;
-    }
-    notes.extend(left_out(&shards));
-    let Options {
-        n_ctx,
-        batch_size,
-        seed,
-        eval_batches,
-        ..
-    } = request.options;
-    let train = Batches::new(shards.train, n_ctx, batch_size, seed)?;
-    let validation = Windows::new(shards.val, n_ctx, batch_size, Some(eval_batches))?;
+    let options = &request.options;
+    let (material, left_out) =
+        source.material(folder, options, &tokenizers, &model, pool, report)?;
+    notes.extend(left_out);
     // Absolute, so that the run can be taken up from anywhere.
     for path in &mut request.corpora {
         *path = fs::canonicalize(&*path).unwrap_or_else(|_| path.clone());
+    }
+    if let Some(pairs) = &mut request.pairs {
+        pairs.make_absolute();
     }
     let options = request.options.clone();
     let trainer = Trainer {
         options,
         model,
-        tokenizer,
+        tokenizers,
         optimizer,
         progress,
-        train,
-        validation,
+        material,
     };
     Ok(Ready {
         trainer,
         request,
         notes,
     })
-}
-
-/// Characters of the corpus that the vocabulary does not know, as a remark.
-fn left_out(shards: &Shards) -> Option<String> {
-    let unknown = &shards.meta.as_ref()?.unknown;
-    let some: String = unknown.chars().take(20).collect();
-    let count = unknown.chars().count();
-    (count > 0)
-        .then(|| format!("{count} characters are not in the vocabulary and were left out: {some}"))
 }
 
 /// The options of a fine-tuned run tell the sizes of the model that it began with.

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use glassformer_generate::{Generation, Sampling, Work};
 use glassformer_kernels::random;
-use glassformer_model::{Gradients, Mode, Model, Pass, Tape, loss};
+use glassformer_model::loss::{self, Objective};
+use glassformer_model::{Gradients, Mode, Model, Pass, Tape};
 use glassformer_tensor::{Buffers, Pool};
-use glassformer_tokens::Tokenizer;
 
 use crate::asked::Asked;
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::data::{Batches, Windows, is_asked};
+use crate::data::pairs::PairTokenizers;
+use crate::material::{Batch, Material};
 use crate::metrics::{Metrics, MetricsLog};
 use crate::schedule::learning_rate;
 use crate::window::Window;
@@ -23,16 +23,14 @@ pub struct Trainer {
     pub options: Options,
     /// The model as it stands.
     pub model: Model,
-    /// Its tokenizer: saved with it, and for samples.
-    pub tokenizer: Tokenizer,
+    /// Its tokenizer, or those of what it reads and writes: saved with it, and for samples.
+    pub tokenizers: PairTokenizers,
     /// The optimiser's memory.
     pub optimizer: Optimizer,
     /// Where the run stands.
     pub progress: Progress,
-    /// Random windows of the training text.
-    pub train: Batches,
-    /// Evenly spread windows of the validation text.
-    pub validation: Windows,
+    /// What it learns from and is measured on.
+    pub material: Material,
 }
 
 /// What steps work with: kept from one to the next, so that a step allocates nothing.
@@ -42,16 +40,14 @@ pub struct Workspace {
     /// Of the newest step.
     pub gradients: Gradients,
     tape: Tape,
-    /// A batch: ids and the ids that follow them, [B,T].
-    batch: [Vec<u32>; 2],
+    batch: Batch,
 }
 
 impl Workspace {
     /// For the steps of `trainer`.
     pub fn of(trainer: &Trainer) -> Self {
-        let tokens = trainer.train.tokens();
         // Where only some targets are asked for, their number differs from step to step.
-        let buffers = if trainer.train.is_marked() {
+        let buffers = if trainer.material.is_uneven() {
             Buffers::rounding_up()
         } else {
             Buffers::new()
@@ -60,7 +56,7 @@ impl Workspace {
             buffers,
             gradients: Gradients::zeros(trainer.model.parameters.trained().layout()),
             tape: Tape::new(trainer.options.recompute),
-            batch: [vec![0; tokens], vec![0; tokens]],
+            batch: trainer.material.room(),
         }
     }
 }
@@ -95,6 +91,8 @@ pub struct StepReport {
     pub loss: f64,
     /// Targets that were asked for.
     pub asked: usize,
+    /// Tokens that were read.
+    pub tokens: usize,
     /// Before clipping.
     pub grad_norm: f64,
     /// As scheduled.
@@ -121,7 +119,7 @@ impl Trainer {
             }
             let report = self.step(pool, &mut workspace)?;
             let step = self.progress.step;
-            window.add(&report, self.tokens_per_step());
+            window.add(&report);
             self.progress.seconds = window.seconds();
             observer.step(step, report.loss, window.tokens_per_s());
 
@@ -138,6 +136,7 @@ impl Trainer {
                     return Err(TrainError::Diverged { step, loss });
                 }
                 metrics.val_loss = Some(loss);
+                self.score(pool, &mut metrics);
                 let is_best = self.note(&metrics);
                 observer.evaluated(&metrics, is_best);
                 self.sample(pool, observer);
@@ -163,29 +162,7 @@ impl Trainer {
         pool: &Pool,
         workspace: &mut Workspace,
     ) -> Result<StepReport, TrainError> {
-        let Workspace {
-            buffers,
-            gradients,
-            tape,
-            batch: [x, y],
-        } = workspace;
-        let accumulate = self.options.accumulate;
-        let (mut total, mut count) = (0.0, 0);
-        for micro in 0..accumulate {
-            let index = self.progress.step * accumulate as u64 + micro as u64;
-            self.train.batch(index, x, y);
-            let key = random::derive(self.options.seed ^ 0xd20, index);
-            let mode = Mode::Training {
-                tape,
-                dropout: self.options.dropout,
-                key,
-            };
-            // Windows of the run's context, which a fine-tuned model's own may exceed.
-            let run = self.model.run(pool, buffers);
-            let pass = Pass::new(run, self.options.batch_size, self.options.n_ctx, mode);
-            total += gradient(&self.model, pass, [x, y], accumulate, gradients);
-            count += y.iter().filter(|&&target| is_asked(target)).count();
-        }
+        let (total, count, tokens) = self.learn_batches(pool, workspace);
         // Where nothing is asked there is no loss.
         let loss = total / count.max(1) as f64;
         let step = self.progress.step + 1;
@@ -196,7 +173,7 @@ impl Trainer {
         let norm = self.optimizer.step(
             pool,
             self.model.parameters.trained_mut(),
-            gradients,
+            &mut workspace.gradients,
             &self.options,
             rate,
         );
@@ -212,9 +189,54 @@ impl Trainer {
         Ok(StepReport {
             loss,
             asked: count,
+            tokens,
             grad_norm: norm,
             learning_rate: rate,
         })
+    }
+
+    /// Adds up the gradients of a step's batches: the sum of their losses, the targets that were asked for, the tokens read.
+    fn learn_batches(&self, pool: &Pool, workspace: &mut Workspace) -> (f64, usize, usize) {
+        let Workspace {
+            buffers,
+            gradients,
+            tape,
+            batch,
+        } = workspace;
+        let accumulate = self.options.accumulate;
+        let (mut total, mut count, mut tokens) = (0.0, 0, 0);
+        let first = self.progress.step * accumulate as u64;
+        let all = self.material.targets(first..first + accumulate as u64);
+        for micro in 0..accumulate {
+            let index = first + micro as u64;
+            self.material.train(index, batch);
+            let key = random::derive(self.options.seed ^ 0xd20, index);
+            let mode = Mode::Training {
+                tape,
+                dropout: self.options.dropout,
+                key,
+            };
+            let mut pass = batch.pass(self.model.run(pool, buffers), mode);
+            if let Some(translation) = &self.options.translation {
+                pass = pass.with_pattern_dropout(translation.attention_dropout);
+            }
+            let asked = batch.asked();
+            let objective = self.objective(asked, all);
+            total += learn(&self.model, pass, batch.tokens(), objective, gradients);
+            count += asked;
+            tokens += batch.read();
+        }
+        (total, count, tokens)
+    }
+
+    /// What a batch with so many targets is learned for, of `all` in the step, where they are known.
+    fn objective(&self, asked: usize, all: Option<usize>) -> Objective {
+        let translation = self.options.translation.as_ref();
+        let even = 1.0 / self.options.accumulate as f32;
+        Objective {
+            weight: all.map_or(even, |all| asked as f32 / all as f32),
+            smoothing: translation.map_or(0.0, |translation| translation.label_smoothing),
+        }
     }
 
     /// Mean loss over the validation windows.
@@ -222,20 +244,16 @@ impl Trainer {
         let run = self.model.run(pool, buffers);
         let (network, head) = (&self.model.network, self.model.head());
         let (mut total, mut count) = (0.0, 0);
-        let n_ctx = self.options.n_ctx;
-        let (mut x, mut y) = (
-            vec![0; self.validation.tokens()],
-            vec![0; self.validation.tokens()],
-        );
-        for index in 0..self.validation.len() {
-            let rows = self.validation.batch(index, &mut x, &mut y);
-            let tokens = rows * n_ctx;
-            let mut pass = Pass::new(run, rows, n_ctx, Mode::Inference);
-            let asked = Asked::of(buffers, &y[..tokens]);
+        let mut batch = self.material.room();
+        for index in 0..self.material.validation_len() {
+            self.material.validation(index, &mut batch);
+            let mut pass = batch.pass(run, Mode::Inference);
+            let [x, y] = batch.tokens();
+            let asked = Asked::of(buffers, y);
             if asked.targets().is_empty() {
                 continue;
             }
-            let last = network.residual(&mut pass, &x[..tokens]);
+            let last = network.residual(&mut pass, x);
             let last = asked.pick(&mut pass, last);
             let normed = head.normed(&mut pass, &last);
             total += loss::sum(run, &head.linear, normed.tensor(), asked.targets());
@@ -244,16 +262,11 @@ impl Trainer {
         total / count.max(1) as f64
     }
 
-    /// Tokens that one step learns from.
-    fn tokens_per_step(&self) -> usize {
-        self.options.accumulate * self.options.batch_size * self.options.n_ctx
-    }
-
     /// Writes a checkpoint of where the run stands.
     fn save(&self, checkpoints: &Checkpoints) -> Result<PathBuf, TrainError> {
         checkpoints.save(
             &self.model,
-            &self.tokenizer,
+            &self.tokenizers,
             &self.optimizer,
             &self.progress,
         )
@@ -283,55 +296,30 @@ impl Trainer {
         }
         is_best
     }
-
-    /// Continues each sample prompt, with a seed that is the step.
-    pub fn sample(&self, pool: &Pool, observer: &mut dyn Observer) {
-        if self.options.sample_tokens == 0 {
-            return;
-        }
-        let empty = [String::new()];
-        let prompts: &[String] = if self.options.sample_prompts.is_empty() {
-            &empty
-        } else {
-            &self.options.sample_prompts
-        };
-        for prompt in prompts {
-            let ids = self
-                .tokenizer
-                .encode(prompt)
-                .map(|encoding| encoding.ids)
-                .unwrap_or_default();
-            let begin = self
-                .tokenizer
-                .end_of_text()
-                .or_else(|| self.tokenizer.id_of("\n"))
-                .unwrap_or(0);
-            let ids = if ids.is_empty() { vec![begin] } else { ids };
-            let sampling = Sampling {
-                seed: self.progress.step,
-                ..Sampling::default()
-            };
-            let mut generation = Generation::new(&self.model, pool, &ids, sampling, Work::Cached);
-            let mut continuation = Vec::new();
-            for _ in 0..self.options.sample_tokens {
-                let id = generation.step().id;
-                if self.tokenizer.end_of_text() == Some(id) {
-                    break;
-                }
-                continuation.push(id);
-            }
-            observer.sample(prompt, &self.tokenizer.decode(&continuation));
-        }
-    }
 }
 
 /// Forward and backward over one batch `x, y [B·T]`, cut into sequences as the pass says: adds the gradient of the mean
 /// loss ÷ `parts` to `gradients` and returns the sum of the losses (nats), both over the targets that are asked for.
 pub fn gradient(
     model: &Model,
+    pass: Pass<'_>,
+    tokens: [&[u32]; 2],
+    parts: usize,
+    gradients: &mut Gradients,
+) -> f64 {
+    let objective = Objective {
+        weight: 1.0 / parts as f32,
+        smoothing: 0.0,
+    };
+    learn(model, pass, tokens, objective, gradients)
+}
+
+/// As [`gradient`], of an objective.
+fn learn(
+    model: &Model,
     mut pass: Pass<'_>,
     [x, y]: [&[u32]; 2],
-    parts: usize,
+    objective: Objective,
     gradients: &mut Gradients,
 ) -> f64 {
     let run = pass.run();
@@ -342,13 +330,12 @@ pub fn gradient(
     let last = model.network.residual(&mut pass, x);
     let last = asked.pick(&mut pass, last);
     let normed = unembed.normed(&mut pass, &last);
-    let weight = 1.0 / parts as f32;
-    let (sum, d_normed) = loss::sum_and_gradient(
+    let (sum, d_normed) = loss::learn(
         run,
         &unembed.linear,
         normed.tensor(),
         asked.targets(),
-        weight,
+        objective,
         gradients,
     );
     pass.backward(&normed, d_normed, gradients);

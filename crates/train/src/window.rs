@@ -39,10 +39,10 @@ impl Window {
         };
     }
 
-    pub(crate) fn add(&mut self, report: &StepReport, tokens: usize) {
+    pub(crate) fn add(&mut self, report: &StepReport) {
         self.loss += report.loss * report.asked as f64;
         self.asked += report.asked;
-        self.tokens += tokens;
+        self.tokens += report.tokens;
     }
 
     /// Seconds of the whole run.
@@ -59,6 +59,8 @@ impl Window {
             step,
             train_loss: self.loss / self.asked.max(1) as f64,
             val_loss: None,
+            bleu: None,
+            chrf: None,
             learning_rate: report.learning_rate,
             grad_norm: report.grad_norm,
             tokens_per_s: self.tokens_per_s(),

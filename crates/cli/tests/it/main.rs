@@ -9,6 +9,7 @@ mod generate;
 mod hub;
 mod hub_server;
 mod lora;
+mod pairs;
 mod score;
 mod support;
 mod survive;

@@ -142,9 +142,9 @@ fn plan(preset: &'static str, trainer: &Trainer, prompt: String, fingerprint: u6
         n_layers: options.n_layers,
         d_model: options.d_model,
         n_ctx: options.n_ctx,
-        vocab: trainer.tokenizer.vocab_size(),
+        vocab: trainer.tokenizers.source.vocab_size(),
         parameters: trainer.model.parameters.layout().len(),
-        tokens: trainer.train.corpus(),
+        tokens: trainer.material.corpus(),
         prompt,
         fingerprint,
     }

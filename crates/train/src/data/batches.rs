@@ -45,6 +45,11 @@ impl Batches {
         self.batch_size * self.context
     }
 
+    /// Tokens of a row.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
     /// Tokens of the whole text.
     pub fn corpus(&self) -> usize {
         self.shard.len()

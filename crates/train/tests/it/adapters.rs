@@ -257,11 +257,11 @@ fn of_conversations_the_answers_are_learned() {
     let lines = format!("{TALKS}\n").repeat(40);
     let ready = start(&place, "run", talking(&place, &lines, Some(chat()))).unwrap();
     let mut trainer: Trainer = ready.trainer;
-    let tokens = trainer.train.tokens();
-    let (mut x, mut y) = (vec![0; tokens], vec![0; tokens]);
+    let mut batch = trainer.material.room();
     let text = tokenizer();
     for index in 0..50 {
-        trainer.train.batch(index, &mut x, &mut y);
+        trainer.material.train(index, &mut batch);
+        let [x, y] = batch.tokens();
         assert!(x.iter().all(|&id| is_asked(id)), "inputs bear no mark");
         for (x, y) in x.chunks(23).zip(y.chunks(23)) {
             let window: Vec<u32> = y.iter().map(|id| id & 0xffff).collect();
@@ -278,7 +278,8 @@ fn of_conversations_the_answers_are_learned() {
     }
     let asked: Vec<u32> = (0..200)
         .flat_map(|index| {
-            trainer.train.batch(index, &mut x, &mut y);
+            trainer.material.train(index, &mut batch);
+            let [_, y] = batch.tokens();
             y.iter()
                 .copied()
                 .filter(|&id| is_asked(id))

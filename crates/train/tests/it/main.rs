@@ -9,3 +9,4 @@ mod parity;
 mod resume;
 mod runs;
 mod steps;
+mod translation;

@@ -58,6 +58,7 @@ impl Place {
     pub(crate) fn request(&self, options: Options) -> Request {
         Request {
             base: None,
+            pairs: None,
             corpora: vec![self.path("corpus.txt")],
             reading: CorpusOptions::default(),
             options,

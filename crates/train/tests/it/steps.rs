@@ -43,11 +43,10 @@ fn naive_loss(trainer: &Trainer, n_ctx: usize, [x, y]: [&[u32]; 2]) -> f64 {
 fn the_loss_of_a_step_is_that_of_its_batch() {
     let place = Place::new();
     let mut trainer = place.start("run", options());
-    let size = trainer.train.tokens();
-    let (mut x, mut y) = (vec![0; size], vec![0; size]);
+    let mut batch = trainer.material.room();
     for step in 0..3 {
-        trainer.train.batch(step, &mut x, &mut y);
-        let expected = naive_loss(&trainer, 7, [&x, &y]);
+        trainer.material.train(step, &mut batch);
+        let expected = naive_loss(&trainer, 7, batch.tokens());
         let report = steps(&mut trainer, 1)[0];
         assert!(
             (report.loss - expected).abs() < 1e-5,
@@ -57,9 +56,10 @@ fn the_loss_of_a_step_is_that_of_its_batch() {
     }
     // The validation loss, over all its windows.
     let (mut total, mut count) = (0.0, 0);
-    for index in 0..trainer.validation.len() {
-        let tokens = 7 * trainer.validation.batch(index, &mut x, &mut y);
-        total += naive_loss(&trainer, 7, [&x[..tokens], &y[..tokens]]) * tokens as f64;
+    for index in 0..trainer.material.validation_len() {
+        trainer.material.validation(index, &mut batch);
+        let tokens = batch.read();
+        total += naive_loss(&trainer, 7, batch.tokens()) * tokens as f64;
         count += tokens;
     }
     let actual = trainer.evaluate(&Pool::single(), &Buffers::new());
@@ -164,7 +164,7 @@ fn goes_on_from_a_model_that_exists() {
         let weights =
             glassformer_weights::TensorFile::open(&path.join("model.safetensors")).unwrap();
         let model = glassformer_model::families::load(&text, &weights, "given").unwrap();
-        Some((model, trainer.tokenizer.clone()))
+        Some((model, trainer.tokenizers.source.clone()))
     };
     let start = |name: &str| {
         let request = place.request(tuned.clone());
@@ -191,9 +191,9 @@ fn goes_on_from_a_model_that_exists() {
         (n_layers, n_heads, d_model, d_ff, n_ctx),
         (1, 2, 6, Some(11), 5)
     );
-    let (mut x, mut y) = (vec![0; 15], vec![0; 15]);
-    trainer.train.batch(0, &mut x, &mut y);
-    let expected = naive_loss(&trainer, 5, [&x, &y]);
+    let mut batch = trainer.material.room();
+    trainer.material.train(0, &mut batch);
+    let expected = naive_loss(&trainer, 5, batch.tokens());
     let report = steps(&mut trainer, 1)[0];
     assert!(
         (report.loss - expected).abs() < 1e-5,

@@ -1,26 +1,29 @@
 //! `train`: pre-trains a model on text, or fine-tunes one.
 
 mod hyper;
+mod introduction;
+mod pairs;
 mod progress;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use glassformer_model::{Keep, Model};
 use glassformer_tensor::Pool;
 use glassformer_train::data::{ChatFormat, CorpusOptions, DocumentSplit};
-use glassformer_train::memory::{Needs, gigabytes};
 use glassformer_train::setup::{self, Ready, Request, Stage};
 use glassformer_train::{Options, Outcome, PRESETS};
 
 use crate::source::Loaded;
-use crate::terminal::{note, style, thousands};
+use crate::terminal::{note, thousands};
 use crate::{interrupt, source};
 use hyper::Hyper;
+use introduction::introduce;
+use pairs::PairFlags;
 use progress::{Bar, Preparation, duration};
 
-/// Pre-train a model on text files, or fine-tune one with --init.
+/// Pre-train a model on text files, fine-tune one with --init, or train a translator on pairs of sentences.
 ///
 /// CORPUS is a text file, a folder of text files, JSON lines (.jsonl, the field "text", or conversations in the field
 /// "messages" for a model with a chat template, of which the answers are learned), any of these as .gz or .zst,
@@ -35,7 +38,9 @@ Examples:
   glassformer train stories/ --preset tiny-story --out runs/stories --split-documents blank-line
   glassformer train --resume --out runs/nano
   glassformer train poems.txt --init runs/stories --out runs/poems --learning-rate 3e-4 --steps 500
-  glassformer train talks.jsonl --init SmolLM2-135M-Instruct.Q4_1.gguf --lora-rank 8 --out runs/talks"
+  glassformer train talks.jsonl --init SmolLM2-135M-Instruct.Q4_1.gguf --lora-rank 8 --out runs/talks
+  glassformer train --source train.en --target train.de --val-source val.en --val-target val.de --preset transformer-tiny --lowercase --out runs/de
+  glassformer train --pairs cmn.txt --preset translator --out runs/zh"
 )]
 pub(crate) struct Train {
     /// Text to learn from.
@@ -44,8 +49,9 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Starting point for all hyper-parameters: nano (0.8 M parameters, characters), baby (10.7 M, characters),
-    /// tiny-story (3.5 M, BPE of 4,096), lora (an adapter on the model of --init) [default: lora if a --lora flag is given,
-    /// else nano].
+    /// tiny-story (3.5 M, BPE of 4,096), lora (an adapter on the model of --init); for pairs transformer-tiny (2.6 M, 4 + 4
+    /// layers, the literature's for Multi30k) and translator (4.5 M, 3 + 3 layers, everyday sentences) [default: lora if a
+    /// --lora flag is given, translator for pairs, else nano].
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS), hide_default_value = true)]
     preset: Option<String>,
     /// Go on with the run in --out; hyper-parameter flags change what it was started with.
@@ -65,6 +71,8 @@ pub(crate) struct Train {
     text_field: String,
     #[command(flatten)]
     hyper: Hyper,
+    #[command(flatten)]
+    pairs: PairFlags,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -125,23 +133,26 @@ impl Train {
             if self.hyper.has_lora() {
                 bail!("an adapter stays as it was begun; leave the --lora flags out with --resume");
             }
-            let change = |options: &mut Options| self.hyper.apply(options);
+            if self.pairs.from().is_some() {
+                bail!(
+                    "--resume takes the pairs of the run in {}; leave the files out",
+                    self.out.display()
+                );
+            }
+            if setup::request(&self.out)?.pairs.is_none() {
+                self.pairs.check_unused()?;
+            }
+            let change = |options: &mut Options| {
+                self.hyper.apply(options);
+                if options.translation.is_some() {
+                    self.pairs.apply(options);
+                }
+            };
             let base = self.base()?;
             return Ok(setup::resume(&self.out, change, base, pool, &report)?);
         }
-        if self.corpora.is_empty() {
-            bail!(
-                "no corpus: name text files or folders to learn from, or go on with a run by --resume"
-            );
-        }
-        let default = if self.hyper.has_lora() {
-            "lora"
-        } else {
-            "nano"
-        };
-        let preset = self.preset.as_deref().unwrap_or(default);
-        let mut options = Options::preset(preset).expect("clap checked the name");
-        self.hyper.apply(&mut options);
+        let pairs = self.pairs.from();
+        let options = self.options(pairs.is_some())?;
         let split = match self.split_documents {
             Split::Whole => DocumentSplit::Whole,
             Split::BlankLine => DocumentSplit::BlankLine,
@@ -165,8 +176,43 @@ impl Train {
             reading,
             options,
             base,
+            pairs,
         };
         Ok(setup::start(&self.out, request, init, pool, &report)?)
+    }
+
+    /// The hyper-parameters of a new run, on pairs or on texts.
+    fn options(&self, on_pairs: bool) -> Result<Options> {
+        if on_pairs != self.corpora.is_empty() {
+            let why = if on_pairs {
+                "a run learns from text files or from pairs: leave one of them out"
+            } else {
+                "no corpus: name text files or folders to learn from, pairs of sentences with --source and --target, or go on with a run by --resume"
+            };
+            bail!(why);
+        }
+        let default = match () {
+            () if on_pairs => "translator",
+            () if self.hyper.has_lora() => "lora",
+            () => "nano",
+        };
+        let preset = self.preset.as_deref().unwrap_or(default);
+        let mut options = Options::preset(preset).expect("clap checked the name");
+        self.hyper.apply(&mut options);
+        if on_pairs {
+            self.pairs.apply(&mut options);
+            if options.lora.is_some() {
+                bail!("an adapter is trained on text, not on pairs; leave the --lora flags out");
+            }
+        } else {
+            self.pairs.check_unused()?;
+            if options.translation.is_some() {
+                bail!(
+                    "the preset {preset} is for pairs; name them with --source and --target, or with --pairs"
+                );
+            }
+        }
+        Ok(options)
     }
 
     /// The model that the run in --out trains an adapter on, if it does.
@@ -188,7 +234,9 @@ impl Train {
             thousands(progress.best_step)
         );
         let out = self.out.display();
-        if ready.request.reading.chat.is_some() {
+        if ready.request.pairs.is_some() {
+            eprintln!("Run it with: glassformer translate -m {out} \"…\"");
+        } else if ready.request.reading.chat.is_some() {
             eprintln!("Run it with: glassformer chat -m {out}");
         } else {
             eprintln!("Run it with: glassformer generate -m {out} \"…\"");
@@ -208,53 +256,4 @@ fn begin_with(model: &str, for_adapter: bool) -> Result<(Loaded, Option<PathBuf>
         );
     }
     Ok((loaded, Some(source::place(model)?)))
-}
-
-/// What is about to be trained, on one line.
-fn introduce(ready: &Ready, out: &Path) {
-    let trainer = &ready.trainer;
-    let d = trainer.model.dimensions();
-    let parameters = &trainer.model.parameters;
-    let trained = thousands(parameters.trained().layout().len() as u64);
-    let what = match (parameters.adapter(), &trainer.options.lora) {
-        (Some(adapter), Some(lora)) => format!(
-            "an adapter of rank {} on {}: {trained} of {} parameters",
-            lora.rank,
-            Vec::from_iter(adapter.kinds()).join(", "),
-            thousands(parameters.layout().len() as u64),
-        ),
-        _ => format!("{trained} parameters"),
-    };
-    eprintln!(
-        "{}: {} layers, {} heads, {} wide, context {}, vocabulary {}; {what}; {} tokens per step, in {}",
-        style("1", &out.display().to_string()),
-        d.n_layers,
-        d.n_heads,
-        d.d_model,
-        trainer.options.n_ctx,
-        thousands(d.vocab as u64),
-        thousands((trainer.train.tokens() * trainer.options.accumulate) as u64),
-        trainer.options.precision.name(),
-    );
-    let (needs, frozen) = match parameters.adapter() {
-        Some(_) => {
-            let needs = Needs::of_adapter(&trainer.options, &trainer.model);
-            let frozen = format!("{} for the model's weights; ", gigabytes(needs.frozen));
-            (needs, frozen)
-        }
-        None => (Needs::of(&trainer.options, &d), String::new()),
-    };
-    eprintln!(
-        "Memory: {frozen}{} for parameters, gradients and moments; {} for activations{} and operands.",
-        gigabytes(needs.arenas),
-        gigabytes(needs.work),
-        if trainer.options.recompute {
-            " (recomputed)"
-        } else {
-            ""
-        },
-    );
-    if trainer.progress.step > 0 {
-        eprintln!("Going on at step {}.", thousands(trainer.progress.step));
-    }
 }

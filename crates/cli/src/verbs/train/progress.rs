@@ -49,6 +49,14 @@ impl Drop for Preparation {
     }
 }
 
+/// BLEU and chrF, where a model translates.
+fn scores(metrics: &Metrics) -> String {
+    match (metrics.bleu, metrics.chrf) {
+        (Some(bleu), Some(chrf)) => format!("  BLEU {bleu:.1}  chrF {chrf:.1}"),
+        _ => String::new(),
+    }
+}
+
 /// The progress bar; where there is no terminal, a line per evaluation.
 pub(super) struct Bar {
     pub(super) bar: ProgressBar,
@@ -96,11 +104,12 @@ impl Observer for Bar {
 
     fn evaluated(&mut self, metrics: &Metrics, is_best: bool) {
         self.line(&format!(
-            "step {:>6}  train {:.4}  val {:.4}{}  {} tokens/s  {}",
+            "step {:>6}  train {:.4}  val {:.4}{}{}  {} tokens/s  {}",
             metrics.step,
             metrics.train_loss,
             metrics.val_loss.unwrap_or(f64::NAN),
             if is_best { " (best)" } else { "" },
+            scores(metrics),
             thousands(metrics.tokens_per_s as u64),
             duration(metrics.seconds),
         ));

@@ -58,6 +58,7 @@ pub struct PairBatches {
     classes: Vec<usize>,
     /// Place in `sorted` at which each batch begins, and its end.
     cuts: Vec<usize>,
+    max_tokens: usize,
     key: u64,
 }
 
@@ -107,6 +108,7 @@ impl PairBatches {
             sorted,
             classes,
             cuts,
+            max_tokens,
             key: random::derive(seed, PURPOSE),
         })
     }
@@ -121,6 +123,11 @@ impl PairBatches {
         self.len() == 0
     }
 
+    /// As many tokens as a batch may have, both sides counted.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// What they are made of.
     pub fn shard(&self) -> &PairShard {
         &self.shard
@@ -128,19 +135,31 @@ impl PairBatches {
 
     /// Fills `batch` with number `index`, counted through all epochs.
     pub fn batch(&self, index: u64, batch: &mut PairBatch) {
+        batch.clear();
+        self.pairs(index).for_each(|pair| self.add(pair, batch));
+    }
+
+    /// Tokens of the targets of batch number `index`.
+    pub fn targets(&self, index: u64) -> usize {
+        self.pairs(index)
+            .map(|pair| self.shard.lengths(pair as usize)[1])
+            .sum()
+    }
+
+    /// The pairs of batch number `index`.
+    fn pairs(&self, index: u64) -> impl Iterator<Item = u32> {
         let count = self.len() as u64;
         let key = random::derive(self.key, index / count);
         let place = shuffled(key, count, index % count) as usize;
-        batch.clear();
         let mut class = 0..0;
-        for at in self.cuts[place]..self.cuts[place + 1] {
+        (self.cuts[place]..self.cuts[place + 1]).map(move |at| {
             if !class.contains(&at) {
                 class = self.class_of(at);
             }
             let key = random::derive(key, 1 + class.start as u64);
             let within = shuffled(key, class.len() as u64, (at - class.start) as u64);
-            self.add(self.sorted[class.start + within as usize], batch);
-        }
+            self.sorted[class.start + within as usize]
+        })
     }
 
     /// Fills `batch` with number `index` of an epoch that is always the same: for evaluation.

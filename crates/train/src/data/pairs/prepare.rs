@@ -50,12 +50,22 @@ fn count(kind: &mut Option<[u64; 2]>, line: u64) {
 }
 
 /// Which pairs a run learns from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairsFrom {
     /// Pairs to learn from.
     pub train: PairFiles,
     /// Pairs for validation; without, a part of those.
     pub val: Option<PairFiles>,
+}
+
+impl PairsFrom {
+    /// Makes paths absolute, so that a run can be taken up from anywhere.
+    pub fn make_absolute(&mut self) {
+        self.train.make_absolute();
+        if let Some(val) = &mut self.val {
+            val.make_absolute();
+        }
+    }
 }
 
 /// How to turn pairs into shards.
@@ -126,10 +136,7 @@ impl PreparePairs<'_> {
             .iter()
             .chain(val.into_iter().flat_map(OpenPairs::files));
         let mut from = self.from.clone();
-        from.train.make_absolute();
-        if let Some(val) = &mut from.val {
-            val.make_absolute();
-        }
+        from.make_absolute();
         PairsMadeFrom {
             format: FORMAT,
             tokenizers: [source, target].map(|tokenizer| tokenizer.fingerprint().to_owned()),

@@ -77,10 +77,14 @@ impl PairShard {
         self.len() == 0
     }
 
-    /// Tokens of both sides of a pair, ends included.
+    /// Tokens of source and target of a pair, ends included.
+    pub fn lengths(&self, pair: usize) -> [usize; 2] {
+        [0, 1].map(|side| self.starts[side][pair + 1] - self.starts[side][pair])
+    }
+
+    /// Tokens of both sides.
     pub fn tokens(&self, pair: usize) -> usize {
-        let length = |starts: &Vec<usize>| starts[pair + 1] - starts[pair];
-        self.starts.iter().map(length).sum()
+        self.lengths(pair).iter().sum()
     }
 
     /// The shards of source and target.
@@ -90,10 +94,9 @@ impl PairShard {
 
     /// Adds source and target of a pair, and says how many tokens each has.
     pub fn append(&self, pair: usize, to: [&mut Vec<u32>; 2]) -> [usize; 2] {
-        let mut lengths = [0; 2];
+        let lengths = self.lengths(pair);
         for (side, ids) in to.into_iter().enumerate() {
-            let (from, until) = (self.starts[side][pair], self.starts[side][pair + 1]);
-            lengths[side] = until - from;
+            let from = self.starts[side][pair];
             let old = ids.len();
             ids.resize(old + lengths[side], 0);
             self.sides[side].copy_to(from, &mut ids[old..]);

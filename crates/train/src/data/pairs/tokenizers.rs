@@ -79,7 +79,7 @@ impl PairTokenizers {
     /// `target_tokenizer.json`.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let write = |name, tokenizer: &Tokenizer| {
-            atomic::write_synced(&folder.join(name), tokenizer.to_json().as_bytes())
+            atomic::write_file(&folder.join(name), tokenizer.to_json().as_bytes())
         };
         write(FILE, &self.source)?;
         match &self.target {

@@ -352,6 +352,7 @@ proptest! {
             for index in epoch * count..(epoch + 1) * count {
                 batches.batch(index, &mut batch);
                 prop_assert!(batch.tokens() <= limit);
+                prop_assert_eq!(batches.targets(index), batch.target.len());
                 let pairs = pairs_of(&batch, &lengths);
                 let sizes = || pairs.iter().map(|&n| tokens(n));
                 ranges.push((sizes().min().unwrap(), sizes().max().unwrap(), batch.tokens()));
