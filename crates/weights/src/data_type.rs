@@ -60,7 +60,10 @@ impl DataType {
         match self {
             Self::F32 => each(bytes, out, f32::from_le_bytes),
             Self::F16 => each(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
-            Self::Bf16 => each(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+            // Its upper half and nothing else; a look for NaN, as the type's own conversion takes, would keep it from vectors.
+            Self::Bf16 => each(bytes, out, |b| {
+                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+            }),
             Self::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
             Self::Block(kind) => dequantise(kind, bytes, out),
             Self::Other(_) => return false,
