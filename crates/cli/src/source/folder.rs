@@ -11,8 +11,6 @@ use glassformer_weights::WeightsFile;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use crate::terminal::note;
-
 use super::{About, Loaded, Stored, Suggested, nanogpt};
 
 pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
@@ -26,11 +24,14 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     let origin = folder.display().to_string();
     let stored = Stored::of(&*weights);
     let model = families::open(&config, weights, keep, &origin)?;
-    let tokenizer = match optional(folder, "tokenizer.json")? {
+    let json = optional(folder, "tokenizer.json")?;
+    let is_pair = model.network.pair().is_some();
+    let ids_alone = json.is_none() && is_pair;
+    let tokenizer = match json {
         Some(json) => Tokenizer::from_json(&json)?,
+        None if is_pair => without_text(model.dimensions().vocab)?,
         None if model.network.family() == "gpt2" => nanogpt::gpt2_files(folder)?
             .with_context(|| format!("{} is missing", folder.join("tokenizer.json").display()))?,
-        None if model.network.pair().is_some() => ids_alone(folder, model.dimensions().vocab)?,
         None => bail!(
             "{} is missing: transformers' AutoTokenizer writes it (save_pretrained)",
             folder.join("tokenizer.json").display()
@@ -40,6 +41,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         stored,
         license: license(folder)?,
         config: Some(config.clone()),
+        ids_alone,
         ..About::default()
     };
     if let Some(json) = optional(folder, "tokenizer_config.json")? {
@@ -70,20 +72,14 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     })
 }
 
-/// A tokenizer that knows no text, for encoder–decoders whose folder has none that can be read: they can be run on ids.
-fn ids_alone(folder: &Path, vocab: usize) -> Result<Tokenizer> {
-    note(&format!(
-        "{} is missing: this model can be run on ids alone",
-        folder.join("tokenizer.json").display()
-    ));
+/// A tokenizer that writes ids as numbers and reads no text, for encoder–decoders, whose folders often have none that can be
+/// read.
+fn without_text(vocab: usize) -> Result<Tokenizer> {
     let ids = (0..vocab).map(|id| (format!("<{id}>"), json!(id)));
-    let model =
-        json!({"type": "WordLevel", "unk_token": "<0>", "vocab": ids.collect::<Map<_, _>>()});
-    Ok(Tokenizer::from_json(
-        json!({"version": "1.0", "model": model})
-            .to_string()
-            .as_bytes(),
-    )?)
+    let ids: Map<_, _> = ids.collect();
+    let model = json!({"type": "WordLevel", "unk_token": "<0>", "vocab": ids});
+    let json = json!({"version": "1.0", "model": model}).to_string();
+    Ok(Tokenizer::from_json(json.as_bytes())?)
 }
 
 /// What `README.md`, the model's card, gives as its licence.

@@ -73,6 +73,8 @@ pub(crate) struct About {
     pub(crate) vocabulary: Option<GgufVocabulary>,
     /// Where it lies; the built-in model lies in the program.
     pub(crate) found: Option<Found>,
+    /// Whether it came without a tokenizer that can be read, and can be run on ids alone.
+    pub(crate) ids_alone: bool,
 }
 
 /// Settings that a model's makers suggest.
@@ -122,6 +124,14 @@ impl ModelFlag {
         self.read(Keep::InFile)
     }
 
+    /// Reads a model that may have come without a tokenizer.
+    pub(crate) fn read_for_ids(&self, keep: Keep) -> Result<Loaded> {
+        match self.lora {
+            Some(_) => self.read(keep),
+            None => load_for_ids(&self.model, keep),
+        }
+    }
+
     fn read(&self, keep: Keep) -> Result<Loaded> {
         let loaded = load(&self.model, keep)?;
         match &self.lora {
@@ -133,6 +143,17 @@ impl ModelFlag {
 
 /// Reads a MODEL.
 pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
+    let loaded = load_for_ids(source, keep)?;
+    if loaded.about.ids_alone {
+        bail!(
+            "{source}: tokenizer.json is missing: transformers' AutoTokenizer writes it (save_pretrained); without it the model can be traced on ids alone"
+        );
+    }
+    Ok(loaded)
+}
+
+/// As [`load`], of a model that may have come without a tokenizer.
+fn load_for_ids(source: &str, keep: Keep) -> Result<Loaded> {
     if source == "builtin" {
         return crate::builtin::load();
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use glassformer_kernels::instruction_set;
 use glassformer_kernels::product::Precision;
 use glassformer_kernels::quantised::integer_instruction_set;
-use glassformer_model::Dimensions;
+use glassformer_model::{Dimensions, Keep};
 use glassformer_train::Compute;
 use glassformer_weights::DataType;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub(crate) struct Info {
 
 impl Info {
     pub(crate) fn run(&self) -> Result<()> {
-        let loaded = self.model.open()?;
+        let loaded = self.model.read_for_ids(Keep::InFile)?;
         let mut facts = of_model(&loaded);
         let network = &loaded.model.network;
         facts.extend(
@@ -139,7 +139,14 @@ fn of_files(loaded: &Loaded) -> Vec<(&'static str, Value)> {
             "chat_template",
             json!(!about.tokenizer.chat_templates.is_empty()),
         ),
-        ("tokenizer", json!(loaded.tokenizer.kind().to_string())),
+        (
+            "tokenizer",
+            if about.ids_alone {
+                json!("none that can be read: ids alone")
+            } else {
+                json!(loaded.tokenizer.kind().to_string())
+            },
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use glassformer_model::{Dimensions, Network};
+use glassformer_model::{Dimensions, Keep, Network};
 use glassformer_tensor::Pool;
 use glassformer_trace::{Change, Cut, Edit, Recorded, Recording, Selection, record, record_pair};
 use glassformer_weights::{TensorFile, atomic};
@@ -69,7 +69,10 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn run(&self) -> Result<()> {
-        let loaded = self.model.load()?;
+        let loaded = match self.ids {
+            Some(_) => self.model.read_for_ids(Keep::InMemory)?,
+            None => self.model.load()?,
+        };
         let network = &*loaded.model.network;
         let selection = Selection::for_network(&self.sites, network)?;
         let pool = Pool::new(self.threads);

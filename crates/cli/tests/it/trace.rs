@@ -1,6 +1,7 @@
 //! `trace`: files with every site, edits, patches.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use glassformer_weights::TensorFile;
@@ -168,15 +169,31 @@ fn writes_the_sites_of_both_stacks() {
 fn pairs_are_refused_where_one_text_is_meant() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../parity/golden/t5-tiny");
     let model = model.to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Without a tokenizer nothing but ids can be read.
+    let line = glassformer(["tokenize", "-m", model, "a"]).fails();
+    assert!(line.contains("tokenizer.json is missing"), "{line}");
+    let whole = folder.path().join("t5");
+    fs::create_dir(&whole).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(Path::new(model).join(name), whole.join(name)).unwrap();
+    }
+    let vocab = r#"{"model": {"type": "WordLevel", "unk_token": "b", "vocab": {"a": 5, "b": 6}}}"#;
+    fs::write(whole.join("tokenizer.json"), vocab).unwrap();
+    let whole = whole.to_str().unwrap();
     for arguments in [
-        vec!["generate", "-m", model, "a"],
-        vec!["embed", "-m", model, "a"],
-        vec!["explain", "-m", model, "--no-open", "--port", "0"],
+        vec!["generate", "-m", whole, "a"],
+        vec!["embed", "-m", whole, "a"],
+        vec!["explain", "-m", whole, "--no-open", "--port", "0"],
     ] {
         let line = glassformer(&arguments).fails();
         assert!(line.contains("is an encoder–decoder (t5)"), "{line}");
     }
-    let folder = tempfile::tempdir().unwrap();
+    // Of a text the end is marked, and targets begin with the id that is meant for it.
+    let arguments = ["-m", whole, "--text", "a"];
+    let traced = run(folder.path(), "text.safetensors", &arguments);
+    assert_eq!(traced["encoder.tokens"].1, [5.0, 1.0]);
+    assert_eq!(traced["decoder.tokens"].1, [0.0]);
     let out = folder.path().join("out.safetensors");
     let out = out.to_str().unwrap();
     let trace = ["trace", "--out", out];
