@@ -11,6 +11,9 @@ use crate::{Material, Observer, Trainer};
 /// Sentences that are translated side by side.
 const TOGETHER: usize = 50;
 
+/// So much longer than the longest source a scored translation may be: early in a run models do not end by themselves.
+const LONGER: usize = 50;
+
 /// Validation pairs whose translations are shown.
 const SHOWN: usize = 3;
 
@@ -36,7 +39,11 @@ impl Trainer {
                 .collect();
         }
         sources.retain(|source| (1..=self.options.n_ctx).contains(&source.len()));
-        for (source, text) in sources.iter().zip(self.translations(pool, &sources)) {
+        for (source, text) in
+            sources
+                .iter()
+                .zip(self.translations(pool, &sources, self.options.sample_tokens))
+        {
             observer.sample(&reads.decode_text(source), &format!(" → {text}"));
         }
     }
@@ -53,7 +60,8 @@ impl Trainer {
         let (sources, targets): (Vec<_>, Vec<_>) = some_pairs(validation.shard(), scored)
             .map(|[source, target]| (source, target))
             .unzip();
-        let translations = self.translations(pool, &sources);
+        let longest = sources.iter().map(Vec::len).max().unwrap_or_default();
+        let translations = self.translations(pool, &sources, longest + LONGER);
         let written = self.tokenizers.written();
         let references: Vec<_> = targets
             .iter()
@@ -81,13 +89,13 @@ impl Trainer {
         metrics.chrf = Some(Chrf::default().score(segments()).score);
     }
 
-    /// The likeliest translations of sources with what is around them.
-    fn translations(&self, pool: &Pool, sources: &[Vec<u32>]) -> Vec<String> {
+    /// The likeliest translations of sources with what is around them, of at most `most` tokens.
+    fn translations(&self, pool: &Pool, sources: &[Vec<u32>], most: usize) -> Vec<String> {
         let written = self.tokenizers.written();
         let mut texts = Vec::new();
         for some in sources.chunks(TOGETHER) {
             let some: Vec<&[u32]> = some.iter().map(Vec::as_slice).collect();
-            let ids = greedy(&self.model, pool, &some, self.options.n_ctx);
+            let ids = greedy(&self.model, pool, &some, most.min(self.options.n_ctx));
             texts.extend(ids.iter().map(|ids| written.decode_text(ids)));
         }
         texts
