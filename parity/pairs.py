@@ -11,6 +11,7 @@ Dimension key: B batch, T target position, S source position, D d_model, H heads
 """
 
 import copy
+import json
 import math
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSeq2SeqLM,
     BartConfig,
+    GenerationConfig,
     MarianConfig,
     MBartConfig,
     PreTrainedConfig,
@@ -438,6 +440,63 @@ def learned(model: PreTrainedModel, family: Family, draws: torch.Generator) -> d
     return made
 
 
+# --- Targets as generate() writes them --------------------------------------------------------------------------------
+
+# The settings of generate(): greedy first, then beams.
+SEARCHES = [
+    dict(num_beams=1, max_new_tokens=12),
+    dict(num_beams=5, length_penalty=1.0, early_stopping=False, num_return_sequences=3, max_new_tokens=20),
+    dict(num_beams=4, length_penalty=0.6, early_stopping=True, num_return_sequences=4, max_new_tokens=15),
+    dict(num_beams=3, length_penalty=2.0, early_stopping="never", num_return_sequences=2, max_new_tokens=18),
+    dict(num_beams=5, length_penalty=0.0, early_stopping="never", num_return_sequences=5, max_new_tokens=9),
+    dict(num_beams=2, length_penalty=-0.5, early_stopping=False, num_return_sequences=1, max_new_tokens=4),
+]
+ENDS = 3  # several ids end a target, so that random models end some
+
+
+def rules(family: Family, which: int, draws: torch.Generator) -> dict:
+    """Ids that search number `which` begins with, ends with, never writes, and must write first and last."""
+    vocab, config = family.vocabs[1], family.config
+    ends = sorted({config.eos_token_id, *draw_ids(family, ENDS - 1, vocab, draws).tolist()})
+    return dict(
+        decoder_start_token_id=config.decoder_start_token_id,
+        eos_token_id=ends,
+        bad_words_ids=[[config.pad_token_id]],
+        forced_bos_token_id=7 if which % 2 else None,
+        forced_eos_token_id=ends[0] if which % 3 else None,
+    )
+
+
+def searched(model: PreTrainedModel, family: Family, draws: torch.Generator) -> tuple[list[dict], dict]:
+    """What generate() finds for several sources at once: settings and ids, and the scores of each search."""
+    searches, scores, pad = [], {}, family.config.pad_token_id
+    for which, search in enumerate(SEARCHES):
+        sources = [draw_ids(family, length, family.vocabs[0], draws) for length in (9, 1, 17)]
+        settings = rules(family, which, draws) | search
+        found = {}
+        for name, one in [("exact", copy.deepcopy(model).double()), ("made", model)]:
+            # The model's own settings would stand in for those that are None.
+            one.generation_config = GenerationConfig(pad_token_id=pad, do_sample=False, **settings)
+            out = one.generate(
+                filled(sources, pad),
+                attention_mask=filled([torch.ones_like(part) for part in sources], 0),
+                return_dict_in_generate=True,
+                output_scores=True,
+                use_cache=not family.is_t5,  # which transformers makes for as many layers as the encoder has
+            )
+            found[name] = [written(row, settings["eos_token_id"]) for row in out.sequences[:, 1:].tolist()]
+            if search["num_beams"] > 1:
+                scores[f"scores.{which}"] = out.sequences_scores.clone()
+        assert found["made"] == found["exact"], f"{family.name}: search {which} in f32 and in f64 (choose another seed)"
+        searches.append({**settings, "sources": [part.tolist() for part in sources], "targets": found["made"]})
+    return searches, scores
+
+
+def written(row: list[int], ends: list[int]) -> list[int]:
+    """The ids before the first that ends."""
+    return next((row[:i] for i, written_id in enumerate(row) if written_id in ends), row)
+
+
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
@@ -464,6 +523,10 @@ def export(family: Family, folder: Path) -> None:
         assert_near(site.double(), exact[name].double(), f"{family.name}: {name} in f32 and in f64")
     save_file({name: site.contiguous().clone() for name, site in sites.items()}, folder / "sites.safetensors")
     save_file(learned(model, family, draws), folder / "pairs.safetensors")
+
+    searches, scores = searched(model, family, torch.Generator().manual_seed(2000 + family.seed))
+    (folder / "searches.json").write_text(json.dumps({"searches": searches}) + "\n")
+    save_file(scores, folder / "searches.safetensors")
 
 
 def folders() -> dict:

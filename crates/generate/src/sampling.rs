@@ -182,7 +182,7 @@ impl Sampling {
         // weights[0] is 1, so each weight is the ratio to the most likely one.
         let mut kept = weights
             .iter()
-            .take_while(|&&w| w >= f64::from(self.min_p))
+            .take_while(|&&w| w > 0.0 && w >= f64::from(self.min_p))
             .count()
             .max(1);
         let mut sum = 0.0;

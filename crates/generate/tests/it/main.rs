@@ -8,3 +8,4 @@ mod greedy;
 mod score;
 mod support;
 mod text;
+mod translate;
