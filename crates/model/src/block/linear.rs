@@ -172,7 +172,8 @@ impl Linear {
     /// y = x·W + b + `onto` in `f32`.
     pub(crate) fn apply(&self, run: Run<'_>, x: &Tensor, onto: Option<&Tensor>) -> Tensor {
         let mut y = run.tensor(&[x.rows(), self.d_out]);
-        if self.runs_in_place(run, x.rows()) {
+        // What comes rounded is an operand already.
+        if x.precision() == Precision::F32 && self.runs_in_place(run, x.rows()) {
             let w = self.matrix(run.parameters.get(self.weight));
             few_rows(run.pool, y.data_mut(), x.data(), w, self.bias(run));
             if let Some(onto) = onto {

@@ -99,6 +99,19 @@ fn hypotheses_have_the_logits_of_their_texts() {
     }
 }
 
+/// Weights that nobody has laid out, as in the evaluations of a run, and fewer rows than it would be worth it for.
+#[test]
+fn few_rows_in_bf16() {
+    for name in PAIRS {
+        let (pool, mut model) = (Pool::single(), golden_model(name));
+        let [source, target] = [3, 2].map(|n| random_ids(n, n as usize, 60));
+        let exact = alone(&model, &pool, &source, &target);
+        model.precision = Precision::Bf16;
+        let error = squared_error(&alone(&model, &pool, &source, &target), &exact);
+        assert!(error > 0.0 && error <= 1e-3, "{name}: {error:e}");
+    }
+}
+
 #[test]
 #[should_panic(expected = "source by source")]
 fn hypotheses_stay_with_their_sources() {
