@@ -33,6 +33,7 @@ Examples:
   glassformer generate \"从前有一只小狐狸\" --temperature 0.6
   glassformer train shakespeare.txt --preset nano --out runs/nano
   glassformer generate -m runs/nano \"ROMEO:\"               run what was just trained
+  glassformer translate -m runs/en-de < news.en > news.de   a line in, a line out
   glassformer similar -m hf:sentence-transformers/all-MiniLM-L6-v2 \"a cat\" \"a kitten\" \"a car\"
   glassformer trace --text \"Hello\" --out hello.safetensors  every activation, by name
 
@@ -45,6 +46,7 @@ enum Verb {
     Film(Box<verbs::film::Film>),
     Train(Box<verbs::train::Train>),
     Generate(verbs::generate::Generate),
+    Translate(Box<verbs::translate::Translate>),
     Chat(verbs::chat::Chat),
     Embed(verbs::embed::Embed),
     Similar(Box<verbs::similar::Similar>),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Some(Verb::Film(verb)) => verb.run(),
         Some(Verb::Train(verb)) => verb.run(),
         Some(Verb::Generate(verb)) => verb.run(),
+        Some(Verb::Translate(verb)) => verb.run(),
         Some(Verb::Chat(verb)) => verb.run(),
         Some(Verb::Embed(verb)) => verb.run(),
         Some(Verb::Similar(verb)) => verb.run(),

@@ -328,7 +328,7 @@ pub enum ModelError {
     },
     /// The model makes one text of another.
     #[error(
-        "{origin} is an encoder–decoder ({family}): it makes one text of another, and this needs a model of one stack, such as gpt2, llama or bert"
+        "{origin} is an encoder–decoder ({family}): it makes one text of another (`translate` runs it), and this needs a model of one stack, such as gpt2, llama or bert"
     )]
     Pair {
         /// Which model.

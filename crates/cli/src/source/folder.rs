@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use glassformer_model::{Keep, families};
+use glassformer_model::{Keep, Model, families};
 use glassformer_tokens::{Tokenizer, TokenizerConfig};
 use glassformer_weights::WeightsFile;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::{About, Loaded, Stored, Suggested, nanogpt};
+use super::{About, Loaded, PairSettings, Stored, Suggested, nanogpt};
 
 pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     let needed = |name: &str| {
@@ -24,24 +24,14 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
     let origin = folder.display().to_string();
     let stored = Stored::of(&*weights);
     let model = families::open(&config, weights, keep, &origin)?;
-    let json = optional(folder, "tokenizer.json")?;
-    let is_pair = model.network.pair().is_some();
-    let ids_alone = json.is_none() && is_pair;
-    let tokenizer = match json {
-        Some(json) => Tokenizer::from_json(&json)?,
-        None if is_pair => without_text(model.dimensions().vocab)?,
-        None if model.network.family() == "gpt2" => nanogpt::gpt2_files(folder)?
-            .with_context(|| format!("{} is missing", folder.join("tokenizer.json").display()))?,
-        None => bail!(
-            "{} is missing: transformers' AutoTokenizer writes it (save_pretrained)",
-            folder.join("tokenizer.json").display()
-        ),
-    };
+    let (tokenizer, ids_alone) = tokenizer(folder, &model)?;
     let mut about = About {
         stored,
         license: license(folder)?,
         config: Some(config.clone()),
         ids_alone,
+        pair: PairSettings::read(config.as_bytes()),
+        target: target_tokenizer(folder)?,
         ..About::default()
     };
     if let Some(json) = optional(folder, "tokenizer_config.json")? {
@@ -57,6 +47,7 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         let generation: GenerationConfig =
             serde_json::from_slice(&json).context("generation_config.json cannot be read")?;
         about.sampling = generation.sampling();
+        about.pair = PairSettings::read(&json).or(about.pair);
         stops.extend(
             generation
                 .eos_token_id
@@ -70,6 +61,32 @@ pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
         tokenizer: tokenizer.with_config(&about.tokenizer).with_stops(&stops),
         about,
     })
+}
+
+/// What texts are cut by, and whether that is none that can read text.
+fn tokenizer(folder: &Path, model: &Model) -> Result<(Tokenizer, bool)> {
+    let missing = || format!("{} is missing", folder.join("tokenizer.json").display());
+    let tokenizer = match optional(folder, "tokenizer.json")? {
+        Some(json) => Tokenizer::from_json(&json)?,
+        None if model.network.pair().is_some() => {
+            return Ok((without_text(model.dimensions().vocab)?, true));
+        }
+        None if model.network.family() == "gpt2" => {
+            nanogpt::gpt2_files(folder)?.with_context(missing)?
+        }
+        None => bail!(
+            "{}: transformers' AutoTokenizer writes it (save_pretrained)",
+            missing()
+        ),
+    };
+    Ok((tokenizer, false))
+}
+
+/// What a translator writes, where it has a vocabulary of its own.
+fn target_tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
+    let json = optional(folder, "target_tokenizer.json")?;
+    let read = json.map(|json| Tokenizer::from_json(&json).context("target_tokenizer.json"));
+    read.transpose()
 }
 
 /// A tokenizer that writes ids as numbers and reads no text, for encoder–decoders, whose folders often have none that can be

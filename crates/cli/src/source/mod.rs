@@ -6,6 +6,7 @@ mod gguf;
 mod hub;
 mod llama2c;
 mod nanogpt;
+mod pair;
 mod place;
 mod stored;
 mod vectors;
@@ -19,6 +20,7 @@ use glassformer_tokens::{GgufVocabulary, Tokenizer, TokenizerConfig};
 use glassformer_weights::GgufFile;
 
 use crate::terminal::warning;
+pub(crate) use pair::PairSettings;
 pub(crate) use place::Found;
 use place::{find, only_gguf};
 pub(crate) use stored::Stored;
@@ -61,6 +63,10 @@ pub(crate) struct About {
     pub(crate) tokenizer: TokenizerConfig,
     /// How its makers would sample, where they say so.
     pub(crate) sampling: Suggested,
+    /// How its makers would search, of an encoder–decoder.
+    pub(crate) pair: PairSettings,
+    /// What an encoder–decoder writes, where that is not what it reads.
+    pub(crate) target: Option<Tokenizer>,
     /// As its makers write it.
     pub(crate) license: Option<String>,
     /// How its numbers are stored, and how many bytes they take.
@@ -146,7 +152,8 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
     let loaded = load_for_ids(source, keep)?;
     if loaded.about.ids_alone {
         bail!(
-            "{source}: tokenizer.json is missing: transformers' AutoTokenizer writes it (save_pretrained); without it the model can be traced on ids alone"
+            "{source}: tokenizer.json is missing{}: transformers' AutoTokenizer writes it (save_pretrained); without it the model can be traced on ids alone",
+            pair::beside(&loaded)
         );
     }
     Ok(loaded)
@@ -175,14 +182,13 @@ fn load_for_ids(source: &str, keep: Keep) -> Result<Loaded> {
     if is_remote {
         source.clone_into(&mut loaded.name);
     }
-    let (ids, vocab) = (
-        loaded.tokenizer.vocab_size(),
-        loaded.model.dimensions().vocab,
-    );
-    if ids > vocab {
-        bail!(
-            "{source}: the tokenizer has {ids} tokens but the model a vocabulary of {vocab}: they are of different models"
-        );
+    for (tokenizer, vocab) in pair::tokenizers(&loaded) {
+        let ids = tokenizer.vocab_size();
+        if ids > vocab {
+            bail!(
+                "{source}: the tokenizer has {ids} tokens but the model a vocabulary of {vocab}: they are of different models"
+            );
+        }
     }
     loaded.warn_of_weights();
     Ok(loaded)

@@ -15,4 +15,5 @@ pub(crate) mod similar;
 pub(crate) mod tokenize;
 pub(crate) mod trace;
 pub(crate) mod train;
+pub(crate) mod translate;
 pub(crate) mod vectors;

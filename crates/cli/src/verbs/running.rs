@@ -79,6 +79,17 @@ pub(crate) struct SamplingFlags {
 }
 
 impl SamplingFlags {
+    /// Whether any is given.
+    pub(crate) fn are_given(&self) -> bool {
+        let numbers = [
+            self.temperature,
+            self.top_p,
+            self.min_p,
+            self.repetition_penalty,
+        ];
+        numbers.iter().any(Option::is_some) || self.top_k.is_some() || self.seed != 0
+    }
+
     /// The settings, with what the model's makers suggest where nothing is said.
     pub(crate) fn with(&self, suggested: &Suggested) -> Result<Sampling, SamplingError> {
         let sampling = Sampling {

@@ -14,3 +14,4 @@ mod score;
 mod support;
 mod survive;
 mod trace;
+mod translate;
