@@ -33,6 +33,8 @@ function paint(p: Prim & { fill?: string; stroke?: string; sw?: number; dash?: n
   return `fill="${fill}"${stroke}${dash}${opacity(p)}`;
 }
 
+/** Without it, spaces at the ends of a text take no room: tokens often begin with one. */
+const spaced = (text: string): string => (/^ | $| {2}/.test(text) ? ' xml:space="preserve"' : '');
 const opacity = (p: Prim): string => (p.a < 1 ? ` opacity="${r2(p.a)}"` : '');
 
 function label(l: Label | undefined, x: number, y: number, p: Prim & { fill?: string }, theme: Theme): string {
@@ -76,6 +78,6 @@ function one(p: Prim, theme: Theme): string {
     case 'dots':
       return dots(p, theme);
     case 'text':
-      return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}"${p.base ? '' : ' dominant-baseline="central"'}${fontOf(p.font)} fill="${colour(p.fill, theme)}"${opacity(p)}${data}>${esc(p.text)}</text>`;
+      return `<text x="${r2(p.x)}" y="${r2(p.y)}" font-size="${r2(p.size)}" font-weight="${p.weight}" text-anchor="${p.anchor}"${p.base ? '' : ' dominant-baseline="central"'}${fontOf(p.font)} fill="${colour(p.fill, theme)}"${opacity(p)}${data}${spaced(p.text)}>${esc(p.text)}</text>`;
   }
 }
