@@ -25,8 +25,8 @@ export const EXCERPTS = {
   rmsNorm: ['crates/kernels/src/rms_norm.rs', 'forward'],
   attention: ['crates/model/src/block/attention/mod.rs', 'Attention::forward'],
   placed: ['crates/model/src/block/attention/mod.rs', 'Attention::placed'],
-  inTheOpen: ['crates/model/src/block/attention/mod.rs', 'Attention::mix_in_the_open'],
-  mixCached: ['crates/model/src/block/attention/mod.rs', 'Attention::mix_cached'],
+  inTheOpen: ['crates/model/src/block/attention/open.rs', 'mix'],
+  mixCached: ['crates/model/src/block/attention/cached.rs', 'Mix::cached'],
   headsInput: ['crates/model/src/block/attention/heads.rs', 'Heads::input'],
   linear: ['crates/model/src/block/linear.rs', 'Linear::apply'],
   rotate: ['crates/kernels/src/rope.rs', 'rotate'],
@@ -57,7 +57,8 @@ export const EXCERPTS = {
   generationLogits: ['crates/generate/src/generation.rs', 'Generation::last_logits'],
   lossEach: ['crates/model/src/loss.rs', 'each'],
   crossEntropy: ['crates/kernels/src/cross_entropy.rs', 'loss'],
-  gradient: ['crates/train/src/trainer.rs', 'gradient'],
+  objective: ['crates/train/src/trainer.rs', 'gradient'],
+  learn: ['crates/train/src/trainer.rs', 'learn'],
   tapeBackward: ['crates/model/src/tape.rs', 'Calls::backward'],
   addBackward: ['crates/model/src/tape.rs', 'Add::backward'],
   lengthOfGradient: ['crates/train/src/lesson.rs', 'in_little'],
@@ -88,7 +89,7 @@ const norm = (p: Facts): Shown => (p.norm === 'rms' ? shown('rmsNorm', 'let scal
 const softmaxed = [shown('exponentials', 'exp::<FUSED>'), shown('softmax', 'let inverse', '*x *= inverse')];
 const mlp = (p: Facts, plain: string, gated: string): Shown => (p.gated ? shown('gatedMlp', gated) : shown('plainMlp', plain));
 const curve = (p: Facts): StepCode => (p.gated ? step('{l}.mlp_pre', shown('activation', 'Self::Silu'), shown('sigmoid', 'exp')) : step('{l}.mlp_pre {l}.mlp_post', shown('activation', 'Self::GeluTanh'), shown('geluGate', 'let u', 'sigmoid')));
-const embedded = (p: Facts): Shown => (p.positions === 'learned' ? shown('learned', 'embed.forward', 'pass.apply(positions', 'pass.add') : shown('tokenEmbed', 'EmbedRows::new'));
+const embedded = (p: Facts): Shown => (p.positions === 'learned' ? shown('learned', 'embed.forward', 'learned_positions(', 'pass.add') : shown('tokenEmbed', 'EmbedRows::new'));
 const start = (p: Facts): string => (p.positions === 'learned' ? 'tokens W_E embed W_pos pos_embed {0}.resid_pre' : 'tokens W_E embed {0}.resid_pre');
 
 /** By chapter and step, as in the address. */
@@ -163,7 +164,7 @@ export const CODE: Readonly<Record<string, Choice>> = {
   'generate.saved': step('tokens', shown('generationLogits', 'KvCache::len', 'new.len()')),
 
   'train.loss': step('ln_final W_U logits', shown('lossEach', 'unembed.apply_rows', 'rows::losses'), shown('crossEntropy', 'target')),
-  'train.mean': step('ln_final W_U', shown('gradient', 'let weight', 'loss::sum_and_gradient')),
+  'train.mean': step('ln_final W_U', shown('objective', 'weight: 1.0'), shown('learn', 'loss::learn(')),
   'train.gradient': step('{last}.resid_post {0}.resid_pre', shown('tapeBackward', 'self.d_values[last]', 'slot.backward'), shown('addBackward', 'accumulate')),
   'train.norms': step('W_Q W_K W_V W_O W_down', shown('lengthOfGradient', 'squares +=', 'squares.sqrt()')),
   'train.step': step('W_down', shown('adamw', '*m =', '*v =', '*theta =')),
