@@ -4,6 +4,7 @@
 //! ends is finished if it is among the first `width`; of those that go on, the first `width` run on. Finished ones are
 //! compared by their score, and as many are kept.
 
+use super::scores::each_above;
 use super::{Hypothesis, LengthPenalty, Step, Stopping};
 
 /// A hypothesis that runs.
@@ -123,32 +124,28 @@ impl Beams {
         for (parent, one) in self.running.iter().enumerate() {
             let row = step.first + parent;
             let above = one.log_prob - step.scores.log_sum(row);
-            // A logit below it is not among the best.
-            let mut floor = if above.is_nan() {
-                f32::INFINITY
-            } else {
-                f32::NEG_INFINITY
+            if above.is_nan() {
+                continue;
+            }
+            // A logit below the floor is not among the best; one step lower than rounding may have made it.
+            let floor = |best: &[Continuation]| match best.get(most - 1) {
+                Some(last) => ((last.log_prob - above) as f32).next_down(),
+                None => f32::NEG_INFINITY,
             };
-            for (id, &logit) in (0u32..).zip(step.scores.row(row)) {
-                if logit <= floor || logit.is_nan() || step.ids.never.contains(&id) {
-                    continue;
-                }
-                let log_prob = above + f64::from(logit);
-                let place = best.partition_point(|other| other.log_prob >= log_prob);
-                best.insert(
-                    place,
-                    Continuation {
+            each_above(step.scores.row(row), floor(&best), |id, logit| {
+                if !step.ids.never.contains(&id) {
+                    let log_prob = above + f64::from(logit);
+                    let place = best.partition_point(|other| other.log_prob >= log_prob);
+                    let one = Continuation {
                         parent,
                         id,
                         log_prob,
-                    },
-                );
-                best.truncate(most);
-                if best.len() == most {
-                    // One step lower than rounding may have made it.
-                    floor = ((best[most - 1].log_prob - above) as f32).next_down();
+                    };
+                    best.insert(place, one);
+                    best.truncate(most);
                 }
-            }
+                floor(&best)
+            });
         }
         best
     }

@@ -10,6 +10,8 @@ mod samples;
 mod scores;
 mod search;
 
+use std::sync::{Mutex, PoisonError};
+
 use glassformer_model::{Lengths, Mode, Model, PairCache, Pass};
 use glassformer_tensor::{Buffers, Pool};
 
@@ -34,7 +36,7 @@ pub struct Hypothesis {
 
 /// What one step says to one sentence.
 struct Step<'a> {
-    scores: &'a Scores<'a>,
+    scores: Scores<'a>,
     ids: &'a Ids,
     /// The row of the sentence's first hypothesis.
     first: usize,
@@ -120,21 +122,32 @@ impl Batch {
         }
     }
 
-    /// All sentences take a step; of each hypothesis that goes on, the one that it was.
-    fn step(&mut self, scores: &Scores<'_>, ids: &Ids) -> Vec<usize> {
-        let (mut parents, mut first) = (Vec::new(), 0);
-        self.reads.clear();
+    /// All sentences take a step, each on some thread; of each hypothesis that goes on, the one that it was.
+    fn step(&mut self, pool: &Pool, scores: Scores<'_>, ids: &Ids) -> Vec<usize> {
+        let (mut tasks, mut first) = (Vec::new(), 0);
         for one in self.sentences.iter_mut().filter(|one| one.rows > 0) {
-            let next = one.sentence.step(&Step {
+            let step = Step {
                 scores,
                 ids,
                 first,
                 written: self.written,
                 most: one.most,
-            });
-            parents.extend(next.iter().map(|(parent, _)| first + parent));
-            self.reads.extend(next.iter().map(|(_, id)| id));
+            };
             first += one.rows;
+            // Nobody waits for it: each is taken once.
+            tasks.push(Mutex::new((one, step, Vec::new())));
+        }
+        pool.each(tasks.len(), |i| {
+            let mut task = tasks[i].lock().unwrap_or_else(PoisonError::into_inner);
+            let (one, step, next) = &mut *task;
+            *next = one.sentence.step(step);
+        });
+        let mut parents = Vec::new();
+        self.reads.clear();
+        for task in tasks {
+            let (one, step, next) = task.into_inner().unwrap_or_else(PoisonError::into_inner);
+            parents.extend(next.iter().map(|(parent, _)| step.first + parent));
+            self.reads.extend(next.iter().map(|(_, id)| id));
             one.rows = next.len();
         }
         self.written += 1;
@@ -170,8 +183,8 @@ pub fn translate(
         };
         let mut pass = Pass::over(run, lengths, Mode::CachedPair(&mut cache));
         let logits = model.logits(&mut pass, &batch.reads);
-        let scores = Scores::new(pool, logits.tensor().data(), model.dimensions().vocab);
-        let parents = batch.step(&scores, &search.ids);
+        let scores = Scores::new(logits.tensor().data(), model.dimensions().vocab);
+        let parents = batch.step(pool, scores, &search.ids);
         pass.finish();
         go_on(&mut cache, &parents);
     }

@@ -1,29 +1,17 @@
 //! The log-probabilities of a step.
 
-use glassformer_tensor::{Pool, ops};
+use glassformer_kernels::cross_entropy;
 
-/// Logits `[R,V]` of R hypotheses, and what makes log-probabilities of them.
+/// Logits `[R,V]` of R hypotheses.
+#[derive(Clone, Copy)]
 pub(super) struct Scores<'a> {
     logits: &'a [f32],
     vocab: usize,
-    /// log Σ exp of each row [R].
-    log_sums: Vec<f64>,
 }
 
 impl<'a> Scores<'a> {
-    pub(super) fn new(pool: &Pool, logits: &'a [f32], vocab: usize) -> Self {
-        let likeliest: Vec<u32> = logits.chunks_exact(vocab).map(largest).collect();
-        // −ln p of the likeliest: small, so that f32 holds it well.
-        let mut losses = vec![0.0; likeliest.len()];
-        ops::loss::losses(pool, &mut losses, logits, &likeliest);
-        let rows = logits.chunks_exact(vocab).zip(&likeliest).zip(&losses);
-        let log_sums =
-            rows.map(|((row, &id), &loss)| f64::from(row[id as usize]) + f64::from(loss));
-        Self {
-            logits,
-            vocab,
-            log_sums: log_sums.collect(),
-        }
+    pub(super) fn new(logits: &'a [f32], vocab: usize) -> Self {
+        Self { logits, vocab }
     }
 
     /// The logits of a hypothesis [V].
@@ -31,20 +19,39 @@ impl<'a> Scores<'a> {
         &self.logits[row * self.vocab..][..self.vocab]
     }
 
-    /// What its logits are above its log-probabilities.
+    /// log Σ exp of a hypothesis's logits: what they are above its log-probabilities.
     pub(super) fn log_sum(&self, row: usize) -> f64 {
-        self.log_sums[row]
-    }
-
-    /// ln p of an id.
-    pub(super) fn log_prob(&self, row: usize, id: u32) -> f64 {
-        f64::from(self.row(row)[id as usize]) - self.log_sums[row]
+        let row = self.row(row);
+        let likeliest = largest(row);
+        // −ln p of the likeliest is small, so that f32 holds it well.
+        let loss = cross_entropy::loss(row, likeliest);
+        f64::from(row[likeliest]) + f64::from(loss)
     }
 }
 
 /// The place of the largest, the first of several.
-fn largest(row: &[f32]) -> u32 {
-    let ids = (0u32..).zip(row);
-    let best = ids.reduce(|best, next| if next.1 > best.1 { next } else { best });
-    best.map_or(0, |(id, _)| id)
+fn largest(row: &[f32]) -> usize {
+    let mut best = 0;
+    each_above(row, f32::NEG_INFINITY, |id, logit| {
+        best = id as usize;
+        logit
+    });
+    best
+}
+
+/// Calls `f` with each id whose logit is above a floor, which is what the last call has said. Few are, so that they are
+/// looked for by many at once.
+pub(super) fn each_above(row: &[f32], mut floor: f32, mut f: impl FnMut(u32, f32) -> f32) {
+    const MANY: usize = 32;
+    for (logits, first) in row.chunks(MANY).zip((0u32..).step_by(MANY)) {
+        // Counted, as that is done by vectors without a branch. NaN is above nothing.
+        if logits.iter().filter(|logit| **logit > floor).count() == 0 {
+            continue;
+        }
+        for (id, &logit) in (first..).zip(logits) {
+            if logit > floor {
+                floor = f(id, logit);
+            }
+        }
+    }
 }
