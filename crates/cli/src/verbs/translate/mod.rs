@@ -36,7 +36,7 @@ Examples:
   glassformer translate -m runs/en-de \"A man rides a horse.\"
   cat news.en | glassformer translate -m runs/en-de > news.de
   glassformer translate -m runs/en-de --file news.en --beam 5 --length-penalty 0.6 --gnmt
-  glassformer translate -m opus-mt-en-de --n-best 3 \"The spirit is willing.\"     line, score and text, with tabs between
+  glassformer translate -m opus-mt-en-de --n-best 3 \"The spirit is willing.\"
   glassformer translate -m runs/en-de --sample --temperature 0.7 --seed 3 --json \"Hello.\"
 
 Empty lines stay empty. A line longer than the model's context is translated in pieces of whole sentences; one that cannot be
@@ -66,14 +66,12 @@ pub(crate) struct Translate {
     /// Divide by ((5+n)/6)^A instead, as Google's translator and the paper of the Transformer did.
     #[arg(long)]
     gnmt: bool,
-    /// Give the N best of each line, one a line: number of the line, score, text.
+    /// Give the N best of each line, one a line, with tabs between: number of the line, score, text. Of an empty line nothing.
     #[arg(long, value_name = "N")]
     n_best: Option<usize>,
     /// Draw tokens instead of searching.
     #[arg(long)]
     sample: bool,
-    #[command(flatten)]
-    sampling: SamplingFlags,
     /// Lines side by side.
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
@@ -85,6 +83,9 @@ pub(crate) struct Translate {
     json: bool,
     #[command(flatten)]
     running: RunningFlags,
+    // Last, as flags behind it would stand under its heading.
+    #[command(flatten)]
+    sampling: SamplingFlags,
 }
 
 impl Translate {
