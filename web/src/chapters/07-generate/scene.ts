@@ -55,13 +55,13 @@ function text(f: Frame, d: Draw, g: Generated, box: Box, now: number, inStep: nu
   const lines: { w: string; mine: boolean; x: number }[][] = [[]];
   let x = 0;
   for (const item of words) {
-    const ww = textWidth(item.w, size);
-    if (x + ww > box.w - 24) {
+    if (x + textWidth(item.w, size) > box.w - 24) {
       lines.push([]);
       x = 0;
     }
-    (lines[lines.length - 1] as { w: string; mine: boolean; x: number }[]).push({ ...item, x });
-    x += ww;
+    const w = x === 0 ? item.w.trimStart() : item.w;
+    (lines[lines.length - 1] as { w: string; mine: boolean; x: number }[]).push({ ...item, w, x });
+    x += textWidth(w, size);
   }
   d.rect(box.x, box.y, box.w, box.h, { r: 10, fill: 'token', stroke: 'line' });
   const last = lines.slice(-2);
