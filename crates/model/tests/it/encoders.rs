@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::families;
-use glassformer_model::{Keep, Lengths, Mode, Model, Pass, Site, Tape};
+use glassformer_model::{Keep, Lengths, Mode, Model, Pass, Tape};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::{FloatType, GgufFile, NamedTensor, TensorFile, safetensors};
 
+use crate::agreement::{assert_gradients, assert_sites};
 use crate::support::{
-    Recorder, distance, golden, golden_model, golden_tensors, ids, masked_loss_and_gradient, norm,
+    Recorder, distance, golden, golden_model, golden_tensors, ids, masked_loss_and_gradient,
     squared_error,
 };
 
@@ -19,12 +20,6 @@ const ENCODERS: [&str; 2] = ["bert-tiny", "roberta-odd"];
 
 /// Bar for sites, vectors, logits and losses: largest absolute difference.
 const ABSOLUTE: f64 = 1e-4;
-
-/// Bar for gradients: difference relative to the gradient, both in length and in the largest element …
-const RELATIVE: f64 = 1e-3;
-
-/// … but for the keys' biases, whose true gradient is 0.
-const NOTHING: f64 = 1e-6;
 
 /// Several sequences, one behind the other, as `masked.safetensors` has them.
 pub(crate) struct Batch {
@@ -78,24 +73,7 @@ fn every_site() {
         model.logits(&mut pass, &tokens);
         let sites = model.network.sites();
         assert_eq!(golden.names().len(), sites.len(), "the same sites");
-        let mut worst = (0.0, Site::Tokens);
-        for site in sites {
-            let (shape, expected) = golden.load_f32(&site.to_string()).unwrap();
-            let (actual_shape, actual) = &recorder.sites[&site];
-            assert_eq!(actual_shape, &shape, "{name}: shape of {site}");
-            let difference = distance(actual, &expected);
-            assert!(
-                difference <= ABSOLUTE,
-                "{name}: {site} is the first site that differs, by {difference:e}"
-            );
-            if difference > worst.0 {
-                worst = (difference, site);
-            }
-        }
-        println!(
-            "{name}: sites differ by at most {:.1e} ({})",
-            worst.0, worst.1
-        );
+        assert_sites(name, &recorder, &golden, sites, ABSOLUTE);
     }
 }
 
@@ -130,32 +108,8 @@ fn vectors_logits_loss_and_every_gradient() {
                 (loss - expected).abs() <= ABSOLUTE,
                 "{name}: loss {loss}, expected {expected}"
             );
-            let mut worst = (0.0f64, "");
-            for spec in model.parameters.layout().specs() {
-                let (shape, expected) = golden.load_f32(&format!("grad.{}", spec.name)).unwrap();
-                assert_eq!(shape, spec.shape);
-                let actual = gradients.get(spec.id);
-                let length = norm(expected.iter().copied());
-                let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-                if spec.name.ends_with("key.bias") {
-                    assert!(distance(actual, &expected) <= NOTHING, "{}", spec.name);
-                    continue;
-                }
-                let off = norm(actual.iter().zip(&expected).map(|(a, b)| a - b)) / length;
-                let most = distance(actual, &expected) / f64::from(largest);
-                let parameter = &spec.name;
-                assert!(
-                    off <= RELATIVE && most <= RELATIVE,
-                    "{name}: d {parameter} is off by {off:e}, {most:e}"
-                );
-                if off.max(most) > worst.0 {
-                    worst = (off.max(most), parameter);
-                }
-            }
-            println!(
-                "{name}: vectors and logits {off:?}, gradients at most {:.1e} ({})",
-                worst.0, worst.1
-            );
+            assert_gradients(name, &model, &golden, &gradients, Some("key.bias"), &[]);
+            println!("{name}: vectors and logits {off:?}");
         }
     }
 }

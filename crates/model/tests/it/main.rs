@@ -1,6 +1,7 @@
 //! Rings 2 and 3: every layer against finite differences, every site and gradient against PyTorch.
 
 mod adapters;
+mod agreement;
 mod cache;
 mod configs;
 mod encoders;

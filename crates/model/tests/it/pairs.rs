@@ -2,12 +2,13 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::loss::{self, IGNORED, Objective};
-use glassformer_model::{Gradients, Hook, Keep, Lengths, Mode, Model, Pass, Site, Stack, Tape};
+use glassformer_model::{Gradients, Hook, Keep, Lengths, Mode, Model, Pass, Stack, Tape};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_weights::TensorFile;
 
+use crate::agreement::{assert_as_in_checkpoint, assert_gradients, assert_sites};
 use crate::support::{
-    Recorder, distance, golden_model, golden_model_kept, golden_tensors, ids, norm, squared_error,
+    Recorder, distance, golden_model, golden_model_kept, golden_tensors, ids, squared_error,
 };
 
 pub(crate) const PAIRS: [&str; 6] = [
@@ -21,12 +22,6 @@ pub(crate) const PAIRS: [&str; 6] = [
 
 /// Bar for sites, logits and losses: largest absolute difference.
 const ABSOLUTE: f64 = 1e-4;
-
-/// Bar for gradients: difference relative to the gradient, both in length and in the largest element …
-const RELATIVE: f64 = 1e-3;
-
-/// … but for the keys' biases, whose true gradient is 0.
-const NOTHING: f64 = 1e-6;
 
 /// Several pairs, one behind the other.
 pub(crate) struct Batch {
@@ -126,30 +121,16 @@ fn every_site() {
             "{name}: what it says it shows"
         );
         assert_eq!(golden.names().len(), sites.len(), "{name}: the same sites");
-        let mut worst = (0.0, Site::Tokens);
-        for site in sites {
-            let (shape, expected) = golden.load_f32(&site.to_string()).unwrap();
-            let (actual_shape, actual) = &recorder.sites[&site];
-            assert_eq!(actual_shape, &shape, "{name}: shape of {site}");
-            let pair = model.network.pair().unwrap();
+        let pair = model.network.pair().unwrap();
+        for &site in &sites {
             let told = match site.alone().0 {
                 Some(Stack::Encoder) => site.shape(&pair.encoder(), source.len()),
                 _ => site.shape_across(&model.dimensions(), [target.len(), source.len()]),
             };
-            assert_eq!(told, shape, "{name}: {site} as it is told");
-            let difference = distance(actual, &expected);
-            assert!(
-                difference <= ABSOLUTE,
-                "{name}: {site} is the first site that differs, by {difference:e}"
-            );
-            if difference > worst.0 {
-                worst = (difference, site);
-            }
+            let (shape, _) = &recorder.sites[&site];
+            assert_eq!(&told, shape, "{name}: {site} as it is told");
         }
-        println!(
-            "{name}: sites differ by at most {:.1e} ({})",
-            worst.0, worst.1
-        );
+        assert_sites(name, &recorder, &golden, sites, ABSOLUTE);
     }
 }
 
@@ -184,36 +165,15 @@ fn logits_loss_and_every_gradient() {
                     "{name}: loss {loss}, expected {expected}"
                 );
             }
-            let mut worst = (0.0f64, "");
-            for spec in model.parameters.layout().specs() {
-                if spec.name == "final_logits_bias" {
-                    // transformers does not train it.
-                    continue;
-                }
-                let (shape, expected) = golden.load_f32(&format!("grad.{}", spec.name)).unwrap();
-                assert_eq!(shape, spec.shape);
-                let actual = gradients.get(spec.id);
-                if spec.name.ends_with("k_proj.bias") {
-                    assert!(distance(actual, &expected) <= NOTHING, "{}", spec.name);
-                    continue;
-                }
-                let length = norm(expected.iter().copied());
-                let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-                let off = norm(actual.iter().zip(&expected).map(|(a, b)| a - b)) / length;
-                let most = distance(actual, &expected) / f64::from(largest);
-                let parameter = &spec.name;
-                assert!(
-                    off <= RELATIVE && most <= RELATIVE,
-                    "{name}: d {parameter} is off by {off:e}, {most:e}"
-                );
-                if off.max(most) > worst.0 {
-                    worst = (off.max(most), parameter);
-                }
-            }
-            println!(
-                "{name}: logits {errors:?}, gradients at most {:.1e} ({})",
-                worst.0, worst.1
+            assert_gradients(
+                name,
+                &model,
+                &golden,
+                &gradients,
+                Some("k_proj.bias"),
+                &["final_logits_bias"],
             );
+            println!("{name}: logits {errors:?}");
         }
     }
 }
@@ -221,19 +181,7 @@ fn logits_loss_and_every_gradient() {
 #[test]
 fn parameters_are_called_as_in_the_checkpoint() {
     for name in PAIRS {
-        let (model, file) = (
-            golden_model(name),
-            golden_tensors(name, "model.safetensors"),
-        );
-        let specs = model.parameters.layout().specs();
-        let mut names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        names.sort_unstable();
-        assert_eq!(names, file.names(), "{name}");
-        for spec in specs {
-            let (shape, values) = file.load_f32(&spec.name).unwrap();
-            let own = (&spec.shape, model.parameters.get(spec.id));
-            assert_eq!((&shape, values.as_slice()), own);
-        }
+        assert_as_in_checkpoint(name, &golden_model(name));
     }
 }
 

@@ -6,17 +6,15 @@ use glassformer_kernels::product::Precision;
 use glassformer_model::{Keep, KvCache, Mode, Model, Pass, Site};
 use glassformer_tensor::{Buffers, Pool};
 
+use crate::agreement::{assert_as_in_checkpoint, assert_gradients, assert_sites};
 use crate::cache::in_chunks;
 use crate::support::{
     GOLDEN, Recorder, distance, golden_model, golden_model_kept, golden_tensors, ids, logits,
-    loss_and_gradient, norm, squared_error,
+    loss_and_gradient, squared_error,
 };
 
 /// Bar for sites, logits and losses: largest absolute difference.
 const ABSOLUTE: f64 = 1e-4;
-
-/// Bar for gradients: difference relative to the gradient, both in length and in the largest element.
-const RELATIVE: f64 = 1e-3;
 
 /// Bar for logits in f32: Σ (ours − theirs)² / Σ theirs² …
 const SQUARED: f64 = 1e-9;
@@ -41,23 +39,12 @@ fn every_site() {
         let recorded: BTreeSet<String> = recorder.sites.keys().map(Site::to_string).collect();
         let expected = golden.names().into_iter().collect();
         assert_eq!(recorded, expected, "{name}: the same sites");
-        let mut worst = (0.0, Site::Tokens);
-        // Sites are ordered as they are computed.
-        for (&site, (actual_shape, actual)) in &recorder.sites {
-            let (shape, expected) = golden.load_f32(&site.to_string()).unwrap();
-            assert_eq!(actual_shape, &shape, "{name}: shape of {site}");
-            let difference = distance(actual, &expected);
-            assert!(
-                difference <= ABSOLUTE,
-                "{name}: {site} is the first site that differs, by {difference:e}"
-            );
-            if difference > worst.0 {
-                worst = (difference, site);
-            }
-        }
-        println!(
-            "{name}: sites differ by at most {:.1e} ({})",
-            worst.0, worst.1
+        assert_sites(
+            name,
+            &recorder,
+            &golden,
+            recorder.sites.keys().copied(),
+            ABSOLUTE,
         );
     }
 }
@@ -97,28 +84,7 @@ fn logits_loss_and_every_gradient() {
                 (loss - expected).abs()
             );
 
-            let mut worst = (0.0f64, "");
-            for spec in model.parameters.layout().specs() {
-                let (shape, expected) = golden.load_f32(&format!("grad.{}", spec.name)).unwrap();
-                assert_eq!(shape, spec.shape);
-                let actual = gradients.get(spec.id);
-                let length = norm(expected.iter().copied());
-                let off = norm(actual.iter().zip(&expected).map(|(a, b)| a - b)) / length;
-                let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-                let most = distance(actual, &expected) / f64::from(largest);
-                let parameter = &spec.name;
-                assert!(
-                    off <= RELATIVE && most <= RELATIVE,
-                    "{name}: d {parameter} is off by {off:e}, {most:e}"
-                );
-                if off.max(most) > worst.0 {
-                    worst = (off.max(most), parameter);
-                }
-            }
-            println!(
-                "{name}: gradients differ by at most {:.1e} ({})",
-                worst.0, worst.1
-            );
+            assert_gradients(name, &model, &golden, &gradients, None, &[]);
         }
     }
 }
@@ -126,26 +92,8 @@ fn logits_loss_and_every_gradient() {
 #[test]
 fn parameters_are_called_as_in_the_checkpoint() {
     for name in GOLDEN {
-        let (model, file) = (
-            golden_model(name),
-            golden_tensors(name, "model.safetensors"),
-        );
-        let mut names: Vec<&str> = model
-            .parameters
-            .layout()
-            .specs()
-            .iter()
-            .map(|spec| spec.name.as_str())
-            .collect();
-        names.sort_unstable();
-        assert_eq!(names, file.names());
-        for spec in model.parameters.layout().specs() {
-            let (shape, values) = file.load_f32(&spec.name).unwrap();
-            assert_eq!(
-                (&shape, values.as_slice()),
-                (&spec.shape, model.parameters.get(spec.id))
-            );
-        }
+        let model = golden_model(name);
+        assert_as_in_checkpoint(name, &model);
         let ends: usize = model
             .parameters
             .layout()
