@@ -221,6 +221,21 @@ pub(crate) mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct Avx512(__m512);
 
+    impl Avx512 {
+        /// The two halves added up.
+        ///
+        /// # Safety
+        /// The processor has AVX-512.
+        #[inline(always)]
+        unsafe fn halved(self) -> Avx2 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let low = _mm512_castps512_ps256(self.0);
+                Avx2(_mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(self.0)))
+            }
+        }
+    }
+
     impl Vector for Avx512 {
         const LANES: usize = 16;
         // 24 sums, 3 columns, and room for rows: of the 32 registers.
@@ -276,14 +291,9 @@ pub(crate) mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn totals(vectors: [Self; 4]) -> [f32; 4] {
+        unsafe fn totals([a, b, c, d]: [Self; 4]) -> [f32; 4] {
             // SAFETY: the caller runs where AVX-512 is, which has AVX2.
-            unsafe {
-                Avx2::totals(vectors.map(|Self(x)| {
-                    let low = _mm512_castps512_ps256(x);
-                    Avx2(_mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(x)))
-                }))
-            }
+            unsafe { Avx2::totals([a.halved(), b.halved(), c.halved(), d.halved()]) }
         }
 
         #[inline(always)]
@@ -335,6 +345,17 @@ pub(crate) mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: see `zero`.
             Self(unsafe { self.0.add_product(a.0, b.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn totals([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+            // SAFETY: the caller's promise.
+            unsafe { Avx512::totals([a.0, b.0, c.0, d.0]) }
+        }
+
+        #[inline(always)]
+        fn fetch(at: *const u32) {
+            Avx512::fetch(at);
         }
 
         #[inline(always)]
