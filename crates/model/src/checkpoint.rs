@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use glassformer_kernels::product::stored::StoredRows;
 use glassformer_tensor::Pool;
 use glassformer_weights::{DataType, TensorSource, WeightsError, is_finite};
 
@@ -214,6 +215,19 @@ impl StoredMatrix {
     pub(crate) fn row(&self, r: usize) -> &[u8] {
         let len = self.row_len();
         &self.bytes()[self.place.order.row(r) * len..][..len]
+    }
+
+    /// Its rows as they are in the file, if they are `bf16` and can be read there.
+    pub(crate) fn in_place(&self) -> Option<StoredRows<'_>> {
+        if self.data_type != DataType::Bf16 {
+            return None;
+        }
+        StoredRows::new(self.bytes(), [self.rows, self.cols])
+    }
+
+    /// Which row of the file row `r` is.
+    pub(crate) fn row_in_file(&self, r: usize) -> usize {
+        self.place.order.row(r)
     }
 
     /// The values of row `r` into `out`.

@@ -121,7 +121,7 @@ pub fn learn(
             group.gradient(losses, dx, gradients);
         }
     };
-    if unembed.has_operand(run) {
+    if unembed.has_operand(run, x.rows()) {
         unembed.with_operand(run, |w| all(Some(w)));
     } else {
         all(None);
@@ -134,7 +134,7 @@ pub fn learn(
 struct Group<'a> {
     run: Run<'a>,
     unembed: &'a Linear,
-    /// W_U, unless it is in quantised blocks.
+    /// W_U, unless it is in quantised blocks, or the rows are few and meet it in its file.
     forward: Option<Right<'a>>,
     /// W_Uᵀ.
     back: Right<'a>,

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use glassformer_kernels::product::{Precision, Right};
+use glassformer_kernels::product::stored::{MOST_ROWS, few_rows};
+use glassformer_kernels::product::{Precision, Rows};
 use glassformer_kernels::quantised::packed::Packed;
 use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
@@ -36,10 +38,71 @@ pub(crate) enum Weight {
     Product(PackedRight),
     /// As they are in a file of quantised blocks, in the order in which integer products read them.
     Quantised(Packed),
+    /// Where they are in a file of `bf16`.
+    Stored(StoredFloats),
+}
+
+/// Matrices in `bf16` that stay in their file, where a few rows meet them, so that a model answers before it was laid out. When
+/// more rows come for the first time they are laid out after all, and from then on that serves few rows too: it is faster.
+#[derive(Debug)]
+pub(crate) struct StoredFloats {
+    matrices: Vec<StoredMatrix>,
+    operand: OnceLock<PackedRight>,
+}
+
+impl StoredFloats {
+    /// None where they are of another type, or lie so that they cannot be read in place.
+    fn new(group: &[&StoredMatrix], precision: Precision) -> Option<Self> {
+        let are_readable = group.iter().all(|matrix| matrix.in_place().is_some());
+        (precision == Precision::Bf16 && are_readable).then(|| Self {
+            matrices: group.iter().map(|&matrix| matrix.clone()).collect(),
+            operand: OnceLock::new(),
+        })
+    }
+
+    /// Whether so many rows are multiplied with them where they are.
+    pub(crate) fn takes(&self, rows: usize) -> bool {
+        rows <= MOST_ROWS && self.operand.get().is_none()
+    }
+
+    /// Columns from `first` on of `y`, which has `width` of them: those of x·W.
+    pub(crate) fn times(
+        &self,
+        pool: &Pool,
+        y: &mut [f32],
+        [width, mut first]: [usize; 2],
+        x: Rows<'_>,
+    ) {
+        for matrix in &self.matrices {
+            let rows = matrix.in_place().expect("checked");
+            few_rows(pool, (y, width, first), x, rows, |r| matrix.row_in_file(r));
+            first += matrix.rows;
+        }
+    }
+
+    /// As B [I,O], laid out if they are not yet.
+    fn operand(&self, pool: &Pool) -> &PackedRight {
+        self.operand.get_or_init(|| {
+            let group: Vec<_> = self.matrices.iter().collect();
+            laid_out(pool, &Buffers::new(), Precision::Bf16, &group)
+        })
+    }
+}
+
+/// Matrices [out,in] below each other as B [in,out].
+fn laid_out(
+    pool: &Pool,
+    buffers: &Buffers,
+    precision: Precision,
+    group: &[&StoredMatrix],
+) -> PackedRight {
+    let (rows, cols) = (group.iter().map(|m| m.rows).sum(), group[0].cols);
+    let read = |first: usize, out: &mut [f32]| read(group, cols, first, out);
+    PackedRight::of_transposed_from(pool, buffers, precision, [rows, cols], read)
 }
 
 impl PackedWeights {
-    /// Lays out the weights of `layers`: floats in `precision`, quantised blocks as they are.
+    /// Lays out the weights of `layers`: floats in `precision`, unless they serve where they are, quantised blocks as they are.
     pub fn new(
         pool: &Pool,
         parameters: &Parameters,
@@ -78,19 +141,6 @@ impl PackedWeights {
         self.precision
     }
 
-    /// One layer's weights, where they are one operand in floats.
-    pub fn get(&self, weight: ParamId) -> Option<Right<'_>> {
-        match self.weights.get(&weight)?.as_slice() {
-            [
-                Part {
-                    weight: Weight::Product(packed),
-                    ..
-                },
-            ] => Some(packed.view()),
-            _ => None,
-        }
-    }
-
     /// One layer's weights.
     pub(crate) fn parts(&self, weight: ParamId) -> Option<&[Part]> {
         self.weights.get(&weight).map(Vec::as_slice)
@@ -107,15 +157,29 @@ impl PackedWeights {
 }
 
 impl Weight {
+    /// As B [I,O], unless they are quantised.
+    pub(crate) fn operand(&self, pool: &Pool) -> Option<&PackedRight> {
+        match self {
+            Self::Product(packed) => Some(packed),
+            Self::Quantised(_) => None,
+            Self::Stored(stored) => Some(stored.operand(pool)),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Product(packed) => packed.bytes(),
             Self::Quantised(packed) => packed.size(),
+            Self::Stored(stored) => {
+                let numbers = stored.matrices.iter().map(|m| m.rows * m.cols);
+                2 * numbers.sum::<usize>()
+            }
         }
     }
 }
 
-/// The first matrix in its file that is not all numbers. All were just read, so that looking costs little.
+/// The first matrix in its file that is not all numbers. All were just read, or, in `bf16`, will be at once: they come into
+/// memory here, and looking costs little more.
 fn first_not_finite(pool: &Pool, parameters: &Parameters) -> Option<String> {
     let mut matrices = parameters.stored_matrices();
     let bad = matrices.find(|matrix| !matrix.is_finite(pool))?;
@@ -143,11 +207,10 @@ fn stored(
                 .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
                 .collect();
             Weight::Quantised(Packed::new(pool, kind, [rows, cols], |r| bytes[r]))
+        } else if let Some(floats) = StoredFloats::new(group, precision) {
+            Weight::Stored(floats)
         } else {
-            let size = [rows, cols];
-            let read = |first: usize, out: &mut [f32]| read(group, cols, first, out);
-            let packed = PackedRight::of_transposed_from(pool, buffers, precision, size, read);
-            Weight::Product(packed)
+            Weight::Product(laid_out(pool, buffers, precision, group))
         };
         parts.push(Part {
             columns: first..first + rows,

@@ -1,14 +1,16 @@
 //! Models to generate with.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use glassformer_generate::{Generation, Sampling, Work};
 use glassformer_kernels::random;
 use glassformer_model::block::mlp::Activation;
-use glassformer_model::families::{self, gpt2};
-use glassformer_model::{Dimensions, Model};
+use glassformer_model::families::{self, DecoderConfig, gpt2};
+use glassformer_model::{Dimensions, Keep, Model};
 use glassformer_tensor::Pool;
-use glassformer_weights::TensorFile;
+use glassformer_weights::{DataType, TensorFile, safetensors};
 
 pub(crate) fn golden(model: &str, file: &str) -> PathBuf {
     [
@@ -48,6 +50,31 @@ pub(crate) fn random_model(n_ctx: usize, seed: u64) -> Model {
         *x += 0.3 * random::normal(seed, i as u64) as f32;
     }
     model
+}
+
+/// A Llama of one block whose weights stay in a file of bf16.
+pub(crate) fn model_in_bf16(n_ctx: usize) -> Model {
+    let config = DecoderConfig {
+        model_type: "llama".to_owned(),
+        vocab_size: 37,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: Some(1),
+        max_position_embeddings: n_ctx,
+        ..DecoderConfig::default()
+    };
+    let pool = Pool::single();
+    let model = families::new_decoder(&config, 5, &pool).unwrap();
+    let tensors = model.as_hugging_face().into_iter();
+    let tensors = tensors.map(|tensor| tensor.into_tensor(DataType::Bf16));
+    let path = std::env::temp_dir().join(format!("glassformer-bf16-{}", std::process::id()));
+    safetensors::write(&path, tensors.collect(), &BTreeMap::new(), &pool).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let file = Arc::new(TensorFile::from_vec(bytes, "bf16").unwrap());
+    families::open(&model.network.config_json(), file, Keep::InFile, "bf16").unwrap()
 }
 
 /// The next `n` ids.

@@ -20,6 +20,7 @@ mod kernel;
 pub mod operand;
 pub mod pack;
 pub(crate) mod round;
+pub mod stored;
 pub mod tile;
 mod transpose;
 

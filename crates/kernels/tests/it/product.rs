@@ -6,6 +6,7 @@ use glassformer_kernels::memory::Block;
 use glassformer_kernels::product::finish::{
     self, ActivationGradients, Onto, activate, activate_backward,
 };
+use glassformer_kernels::product::stored::{MOST_ROWS, StoredRows, few_rows};
 use glassformer_kernels::product::{BLOCK_ROWS, Left, Precision, Right, Rows, pack};
 use proptest::prelude::*;
 
@@ -361,5 +362,99 @@ fn extremes_come_through() {
         finish::store(&pool, &mut out, left, right, None, Onto::Nothing);
         assert!(out[0].is_nan() && out[1].is_nan(), "∞·0 and NaN: {out:?}");
         assert!((out[2] - 3e38).abs() < 2e36, "{out:?}");
+    }
+}
+
+/// A matrix's rows of `bf16` as a file has them, from the first word's bytes on.
+struct FileBytes {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl FileBytes {
+    fn of(matrix: &Matrix, pool: &Pool) -> Self {
+        let words = matrix.words(Precision::Bf16, pool);
+        let len = matrix.rows * Precision::Bf16.words(matrix.cols);
+        let mut bytes = vec![0; 4 * (len + 1)];
+        let start = bytes.as_ptr().align_offset(4);
+        for (to, word) in bytes[start..]
+            .chunks_exact_mut(4)
+            .zip(&words.words()[..len])
+        {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes.truncate(start + 4 * len);
+        Self { bytes, start }
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+/// `few_rows` into columns from `before` on, with the rows of w from the last to the first, against the three loops.
+fn check_few_rows([m, k, n]: [usize; 3], before: usize, threads: usize, seed: u64) {
+    let (pool, precision) = (Pool::new(threads), Precision::Bf16);
+    let [a, w] = [(1, m), (2, n)].map(|(at, rows)| Matrix::new(seed, at, precision, rows, k));
+    // Rows of a with something between them.
+    let (packed, stride) = (a.words(precision, &pool), k / 2 + 3);
+    let mut a_words = filled(m * stride);
+    for r in 0..m {
+        a_words.words_mut()[r * stride..][..k / 2]
+            .copy_from_slice(&packed.words()[r * k / 2..][..k / 2]);
+    }
+    let file = FileBytes::of(&w, &pool);
+    let stored = StoredRows::new(file.get(), [n, k]);
+    assert_eq!(stored.is_some(), cfg!(target_endian = "little"));
+    let Some(stored) = stored else {
+        return;
+    };
+    assert_eq!(stored.count(), n);
+    let width = before + n;
+    let mut y = vec![7.0; m * width];
+    let rows = Rows::new(a_words.words(), precision, [m, k], stride);
+    let place = (y.as_mut_slice(), width, before);
+    few_rows(&pool, place, rows, stored, |row| n - 1 - row);
+    let expected = a.times(&w.t());
+    for (y, expected) in y.chunks_exact(width).zip(expected.chunks_exact(n)) {
+        assert!(y[..before].iter().all(|&x| x == 7.0));
+        let expected: Vec<f64> = expected.iter().rev().copied().collect();
+        assert_close("y", &y[before..], &expected, 2e-6 * (k as f64).sqrt());
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn few_rows_meet_weights_where_a_file_has_them(
+        m in 1..=MOST_ROWS, half_k in 1usize..90, n in 1usize..120, before in 0usize..5, threads in 1usize..4, seed: u64,
+    ) {
+        check_few_rows([m, 2 * half_k, n], before, threads, seed);
+    }
+}
+
+/// Rows longer than a piece of work, and more of them than one piece holds.
+#[test]
+fn few_rows_meet_weights_of_any_size() {
+    check_few_rows([5, 33_000, 6], 1, 2, 3);
+    check_few_rows([2, 70, 1_900], 0, 3, 4);
+}
+
+#[test]
+fn rows_that_cannot_be_read_in_place() {
+    let bytes = [0; 64];
+    let start = bytes.as_ptr().align_offset(4);
+    let bytes = &bytes[start..];
+    let is_little = cfg!(target_endian = "little");
+    assert_eq!(StoredRows::new(&bytes[..48], [3, 8]).is_some(), is_little);
+    for (what, bytes, size) in [
+        ("inside a word", &bytes[2..50], [3, 8]),
+        ("half a word at the end", &bytes[..50], [3, 8]),
+        ("an odd row", &bytes[..36], [2, 9]),
+        ("too few", &bytes[..48], [4, 8]),
+        ("nothing in a row", &bytes[..0], [3, 0]),
+    ] {
+        assert!(StoredRows::new(bytes, size).is_none(), "{what}");
     }
 }

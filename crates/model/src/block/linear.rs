@@ -6,12 +6,11 @@
 use glassformer_kernels::matrix::MatRef;
 use glassformer_kernels::product::finish::{self, Onto};
 use glassformer_kernels::product::{Left, Precision, Right, Rows};
-use glassformer_tensor::ops::elementwise;
 use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
-use glassformer_tensor::ops::quantised::Codes;
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
+use super::in_parts::in_parts;
 use crate::block::Adapted;
 use crate::packed::{self, Part, Weight};
 use crate::{Backward, Gradients, Layer, ParamId, Parameters, Pass, Run, Value};
@@ -98,14 +97,10 @@ impl Linear {
     /// Unless the layer [has one operand](Self::has_operand).
     pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
         match self.packed(run) {
-            Some(
-                [
-                    Part {
-                        weight: Weight::Product(packed),
-                        ..
-                    },
-                ],
-            ) => f(packed.view()),
+            Some([part]) => {
+                let operand = part.weight.operand(run.pool);
+                f(operand.expect("weights in floats").view())
+            }
             Some(_) => panic!("the weights of this layer are several operands"),
             None => f(self
                 .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
@@ -121,23 +116,22 @@ impl Linear {
             .then_some(parts)
     }
 
-    /// Whether W is, or can be laid out as, one operand of a product.
-    pub(crate) fn has_operand(&self, run: Run<'_>) -> bool {
+    /// Whether W is one operand of a product with `rows` rows, or is to be laid out as one.
+    pub(crate) fn has_operand(&self, run: Run<'_>, rows: usize) -> bool {
         match self.packed(run) {
-            Some(parts) => matches!(
-                parts,
-                [Part {
-                    weight: Weight::Product(_),
-                    ..
-                }]
-            ),
+            Some([part]) => match &part.weight {
+                Weight::Product(_) => true,
+                Weight::Quantised(_) => false,
+                Weight::Stored(stored) => !stored.takes(rows),
+            },
+            Some(_) => false,
             None => true,
         }
     }
 
     /// What rows that go into `rows` rows of this layer are best rounded to.
     pub(crate) fn reads(&self, run: Run<'_>, rows: usize) -> Precision {
-        if self.has_operand(run) && !self.runs_in_place(run, rows) {
+        if self.has_operand(run, rows) && !self.runs_in_place(run, rows) {
             run.precision
         } else {
             Precision::F32
@@ -188,7 +182,10 @@ impl Linear {
 
     /// As [`Linear::apply`], of rows in any precision into `y [N,O]`.
     pub(crate) fn apply_rows(&self, run: Run<'_>, x: Rows<'_>, y: &mut [f32], onto: Onto<'_>) {
-        if let Some(parts) = self.packed(run).filter(|_| !self.has_operand(run)) {
+        if let Some(parts) = self
+            .packed(run)
+            .filter(|_| !self.has_operand(run, x.row_count()))
+        {
             return in_parts(run, parts, x, y, self.bias(run), onto);
         }
         let x = Rounded::new(run.pool, run.buffers, run.precision, x);
@@ -343,45 +340,5 @@ impl Layer<2> for LinearOnto {
         let dx = self.0.input_gradient(run, rounded.view(), x.precision());
         drop(rounded);
         [dx, dy]
-    }
-}
-
-/// y [N,O] from weights in parts.
-fn in_parts(
-    run: Run<'_>,
-    parts: &[Part],
-    x: Rows<'_>,
-    y: &mut [f32],
-    bias: Option<&[f32]>,
-    onto: Onto<'_>,
-) {
-    let width = y.len() / x.row_count().max(1);
-    let codes = Codes::new(run.pool, run.buffers, x);
-    for part in parts {
-        let columns = part.columns.clone();
-        match &part.weight {
-            Weight::Quantised(packed) => {
-                codes.times(run.pool, run.buffers, y, [width, columns.start], packed);
-            }
-            Weight::Product(packed) => {
-                let x = Rounded::new(run.pool, run.buffers, run.precision, x);
-                let mut some = run.tensor(&[x.view().row_count(), columns.len()]);
-                let (a, onto) = (x.view().into(), Onto::Nothing);
-                finish::store(run.pool, some.data_mut(), a, packed.view(), None, onto);
-                let rows = y
-                    .chunks_exact_mut(width)
-                    .zip(some.data().chunks_exact(columns.len()));
-                rows.for_each(|(y, some)| y[columns.clone()].copy_from_slice(some));
-            }
-        }
-    }
-    if let Some(bias) = bias {
-        y.chunks_exact_mut(width)
-            .for_each(|y| glassformer_kernels::rows::add(y, bias));
-    }
-    match onto {
-        Onto::Nothing => {}
-        Onto::Rows(rows) => elementwise::add(run.pool, y, rows),
-        Onto::Itself => unreachable!("gradients are not made from quantised weights"),
     }
 }

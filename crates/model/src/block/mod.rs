@@ -2,6 +2,7 @@
 
 mod cross_block;
 mod dropout;
+mod in_parts;
 mod layer_norm;
 mod linear;
 mod lora;

@@ -36,7 +36,7 @@ impl RoundedLinear {
             return self.linear.apply(run, x, None);
         }
         let mut y = run.in_precision(self.kept, &[x.rows(), self.linear.d_out]);
-        if self.linear.has_operand(run) {
+        if self.linear.has_operand(run, x.rows()) {
             let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
             self.linear.with_operand(run, |w| {
                 let (a, bias) = (x.view().into(), self.linear.bias(run));

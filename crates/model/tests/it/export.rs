@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 /// Golden models that llama.cpp can hold, and as what.
-const HELD: [&str; 6] = [
+pub(crate) const HELD: [&str; 6] = [
     "gpt2-tiny",
     "llama-tiny",
     "llama-biased",
@@ -45,7 +45,7 @@ fn bytes_of(write: impl FnOnce(&Path)) -> Vec<u8> {
 }
 
 /// The model as a GGUF file of this mix.
-fn as_gguf(model: &Model, mix: Mix) -> GgufFile {
+pub(crate) fn as_gguf(model: &Model, mix: Mix) -> GgufFile {
     let form = model.network.gguf().unwrap();
     let mut metadata = Metadata::new("export".as_ref());
     metadata.insert(
@@ -179,7 +179,7 @@ fn blocks_are_taken_over_as_they_are() {
 }
 
 /// A Llama whose rows are whole blocks of every type.
-fn whole_blocks() -> Model {
+pub(crate) fn whole_blocks() -> Model {
     let config = DecoderConfig {
         model_type: "llama".to_owned(),
         vocab_size: 64,

@@ -5,9 +5,13 @@
 
 use glassformer_kernels::product::Precision;
 use glassformer_model::block::mlp::Activation;
-use glassformer_model::{Mode, Model, Pass};
+use glassformer_model::export::Mix;
+use glassformer_model::{Keep, Mode, Model, Pass, families};
 use glassformer_tensor::{Buffers, Pool};
+use glassformer_weights::DataType;
 
+use crate::cache::in_chunks;
+use crate::export::{HELD, as_gguf, whole_blocks};
 use crate::support::{
     GOLDEN, Recorder, golden_model, golden_tensors, ids, logits, loss_and_gradient, model_of_heads,
     random_ids, squared_error, watched_loss_and_gradient,
@@ -140,6 +144,34 @@ fn packed_and_cached_in_bf16() {
         }
         let near = squared_error(&cached, &exact);
         assert!(near <= LOGITS, "{name}: cached, error {near:e}");
+    }
+}
+
+/// Weights in bf16 stay in their file for a few rows; more rows lay them out, and then few rows use that too.
+#[test]
+fn few_rows_and_many_with_a_file_of_bf16() {
+    let golden = HELD.map(|name| (name, golden_model(name)));
+    for (name, model) in golden.into_iter().chain([("wide", whole_blocks())]) {
+        let file = as_gguf(&model, Mix::Mostly(DataType::Bf16));
+        let exact = families::open_gguf(&file, Keep::InMemory).unwrap();
+        let mut kept = families::open_gguf(&file, Keep::InFile).unwrap();
+        let pool = Pool::new(2);
+        kept.pack(&pool, Precision::Bf16);
+        let ids = random_ids(3, 13, kept.dimensions().vocab);
+        let expected = logits(&exact, &pool, 1, &ids);
+        let in_steps = |most: usize| {
+            let got = in_chunks(&kept, &pool, &mut kept.cache(), &ids, &mut || most);
+            let near = squared_error(&got, &expected);
+            assert!(near <= LOGITS, "{name}, {most} rows: error {near:e}");
+            got
+        };
+        let steps = [1, 3, 8];
+        let before = steps.map(in_steps);
+        assert!(before == steps.map(in_steps), "{name}: laid out too early");
+        in_steps(13);
+        let after = steps.map(in_steps);
+        // Long rows are summed in another order, which tells the two ways apart.
+        assert!(before != after || name != "wide", "not laid out");
     }
 }
 

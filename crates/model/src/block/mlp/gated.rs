@@ -40,7 +40,7 @@ impl GatedMlp {
         let (run, rows) = (pass.run(), x.tensor().rows());
         // In pairs of numbers each half of a row must be whole words.
         let in_pairs = self.down.d_in.is_multiple_of(2)
-            && self.gate_up.has_operand(run)
+            && self.gate_up.has_operand(run, rows)
             && !self.gate_up.runs_in_place(run, rows);
         let kept = if in_pairs {
             run.precision

@@ -58,11 +58,11 @@ impl PlainMlp {
     /// Whether the products can hand tiles to each other: both have their operand at hand, for more than a few rows, and
     /// nothing is added between them.
     fn is_one(&self, pass: &Pass<'_>, x: &Value) -> bool {
-        let run = pass.run();
-        !self.up.runs_in_place(run, x.tensor().rows())
+        let (run, rows) = (pass.run(), x.tensor().rows());
+        !self.up.runs_in_place(run, rows)
             && !self.up.is_adapted(run)
             && [self.up, self.down]
                 .iter()
-                .all(|linear| linear.has_operand(run))
+                .all(|linear| linear.has_operand(run, rows))
     }
 }
