@@ -28,7 +28,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use local::{Answer, Local};
 pub use page::{page_file, page_files};
-pub use state::{Explained, Served};
+pub use state::{Explained, Served, Translating};
 
 /// The largest body of a request: text far beyond any context, but no flood.
 const MAX_BODY: usize = 4 << 20;

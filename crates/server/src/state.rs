@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
+use glassformer_generate::translate::Search;
 use glassformer_model::Model;
 use glassformer_tensor::Pool;
 use glassformer_tokens::{ChatTemplate, Tokenizer};
@@ -27,8 +28,18 @@ pub struct Explained {
     pub stored: Option<String>,
     /// How it wants to be talked to, if it was trained for that.
     pub chat: Option<ChatTemplate>,
+    /// How an encoder–decoder writes.
+    pub translating: Option<Translating>,
     /// The text that the page begins with, if not its own.
     pub initial_text: Option<String>,
+}
+
+/// How an encoder–decoder writes.
+pub struct Translating {
+    /// What is looked for.
+    pub search: Search,
+    /// What it writes, where that is not what it reads.
+    pub target: Option<Tokenizer>,
 }
 
 /// What the server works with.
@@ -102,6 +113,16 @@ impl State {
         Ok((self.of(kept.explained), kept.trace))
     }
 
+    /// As [`State::trace`], of a model of one stack: for questions that have no answer yet of two.
+    pub(crate) fn trace_of_one(&self, id: &str) -> Result<(Self, Arc<Replay>), ApiError> {
+        let (state, trace) = self.trace(id)?;
+        if trace.source().is_some() {
+            let message = "this is a run of an encoder–decoder: of it there are tensors and guesses, and nothing else yet";
+            return Err(ApiError::bad(message));
+        }
+        Ok((state, trace))
+    }
+
     fn of(&self, explained: Arc<Explained>) -> Self {
         Self(Shared {
             explained,
@@ -168,6 +189,13 @@ impl Shared {
 
     pub(crate) fn tokenizer(&self) -> &Tokenizer {
         &self.explained.tokenizer
+    }
+
+    /// The tokenizer of what it writes.
+    pub(crate) fn writes(&self) -> &Tokenizer {
+        let translating = self.explained.translating.as_ref();
+        let target = translating.and_then(|translating| translating.target.as_ref());
+        target.unwrap_or(self.tokenizer())
     }
 
     pub(crate) fn pool(&self) -> &Pool {

@@ -197,6 +197,7 @@ fn train(common: &Common, plan: &Plan, mut trainer: Trainer, begin_with: String)
         tokenizer: tokenizers.source,
         stored: None,
         chat: None,
+        translating: None,
         initial_text: Some(begin_with),
     });
     end(common, phase, |run| run.model = Some(name));

@@ -69,8 +69,8 @@ pub fn read(
     Ok(layers.collect())
 }
 
-/// The `k` largest of softmax(logits), the earlier first of equal ones.
-fn top(logits: &[f32], k: usize) -> Vec<(u32, f32)> {
+/// The `k` largest of softmax(logits) with their ids, the earlier first of equal ones.
+pub fn top(logits: &[f32], k: usize) -> Vec<(u32, f32)> {
     let mut probs = logits.to_vec();
     softmax(&mut probs, 1.0);
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(k + 1);

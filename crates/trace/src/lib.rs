@@ -20,5 +20,5 @@ pub use cell::{Cell, Source, Term};
 pub use edit::{Change, Edit, Edits, Part, WeightEdit};
 pub use numbers::Numbers;
 pub use recording::{Cut, Recorded, Recording, record, record_edited, record_pair, to_safetensors};
-pub use replay::Replay;
+pub use replay::{Replay, shapes};
 pub use select::{Selection, TraceError};

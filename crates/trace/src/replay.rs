@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use glassformer_model::block::Half;
-use glassformer_model::{BlockSite, Hook, Mode, Model, Pass, Site, View, ViewMut};
+use glassformer_model::{BlockSite, Hook, Mode, Model, Pass, Site, Stack, View, ViewMut};
 use glassformer_tensor::{Buffers, Pool, Tensor};
 
 use crate::edit::Editor;
 use crate::heads::{CORNER, Heads};
-use crate::recording::{Cut, Recorder};
+use crate::recording::{Cut, Recorder, record_pair};
 use crate::{Edits, Recorded, Recording, Selection, TraceError};
 
 /// Numbers of a run that is kept whole: what is larger is replayed.
@@ -19,9 +19,15 @@ const WHOLE: usize = 24 << 20;
 /// Numbers of blocks that stay open.
 const OPEN: usize = 64 << 20;
 
-/// A run over one text.
+/// Of a longer run of an encoder–decoder: all but the neurons and the probabilities.
+const OF_PAIR: &str =
+    "*tokens,*embed*,*resid_*,*ln*,*.q,*.k,*.v,*.z,*cross_*,*_out,*pattern,*scores,logits";
+
+/// A run over one text, or over two.
 pub struct Replay {
     ids: Vec<u32>,
+    /// What an encoder–decoder read first.
+    source: Option<Vec<u32>>,
     edits: Arc<Edits>,
     kept: Recording,
     is_whole: bool,
@@ -40,6 +46,20 @@ fn half_of(site: BlockSite) -> Half {
         Ln2 | MlpPre | MlpUp | MlpPost | MlpOut | ResidPost => Half::Mlp,
         _ => Half::Attention,
     }
+}
+
+/// All sites of a model, each with its shape in a run over `positions` tokens, behind a source of `sources` where the model
+/// reads one first.
+pub fn shapes(model: &Model, [positions, sources]: [usize; 2]) -> Vec<(Site, Vec<usize>)> {
+    let network = &*model.network;
+    let own = network.dimensions();
+    let shape = |site: Site| match (network.pair(), site.alone().0) {
+        (Some(pair), Some(Stack::Encoder)) => site.shape(&pair.encoder(), sources),
+        (Some(_), _) => site.shape_across(&own, [positions, sources]),
+        (None, _) => site.shape(&own, positions),
+    };
+    let sites = network.sites().into_iter();
+    sites.map(|site| (site, shape(site))).collect()
 }
 
 impl Replay {
@@ -85,13 +105,49 @@ impl Replay {
             is_whole: keeps_all,
             open: Mutex::default(),
             ids,
+            source: None,
             edits,
         }
     }
 
-    /// The tokens of the text.
+    /// Runs an encoder–decoder over `source` and, as if it had written them, the ids of `target`. Neither must be empty, nor
+    /// longer than the context.
+    pub fn of_pair(model: &Model, pool: &Pool, [source, target]: [Vec<u32>; 2]) -> Self {
+        let shapes = shapes(model, [target.len(), source.len()]);
+        let numbers: usize = shapes
+            .iter()
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum();
+        let selection = if numbers <= WHOLE {
+            Selection::everything()
+        } else {
+            Selection::parse(OF_PAIR).expect("valid globs")
+        };
+        Self {
+            kept: record_pair(model, pool, [&source, &target], &selection),
+            heads: Heads::default(),
+            // Blocks of two stacks are not run again: what was not kept is not there.
+            is_whole: true,
+            open: Mutex::default(),
+            ids: target,
+            source: Some(source),
+            edits: Arc::default(),
+        }
+    }
+
+    /// The tokens of the text; of two, those of the target.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// What an encoder–decoder read first.
+    pub fn source(&self) -> Option<&[u32]> {
+        self.source.as_deref()
+    }
+
+    /// Positions of the longer text: no site has more rows.
+    pub fn positions(&self) -> usize {
+        self.ids.len().max(self.source.as_ref().map_or(0, Vec::len))
     }
 
     /// What was changed in the run.

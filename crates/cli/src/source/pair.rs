@@ -1,12 +1,50 @@
 //! What the files of an encoder–decoder say beside weights: its tokenizers, and how it is to be searched
 //! (`generation_config.json`, or, of older models, `config.json`).
 
-use glassformer_generate::translate::{Ids, Stopping};
+use anyhow::{Context, Result, bail};
+use glassformer_generate::translate::{Ids, LengthPenalty, Longest, Search, Stopping, Way};
 use glassformer_model::{Marks, Model};
 use glassformer_tokens::Tokenizer;
 use serde::Deserialize;
 
 use super::{Found, Loaded};
+
+/// Hypotheses side by side, where nobody says how many.
+const BEAMS: usize = 4;
+
+/// Ids that a translation may have more than its source (Vaswani et al. 2017, §6.1).
+const BEYOND_SOURCE: usize = 50;
+
+impl Loaded {
+    /// How an encoder–decoder is searched when nobody asks for anything else: as its files say.
+    pub(crate) fn usual_search(&self) -> Result<Search> {
+        let (model, settings) = (&self.model, &self.about.pair);
+        if model.network.pair().is_none() {
+            bail!(
+                "{} is a {} model, which has no encoder and decoder; `generate` continues texts, and translating takes a folder of `train` on pairs, Marian, BART or T5",
+                self.name,
+                model.network.family()
+            );
+        }
+        let ids = settings.ids(model).with_context(|| {
+            format!(
+                "{} does not say with which id translations begin: decoder_start_token_id is missing in its config.json",
+                self.name
+            )
+        })?;
+        let usual = settings.num_beams.filter(|n| *n > 1).unwrap_or(BEAMS);
+        Ok(Search {
+            way: Way::Beams {
+                width: usual.min(model.dimensions().vocab),
+                stopping: settings.stopping(),
+            },
+            penalty: LengthPenalty::Power(settings.length_penalty.unwrap_or(1.0)),
+            n_best: 1,
+            longest: Longest::BeyondSource(BEYOND_SOURCE),
+            ids,
+        })
+    }
+}
 
 /// The tokenizers of a model, each with the vocabulary that it must fit.
 pub(super) fn tokenizers(loaded: &Loaded) -> Vec<(&Tokenizer, usize)> {

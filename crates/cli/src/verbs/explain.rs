@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use glassformer_server::{Explained, Served};
+use glassformer_server::{Explained, Served, Translating};
 use glassformer_tensor::Pool;
 use glassformer_tokens::{ChatTemplate, TokenizerConfig};
 
@@ -18,7 +18,8 @@ use crate::terminal::note;
 pub(crate) struct Explain {
     #[command(flatten)]
     model: ModelFlag,
-    /// Another MODEL, to be laid beside it in the lab, on the same text or another; may be given several times.
+    /// Another MODEL, to be laid beside it in the lab, on the same text or another, or, of translators, to be changed to: the other
+    /// direction, say. May be given several times.
     #[arg(long, value_name = "MODEL")]
     beside: Vec<String>,
     /// The text to begin with.
@@ -88,11 +89,25 @@ pub(super) fn served(model: &ModelFlag, text: Option<String>, threads: usize) ->
 }
 
 fn explained(model: &ModelFlag, text: Option<String>) -> Result<Explained> {
-    let loaded = model.load()?.continuing()?;
+    let loaded = model.load()?;
+    if loaded.model.network.unembed().is_none() {
+        bail!(
+            "{} is an encoder without a head: it ends at vectors (`embed` gives them), and the page has no words to read them as; give a model that continues texts, fills gaps or translates",
+            loaded.name
+        );
+    }
+    let translating = match loaded.model.network.pair() {
+        Some(_) => Some(Translating {
+            search: loaded.usual_search()?,
+            target: loaded.about.target.clone(),
+        }),
+        None => None,
+    };
     Ok(Explained {
         name: short(&loaded.name),
         model: loaded.model,
         tokenizer: loaded.tokenizer,
+        translating,
         chat: template(&loaded.about.tokenizer),
         stored: loaded.about.stored.map(|stored| stored.most().to_string()),
         initial_text: text,

@@ -184,7 +184,6 @@ fn pairs_are_refused_where_one_text_is_meant() {
     for arguments in [
         vec!["generate", "-m", whole, "a"],
         vec!["embed", "-m", whole, "a"],
-        vec!["explain", "-m", whole, "--no-open", "--port", "0"],
     ] {
         let line = glassformer(&arguments).fails();
         assert!(line.contains("is an encoder–decoder (t5)"), "{line}");

@@ -33,6 +33,12 @@ impl Ids {
         })
     }
 
+    /// Sets an end behind a source that has none, as encoders are used to.
+    pub fn close(&self, source: &mut Vec<u32>) {
+        let is_closed = source.last().is_some_and(|last| self.ends.contains(last));
+        source.extend(self.ends.first().filter(|_| !is_closed));
+    }
+
     /// All of them, with what they are for.
     fn all(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let of = |name, ids: &[u32]| ids.iter().map(move |&id| (name, id)).collect::<Vec<_>>();

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::header;
 use axum::response::IntoResponse;
+use glassformer_model::Site;
 use glassformer_trace::heads::HeadView;
 use glassformer_trace::{
     Cell, Cut, Selection, Source, Term, cell as cells, lens as lenses, to_safetensors,
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::Token;
 use super::table::list;
 use crate::error::ApiError;
-use crate::state::State;
+use crate::state::{self, State};
 
 #[derive(Deserialize)]
 pub(crate) struct Which {
@@ -34,12 +35,12 @@ pub(crate) async fn tensors(
     let (state, trace) = state.trace(&id)?;
     let network = &*state.shared().model().network;
     let selection = Selection::for_network(&which.sites, network)?;
-    let places = |text: Option<&str>| text.map(|text| list(text, trace.ids().len())).transpose();
+    let places = |text: Option<&str>| text.map(|text| list(text, trace.positions())).transpose();
     let cut = Cut {
         rows: places(which.rows.as_deref())?,
         cols: places(which.cols.as_deref())?,
     };
-    let cut_out = move |shared: &crate::state::Shared| {
+    let cut_out = move |shared: &state::Shared| {
         let parts = trace.cut(shared.model(), shared.pool(), &selection, &cut)?;
         Ok(to_safetensors(&parts, &BTreeMap::new())?)
     };
@@ -58,8 +59,8 @@ pub(crate) async fn lens(
     Path(id): Path<String>,
     Query(HowMany { k, rows }): Query<HowMany>,
 ) -> Result<Json<Value>, ApiError> {
-    let (state, trace) = state.trace(&id)?;
-    let k = k.unwrap_or(5).clamp(1, 50);
+    let (state, trace) = state.trace_of_one(&id)?;
+    let k = k.unwrap_or(5).clamp(1, MOST_GUESSES);
     let rows = rows
         .map(|rows| list(&rows, trace.ids().len()))
         .transpose()?;
@@ -67,10 +68,7 @@ pub(crate) async fn lens(
     let value = state
         .compute(move |shared| {
             let read = lenses::read(shared.model(), shared.pool(), trace.kept(), &cut, k)?;
-            let word = |&(id, prob): &(u32, f32)| {
-                let Token { text, bytes, .. } = Token::new(shared.tokenizer(), id);
-                json!({"id": id, "text": text, "bytes": bytes, "prob": prob})
-            };
+            let word = |&guess: &(u32, f32)| guessed(shared, guess);
             let top: Vec<Vec<Vec<Value>>> = read
                 .iter()
                 .map(|site| {
@@ -87,6 +85,42 @@ pub(crate) async fn lens(
         })
         .await?;
     Ok(Json(value))
+}
+
+/// The most guesses of one position.
+const MOST_GUESSES: usize = 50;
+
+/// A token and its probability, of those that the model writes.
+fn guessed(shared: &state::Shared, (id, prob): (u32, f32)) -> Value {
+    let Token { text, bytes, .. } = Token::new(shared.writes(), id);
+    json!({"id": id, "text": text, "bytes": bytes, "prob": prob})
+}
+
+/// The likeliest tokens at each position: of a decoder those that could come next, of an encoder those that could stand there.
+pub(crate) async fn guesses(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    Query(HowMany { k, rows }): Query<HowMany>,
+) -> Result<Json<Value>, ApiError> {
+    let (state, trace) = state.trace(&id)?;
+    let k = k.unwrap_or(5).clamp(1, MOST_GUESSES);
+    let rows = rows
+        .map(|rows| list(&rows, trace.ids().len()))
+        .transpose()?;
+    let cut = Cut { rows, cols: None };
+    let read = move |shared: &state::Shared| {
+        let logits = trace.kept().cut(Site::Logits, &cut)?;
+        let vocab = shared.model().dimensions().vocab;
+        let rows = logits.data.chunks_exact(vocab);
+        let top: Vec<Vec<Value>> = rows
+            .map(|row| {
+                let best = lenses::top(row, k);
+                best.into_iter().map(|one| guessed(shared, one)).collect()
+            })
+            .collect();
+        Ok(json!({"rows": cut.rows, "top": top}))
+    };
+    state.compute(read).await.map(Json)
 }
 
 /// All heads in little, as tensors by layer and head.
@@ -150,7 +184,7 @@ pub(crate) async fn cell(
             ))
         })?;
     let most = place.k.unwrap_or(64).min(4096);
-    let explain = move |shared: &crate::state::Shared| {
+    let explain = move |shared: &state::Shared| {
         let around = trace.around(shared.model(), shared.pool(), site);
         let cell = cells::explain(shared.model(), &around, site, &index)?;
         Ok(to_json(&cell, most))

@@ -48,7 +48,7 @@ pub(crate) async fn lesson(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, ApiError> {
-    let (state, trace) = state.trace(&id)?;
+    let (state, trace) = state.trace_of_one(&id)?;
     let options = options(asked.learning_rate)?;
     state
         .compute(move |shared| run(shared, &trace, &asked, &options))
@@ -75,6 +75,7 @@ fn run(
     options: &Options,
 ) -> Result<Value, ApiError> {
     let (model, pool) = (shared.model(), shared.pool());
+    super::sample::continues(shared)?;
     check(model, trace)?;
     let learned = lesson::learn(model, pool, trace.ids(), &|_| false);
     let weights = lesson::by_weight(model, &learned.gradients);
@@ -213,13 +214,14 @@ pub(crate) async fn gradients(
     Path(id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let (state, trace) = state.trace(&id)?;
+    let (state, trace) = state.trace_of_one(&id)?;
     let selection = Selection::for_network(&which.sites, &*state.shared().model().network)?;
     let positions = trace.ids().len() - 1;
     let rows = which.rows.as_deref();
     let rows = rows.map(|rows| list(rows, positions)).transpose()?;
     let bytes = state
         .compute(move |shared| {
+            super::sample::continues(shared)?;
             check(shared.model(), &trace)?;
             let wanted = |site| selection.has(site) && lesson::is_differentiated(site);
             let (model, pool) = (shared.model(), shared.pool());

@@ -4,6 +4,7 @@ mod edited;
 mod edits;
 mod explain;
 mod lesson;
+mod pair;
 mod run;
 mod sample;
 mod table;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/trace", post(run::trace))
         .route("/trace/{id}/tensors", get(explain::tensors))
         .route("/trace/{id}/lens", get(explain::lens))
+        .route("/trace/{id}/guesses", get(explain::guesses))
         .route("/trace/{id}/heads", get(explain::heads))
         .route("/trace/{id}/cell", get(explain::cell))
         .route("/trace/{id}/lesson", get(lesson::lesson))

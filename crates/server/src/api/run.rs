@@ -5,7 +5,7 @@ use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
 use glassformer_model::Site;
 use glassformer_tokens::{Message, Tokenizer};
-use glassformer_trace::Replay;
+use glassformer_trace::{Replay, shapes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -22,6 +22,11 @@ pub(crate) struct TraceRequest {
     ablate: Vec<String>,
     #[serde(default)]
     edits: Vec<EditRequest>,
+    /// What an encoder–decoder is to have written; what it would write, without it.
+    target: Option<String>,
+    /// Positions at which an encoder that fills gaps reads its mask in place of the token.
+    #[serde(default)]
+    mask: Vec<usize>,
     /// One that was trained here; the server's own without it.
     model: Option<String>,
 }
@@ -119,7 +124,52 @@ impl Prompt {
         })
     }
 
-    fn tokens(&self, tokenizer: &Tokenizer) -> Vec<Value> {
+    /// A text as it is, whatever its length.
+    pub(super) fn whole(shared: &crate::state::Shared, text: &str) -> Result<Self, ApiError> {
+        if text.trim().is_empty() {
+            return Err(ApiError::bad("the text is empty; type a word or two"));
+        }
+        let encoding = shared.tokenizer().encode_prompt(text);
+        let encoding = encoding.map_err(|error| ApiError::bad(error.to_string()))?;
+        Ok(Self {
+            total: encoding.ids.len(),
+            ids: encoding.ids,
+            offsets: encoding.offsets,
+            text: text.to_owned(),
+        })
+    }
+
+    /// With these ids, of which the last were set behind the text.
+    pub(super) fn closed(&mut self, ids: Vec<u32>) {
+        let end = self.text.len();
+        self.offsets.resize(ids.len(), end..end);
+        self.total = ids.len();
+        self.ids = ids;
+    }
+
+    /// Puts the mask of an encoder that fills gaps in place of tokens of the text.
+    fn mask(&mut self, tokenizer: &Tokenizer, places: &[usize]) -> Result<(), ApiError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let reason = "this model has no mask: it was not trained to fill gaps";
+        let mask = mask_of(tokenizer).ok_or_else(|| ApiError::bad(reason))?;
+        for &place in places {
+            if self
+                .offsets
+                .get(place)
+                .is_none_or(std::ops::Range::is_empty)
+            {
+                return Err(ApiError::bad(format!(
+                    "there is no token of the text at position {place}"
+                )));
+            }
+            self.ids[place] = mask;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tokens(&self, tokenizer: &Tokenizer) -> Vec<Value> {
         let token = |(&id, range): (&u32, &std::ops::Range<usize>)| {
             let merges: Vec<Merge> = tokenizer
                 .merges_of(id)
@@ -153,6 +203,21 @@ impl Prompt {
     }
 }
 
+/// The id that stands for a gap, as BERT (`[MASK]`) and RoBERTa (`<mask>`) write it.
+pub(super) fn mask_of(tokenizer: &Tokenizer) -> Option<u32> {
+    let specials = tokenizer.specials().iter();
+    let mut masks = specials.filter(|(name, _)| name == "[MASK]" || name == "<mask>");
+    masks.next().map(|(_, id)| *id)
+}
+
+/// Sites with their shapes, as the page reads them.
+pub(super) fn sites(shapes: Vec<(Site, Vec<usize>)>) -> Vec<Value> {
+    let shapes = shapes.into_iter();
+    shapes
+        .map(|(site, shape)| json!({"name": site.to_string(), "shape": shape}))
+        .collect()
+}
+
 /// A body that could not be read, as one line.
 pub(crate) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
     body.map(|Json(value)| value)
@@ -173,8 +238,21 @@ pub(crate) async fn trace(
 
 fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, ApiError> {
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
-    let dimensions = model.dimensions();
-    let prompt = Prompt::read(shared, &request.asked)?;
+    if model.network.pair().is_some() {
+        if !(request.ablate.is_empty() && request.edits.is_empty() && request.mask.is_empty()) {
+            return Err(ApiError::bad(
+                "a run of an encoder–decoder cannot be changed yet; leave edits and masks out",
+            ));
+        }
+        return super::pair::run(shared, &request.asked, request.target.as_deref());
+    }
+    if request.target.is_some() {
+        return Err(ApiError::bad(
+            "this model has one text alone: a target is for encoder–decoders",
+        ));
+    }
+    let mut prompt = Prompt::read(shared, &request.asked)?;
+    prompt.mask(tokenizer, &request.mask)?;
     let off = |part: &String| EditRequest::Off { part: part.clone() };
     let asked: Vec<_> = request.ablate.iter().map(off).collect();
     let asked = asked.iter().chain(&request.edits);
@@ -182,10 +260,7 @@ fn run(shared: &crate::state::Shared, request: &TraceRequest) -> Result<Value, A
     let (tokens, kept) = (prompt.tokens(tokenizer), prompt.kept());
     let (positions, text) = (prompt.ids.len(), prompt.text);
     let replay = Replay::run(model, shared.pool(), prompt.ids, edits);
-    let sites = model.network.sites().into_iter();
-    let sites: Vec<Value> = sites
-        .map(|site| json!({"name": site.to_string(), "shape": site.shape(&dimensions, positions)}))
-        .collect();
+    let sites = sites(shapes(model, [positions; 2]));
     check_numbers(&replay)?;
     let id = shared.keep(replay);
     Ok(json!({"id": id, "text": text, "tokens": tokens, "kept": kept, "sites": sites}))

@@ -32,7 +32,7 @@ pub(crate) async fn sample(
     request: Result<Json<SampleRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let request = body(request)?;
-    let (state, trace) = state.trace(&request.trace)?;
+    let (state, trace) = state.trace_of_one(&request.trace)?;
     state
         .compute(move |shared| draw(shared, &trace, &request))
         .await
@@ -111,7 +111,9 @@ pub(crate) async fn generate(
 ) -> Result<Json<Value>, ApiError> {
     let request = body(request)?;
     let (state, trace) = match &request.trace {
-        Some(id) => state.trace(id).map(|(state, trace)| (state, Some(trace)))?,
+        Some(id) => state
+            .trace_of_one(id)
+            .map(|(state, trace)| (state, Some(trace)))?,
         None => (state.on(request.model.as_deref())?, None),
     };
     let edited = trace.filter(|trace| !trace.edits().is_empty());
@@ -131,6 +133,7 @@ fn run_loop(
         .check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     let (model, tokenizer) = (shared.model(), shared.tokenizer());
+    continues(shared)?;
     let prompt = match edited {
         Some(trace) => trace.ids().to_vec(),
         None => Prompt::read(shared, &request.asked)?.ids,
@@ -167,6 +170,12 @@ fn run_loop(
     }
     text += &stream.finish();
     Ok(json!({"prompt_tokens": prompt.len(), "steps": steps, "text": text}))
+}
+
+/// Refuses models that cannot go on with a text.
+pub(super) fn continues(shared: &state::Shared) -> Result<(), ApiError> {
+    let checked = shared.model().check_continues(&shared.explained.name);
+    checked.map_err(|error| ApiError::bad(error.to_string()))
 }
 
 /// The loop with its cache, or with edits and without.

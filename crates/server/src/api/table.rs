@@ -7,19 +7,65 @@ use axum::extract::{Query, State as Shared};
 use axum::http::header;
 use axum::response::IntoResponse;
 use glassformer_model::block::attention::{Rope, Sees};
-use glassformer_model::{BlockWeight, Dimensions, Network, WeightName};
+use glassformer_model::{BlockWeight, Dimensions, EncoderDecoder, Network, WeightName};
+use glassformer_tokens::{Encoding, Tokenizer};
 use glassformer_trace::weight::Weight;
 use glassformer_weights::{FloatType, NamedTensor, safetensors};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Token;
+use super::run::mask_of;
 use crate::error::ApiError;
 use crate::state::State;
 
-/// Texts that the page begins with.
-const DEFAULT_EN: &str = "Once upon a time, there was a little";
-const DEFAULT_ZH: &str = "从前，有一个小女孩，她";
+/// Texts that the page begins with, in English and in Chinese: to be gone on with …
+const BEGUN: [&str; 2] = [
+    "Once upon a time, there was a little",
+    "从前，有一个小女孩，她",
+];
+
+/// … and whole, for models that read to the end.
+const WHOLE: [&str; 2] = [
+    "A little girl plays with her dog in the park.",
+    "一个小女孩在公园里和她的狗玩。",
+];
+
+/// The texts for a model; a language that it cannot read gives way to the other.
+fn texts(shared: &crate::state::Shared) -> [&str; 2] {
+    let network = &shared.model().network;
+    if !network.is_encoder() && network.pair().is_none() {
+        return BEGUN;
+    }
+    let tokenizer = shared.tokenizer();
+    let reads = WHOLE.map(|text| {
+        tokenizer
+            .encode(text)
+            .is_ok_and(|read| reads(tokenizer, &read))
+    });
+    match reads {
+        [true, false] => [WHOLE[0]; 2],
+        [false, true] => [WHOLE[1]; 2],
+        _ => WHOLE,
+    }
+}
+
+/// Whether a text became tokens of its own, and not mostly single bytes or marks for what is not known.
+fn reads(tokenizer: &Tokenizer, read: &Encoding) -> bool {
+    let is_whole = |id: &&u32| {
+        !tokenizer.is_special(**id) && std::str::from_utf8(tokenizer.token_bytes(**id)).is_ok()
+    };
+    read.unknown.is_empty() && 2 * read.ids.iter().filter(is_whole).count() > read.ids.len()
+}
+
+/// What kind of network it is.
+fn kind(network: &dyn Network) -> &'static str {
+    match (network.pair(), network.is_encoder()) {
+        (Some(_), _) => "encoder_decoder",
+        (None, true) => "encoder",
+        (None, false) => "decoder",
+    }
+}
 
 /// Of which model.
 #[derive(Deserialize)]
@@ -46,7 +92,8 @@ fn facts(shared: &crate::state::Shared) -> Value {
     // A model that was trained here knows its own text alone.
     let own = shared.explained.initial_text.as_deref();
     let own = own.filter(|_| !shared.is_own());
-    let [en, zh] = [own.unwrap_or(DEFAULT_EN), own.unwrap_or(DEFAULT_ZH)];
+    let [en, zh] = texts(shared).map(|text| own.unwrap_or(text));
+    let encoder = network.pair().map(EncoderDecoder::encoder);
     let Dimensions {
         n_layers,
         n_heads,
@@ -60,6 +107,11 @@ fn facts(shared: &crate::state::Shared) -> Value {
     json!({
         "name": shared.explained.name,
         "family": network.family(),
+        "kind": kind(&**network),
+        "encoder": encoder.map(|encoder| json!({
+            "n_layers": encoder.n_layers, "n_heads": encoder.n_heads, "n_ctx": encoder.n_ctx, "vocab": encoder.vocab,
+        })),
+        "mask": mask_of(shared.tokenizer()).filter(|_| network.is_encoder()),
         "n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads,
         "d_model": d_model, "d_head": d_head, "d_ff": d_ff, "n_ctx": n_ctx, "vocab": vocab,
         "activation": network.activation().name(),
@@ -82,24 +134,42 @@ fn parts(network: &dyn Network) -> Value {
     let in_block = |weight| has(WeightName::block(0, weight));
     let attention = network.attention(0);
     let rope = attention.rope.as_ref();
+    let facts = network.facts();
+    let fact = |name| {
+        facts
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, fact)| fact.clone())
+    };
+    let neurons = network.dimensions().d_ff;
+    let has_mlp_bias = network
+        .linears()
+        .iter()
+        .any(|linear| linear.d_in == neurons && linear.bias.is_some());
+    let is_gated = in_block(BlockWeight::Gate)
+        || fact("activation").is_some_and(|activation| activation.starts_with("gated"));
+    let is_rms = fact("norm").is_some_and(|norm| norm.starts_with("RMS"));
     let width = |layer| match network.attention(layer).sees {
         Sees::Window(width) => Some(width),
         Sees::All | Sees::Past => None,
     };
     let windows: Vec<Option<usize>> = (0..network.dimensions().n_layers).map(width).collect();
     json!({
-        "norm": if has(WeightName::LnFinalBias) { "layer" } else { "rms" },
-        "positions": match rope {
-            Some(_) => "rotary",
-            None if has(WeightName::PosEmbed) => "learned",
-            None => "none",
+        "norm": if is_rms { "rms" } else { "layer" },
+        "positions": match (rope, fact("positions").as_deref()) {
+            (Some(_), _) => "rotary",
+            (None, Some("learned")) => "learned",
+            (None, Some("waves")) => "waves",
+            (None, Some(bias)) if bias.starts_with("a bias") => "bias",
+            _ => "none",
         },
         "frequencies": rope.map(Rope::frequencies),
         "head_norm": attention.head_norm.is_some(),
-        "gated": in_block(BlockWeight::Gate),
-        "qkv_bias": in_block(BlockWeight::QueryBias),
-        "out_bias": in_block(BlockWeight::OutBias),
-        "mlp_bias": in_block(BlockWeight::UpBias),
+        "post_norm": network.is_post_norm(),
+        "gated": is_gated,
+        "qkv_bias": attention.qkv.bias.is_some(),
+        "out_bias": attention.out.bias.is_some(),
+        "mlp_bias": has_mlp_bias,
         "windows": windows,
     })
 }

@@ -3,6 +3,7 @@
 mod api;
 mod edits;
 mod guard;
+mod kinds;
 mod lesson;
 mod support;
 mod train;

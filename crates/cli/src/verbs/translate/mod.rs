@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use glassformer_generate::translate::{LengthPenalty, Longest, Search, Way};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,12 +18,6 @@ use crate::terminal::write;
 use crate::verbs::running::{RunningFlags, SamplingFlags};
 use input::{Input, Line};
 use translator::{Translated, Translator};
-
-/// Hypotheses side by side, where nobody says how many.
-const BEAMS: usize = 4;
-
-/// Ids that a translation may have more than its source (Vaswani et al. 2017, §6.1).
-const BEYOND_SOURCE: usize = 50;
 
 /// Translate texts with an encoder–decoder, a line in, a line out.
 ///
@@ -156,51 +150,25 @@ impl Translate {
 
     /// What is looked for, as the flags, then the model's files say.
     fn search(&self, loaded: &Loaded) -> Result<Search> {
-        let (model, settings) = (&loaded.model, &loaded.about.pair);
-        if model.network.pair().is_none() {
-            bail!(
-                "{} is a {} model, which has no encoder and decoder; `generate` continues texts, and translating takes a folder of `train` on pairs, Marian, BART or T5",
-                loaded.name,
-                model.network.family()
-            );
+        let mut search = loaded.usual_search()?;
+        search.n_best = self.n_best.unwrap_or(1);
+        if self.sample {
+            search.way = Way::Sampling(self.sampling.with(&loaded.about.sampling)?);
+        } else if let Way::Beams { width, .. } = &mut search.way {
+            let asked = if self.greedy { Some(1) } else { self.beam };
+            let vocab = loaded.model.dimensions().vocab;
+            *width = asked.unwrap_or((*width).max(search.n_best).min(vocab));
         }
-        let ids = settings.ids(model).with_context(|| {
-            format!(
-                "{} does not say with which id translations begin: decoder_start_token_id is missing in its config.json",
-                loaded.name
-            )
-        })?;
-        let alpha = self
-            .length_penalty
-            .or(settings.length_penalty)
-            .unwrap_or(1.0);
-        let n_best = self.n_best.unwrap_or(1);
-        let way = if self.sample {
-            Way::Sampling(self.sampling.with(&loaded.about.sampling)?)
+        let alpha = self.length_penalty.unwrap_or(search.penalty.alpha());
+        search.penalty = if self.gnmt {
+            LengthPenalty::Gnmt(alpha)
         } else {
-            let width = if self.greedy { Some(1) } else { self.beam };
-            let usual = settings.num_beams.filter(|n| *n > 1).unwrap_or(BEAMS);
-            let usual = usual.max(n_best).min(model.dimensions().vocab);
-            Way::Beams {
-                width: width.unwrap_or(usual),
-                stopping: settings.stopping(),
-            }
+            LengthPenalty::Power(alpha)
         };
-        let search = Search {
-            way,
-            penalty: if self.gnmt {
-                LengthPenalty::Gnmt(alpha)
-            } else {
-                LengthPenalty::Power(alpha)
-            },
-            n_best,
-            longest: match self.max_length {
-                Some(most) => Longest::Ids(most),
-                None => Longest::BeyondSource(BEYOND_SOURCE),
-            },
-            ids,
-        };
-        search.check(model)?;
+        if let Some(most) = self.max_length {
+            search.longest = Longest::Ids(most);
+        }
+        search.check(&loaded.model)?;
         Ok(search)
     }
 

@@ -114,12 +114,8 @@ impl Translator {
     /// Ids of a text, with the end that encoders are used to, where the tokenizer sets none.
     fn encode(&self, text: &str) -> Result<Encoding> {
         let mut read = self.loaded.tokenizer.encode_prompt(text)?;
-        let ends = &self.search.ids.ends;
-        let is_joint = self.loaded.about.target.is_none();
-        if let (true, Some(&end)) = (is_joint, ends.first())
-            && read.ids.last().is_none_or(|last| !ends.contains(last))
-        {
-            read.ids.push(end);
+        if self.loaded.about.target.is_none() {
+            self.search.ids.close(&mut read.ids);
         }
         Ok(read)
     }
