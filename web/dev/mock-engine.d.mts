@@ -1,6 +1,7 @@
 export interface MockEngine {
   model(): unknown;
-  trace(request: { text: string; ablate?: string[]; edits?: readonly { kind: string; part?: string }[] }): unknown;
+  trace(request: { text: string; ablate?: string[]; edits?: readonly { kind: string; part?: string }[]; mask?: readonly number[] }): unknown;
+  guesses(id: string, k?: number, rows?: string | null): unknown;
   tensors(id: string, globs: string, rows?: string | null, cols?: string | null): Buffer;
   heads(id: string): Buffer;
   lens(id: string, k?: number, rows?: string | null): unknown;

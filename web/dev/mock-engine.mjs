@@ -33,7 +33,7 @@ export function safetensors(tensors) {
   return out;
 }
 
-const glob = (g) => new RegExp(`^${g.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`);
+export const glob = (g) => new RegExp(`^${g.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*')}$`);
 
 export function createEngine(options = {}) {
   const m = buildModel(options);
@@ -45,7 +45,7 @@ export function createEngine(options = {}) {
     throw new HttpError(status, message);
   };
 
-  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, teachable: true, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
+  const model = () => ({ name: 'mock (random weights)', family: m.cfg.llama ? 'llama' : 'gpt2', kind: 'decoder', encoder: null, mask: null, n_layers: m.cfg.layers, n_heads: m.cfg.heads, n_kv_heads: m.cfg.kvHeads, d_model: m.cfg.dModel, d_head: m.cfg.dHead, d_ff: m.cfg.dFf, n_ctx: m.cfg.nCtx, vocab: m.cfg.vocab, activation: m.cfg.llama ? 'silu' : 'gelu_tanh', tied: true, norm_eps: m.cfg.eps, stored: null, chat: false, teachable: true, parts: parts(m.cfg), parameters: m.parameters, version: '0.0.0-mock', initial_text: null, default_text: { en: 'Once upon a time, there was a little', zh: '从前有一只小' } });
 
   // Of edits it knows heads that are switched off.
   function trace({ text, ablate = [], edits = [] }) {
@@ -83,6 +83,8 @@ export function createEngine(options = {}) {
     const top = names.map((n) => wanted.map((t) => topOf(m, sites.get(n).data.subarray(t * m.cfg.dModel, (t + 1) * m.cfg.dModel), k, show)));
     return { sites: names, rows: list(rows), top };
   }
+
+  const guesses = (id, k = 5, rows = null) => guessesOf(run(id).sites.get('logits'), k, list(rows), show);
 
   function sample(req) {
     const { sites, ids } = run(String(req.trace));
@@ -133,16 +135,16 @@ export function createEngine(options = {}) {
   }
 
   return {
-    m, gradients, lesson: (id) => lessonOf(m, run(id).sites, run(id).ids, show), model, trace, tensors, heads, lens, sample, generate, neighbours, weights, ...vocabulary(m, show, fail),
+    m, guesses, gradients, lesson: (id) => lessonOf(m, run(id).sites, run(id).ids, show), model, trace, tensors, heads, lens, sample, generate, neighbours, weights, ...vocabulary(m, show, fail),
     cell: (id, site, index, k) => cell(m, run(id).sites, run(id).ids, site, index, k) ?? fail(400, `no cell ${site}[${index}]`),
     vocab: () => ({ tokens: Array.from({ length: m.cfg.vocab }, (_, i) => show(i)) }),
   };
 }
 
-const parts = (cfg) => ({ norm: cfg.llama ? 'rms' : 'layer', positions: cfg.llama ? 'rotary' : 'learned', frequencies: cfg.frequencies, head_norm: false, gated: cfg.llama, qkv_bias: !cfg.llama, out_bias: !cfg.llama, mlp_bias: !cfg.llama, windows: Array(cfg.layers).fill(null) });
+export const parts = (cfg) => ({ norm: cfg.llama ? 'rms' : 'layer', positions: cfg.llama ? 'rotary' : 'learned', post_norm: false, frequencies: cfg.frequencies, head_norm: false, gated: cfg.llama, qkv_bias: !cfg.llama, out_bias: !cfg.llama, mlp_bias: !cfg.llama, windows: Array(cfg.layers).fill(null) });
 
 /** `0..3,7` as numbers. */
-function list(text) {
+export function list(text) {
   if (text === null || text === undefined) return null;
   return text.split(',').flatMap((part) => {
     const [from, to] = part.split('..').map(Number);
@@ -150,7 +152,7 @@ function list(text) {
   });
 }
 
-function cut(name, site, rows, cols) {
+export function cut(name, site, rows, cols) {
   const plane = /(scores|pattern)$/.test(name);
   if (!rows) return site;
   const axis = plane ? 1 : 0;
@@ -206,6 +208,15 @@ function headsOf({ layers: L, heads: H }, sites, ids) {
       for (const [name, habit] of Object.entries(HABITS)) scores[name][l * H + h] = habit(ids, at);
     }
   return [['square', { shape: [1], data: Float32Array.of(square) }], ['pooled', { shape: [L, H, side, side], data: pooled }], ...Object.entries(scores).map(([name, data]) => [name, { shape: [L, H], data }])];
+}
+
+/** The likeliest tokens at each position. */
+export function guessesOf({ shape: [T, V], data }, k, rows, show) {
+  const best = (t) => {
+    const { prob } = softmaxRow(data.subarray(t * V, (t + 1) * V));
+    return prob.map((p, id) => [p, id]).sort((a, b) => b[0] - a[0]).slice(0, k).map(([p, id]) => ({ ...show(id), prob: p }));
+  };
+  return { rows, top: (rows ?? Array.from({ length: T }, (_, t) => t)).map(best) };
 }
 
 function topOf(m, x, k, show) {

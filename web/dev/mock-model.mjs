@@ -36,7 +36,7 @@ export function buildModel({ layers = 4, heads = 6, dModel = 192, dFf = 768, nCt
   return { tokenizer, w, cfg, parameters };
 }
 
-function gaussian(seed) {
+export function gaussian(seed) {
   const uniform = lcg(seed);
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
@@ -69,7 +69,7 @@ function turned(x, T, heads, E, frequencies) {
 
 export const gelu = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 
-function linear(x, T, w, b) {
+export function linear(x, T, w, b) {
   const { rows, cols } = w;
   const out = new Float32Array(T * cols);
   for (let t = 0; t < T; t++) {
@@ -120,9 +120,9 @@ export function softmaxRow(row) {
   return { max, sum, exp: e, prob: e.map((v) => v / sum) };
 }
 
-const plus = (a, b) => a.map((v, i) => v + b[i]);
+export const plus = (a, b) => a.map((v, i) => v + b[i]);
 
-function attention(m, sites, l, ln1, T, ablate) {
+function attention(m, sites, l, ln1, T, ablate, sees) {
   const { heads: H, kvHeads: K, dHead: E, dModel: D, frequencies } = m.cfg;
   const b = `blocks.${l}.`;
   const [qPre, kPre, v] = ['Q', 'K', 'V'].map((n) => linear(ln1, T, m.w[`${b}attn.W_${n}`], m.w[`${b}attn.b_${n}`]));
@@ -137,7 +137,7 @@ function attention(m, sites, l, ln1, T, ablate) {
       for (let j = 0; j < T; j++) {
         let s = 0;
         for (let e = 0; e < E; e++) s += q[i * D + h * E + e] * k[(j * K + kv(h)) * E + e];
-        row.push(j > i ? -Infinity : s / Math.sqrt(E));
+        row.push(j > i && sees === 'past' ? -Infinity : s / Math.sqrt(E));
       }
       scores.set(row, (h * T + i) * T);
       const prob = softmaxRow(row).prob;
@@ -145,7 +145,7 @@ function attention(m, sites, l, ln1, T, ablate) {
       const off = ablate.includes(`blocks.${l}.head.${h}`) ? 0 : 1;
       for (let e = 0; e < E; e++) {
         let s = 0;
-        for (let j = 0; j <= i; j++) s += pattern[(h * T + i) * T + j] * v[(j * K + kv(h)) * E + e];
+        for (let j = 0; j < (sees === 'past' ? i + 1 : T); j++) s += pattern[(h * T + i) * T + j] * v[(j * K + kv(h)) * E + e];
         z[i * D + h * E + e] = s * off;
       }
     }
@@ -156,7 +156,8 @@ function attention(m, sites, l, ln1, T, ablate) {
   return linear(z, T, m.w[`${b}attn.W_O`], m.w[`${b}attn.b_O`]);
 }
 
-export function forward(m, ids, ablate = []) {
+/** `sees`: the past alone, or all. */
+export function forward(m, ids, ablate = [], sees = 'past') {
   const { layers, dModel: D, dFf: F, vocab: V, eps } = m.cfg;
   const T = ids.length;
   const sites = new Map();
@@ -175,7 +176,7 @@ export function forward(m, ids, ablate = []) {
     put(`${b}resid_pre`, [T, D], x);
     const ln1 = layerNorm(x, T, D, m.w[`${b}ln1.w`], m.w[`${b}ln1.b`], eps);
     put(`${b}ln1`, [T, D], ln1);
-    const attn = attention(m, sites, l, ln1, T, ablate);
+    const attn = attention(m, sites, l, ln1, T, ablate, sees);
     const mid = plus(x, attn);
     const ln2 = layerNorm(mid, T, D, m.w[`${b}ln2.w`], m.w[`${b}ln2.b`], eps);
     const up = linear(ln2, T, m.w[`${b}mlp.W_up`], m.w[`${b}mlp.b_up`]);

@@ -5,7 +5,7 @@ export function route(engine, method, url, body) {
   const q = url.searchParams;
   const path = url.pathname;
   const k = q.has('k') ? Number(q.get('k')) : undefined;
-  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|heads|cell|lesson|gradients)$/);
+  const on = path.match(/^\/api\/trace\/([^/]+)\/(tensors|lens|guesses|heads|cell|lesson|gradients)$/);
   if (path === '/api/model') return engine.model();
   if (path === '/api/models') return { models: [engine.model().name] };
   if (path === '/api/vocab') return engine.vocab();
@@ -18,6 +18,7 @@ export function route(engine, method, url, body) {
   if (method === 'POST' && path === '/api/sample') return engine.sample(body);
   if (method === 'POST' && path === '/api/generate') return engine.generate(body);
   if (on?.[2] === 'tensors') return engine.tensors(on[1], q.get('sites') ?? '*', q.get('rows'), q.get('cols'));
+  if (on?.[2] === 'guesses') return engine.guesses(on[1], k, q.get('rows'));
   if (on?.[2] === 'heads') return engine.heads(on[1]);
   if (on?.[2] === 'lens') return engine.lens(on[1], k, q.get('rows'));
   if (on?.[2] === 'cell') return engine.cell(on[1], q.get('site'), q.get('index').split(',').map(Number), k);

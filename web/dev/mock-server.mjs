@@ -6,11 +6,13 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEngine } from './mock-engine.mjs';
+import { createFiller, createTranslator } from './mock-variants.mjs';
 import { route } from './mock-routes.mjs';
 
 const port = Number(process.env.PORT ?? 8190);
 const dist = process.argv.includes('--dist') ? fileURLToPath(new URL('../dist/', import.meta.url)) : null;
-const engine = createEngine(process.argv.includes('--llama') ? { llama: true, kvHeads: 2 } : {});
+const asked = (name) => process.argv.includes(`--${name}`);
+const engine = asked('translator') ? createTranslator() : asked('filler') ? createFiller() : createEngine(asked('llama') ? { llama: true, kvHeads: 2 } : {});
 /** As the real server names itself. */
 const INSTANCE = `${Date.now().toString(16)}-${process.pid}`;
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.woff': 'font/woff', '.ttf': 'font/ttf', '.svg': 'image/svg+xml' };

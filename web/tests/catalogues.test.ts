@@ -21,7 +21,7 @@ describe('the two catalogues', () => {
   it('hold a title, a story and numbers for every step of every chapter, for every family', () => {
     const llama = { ...PLAIN, norm: 'rms', positions: 'rotary', gated: true, grouped: true, qkv_bias: false, mlp_bias: false } as const;
     const told = new Set<string>();
-    for (const c of [...chaptersOf(PLAIN), ...chaptersOf(llama)]) {
+    for (const c of [...chaptersOf(PLAIN), ...chaptersOf(llama), ...chaptersOf({ ...PLAIN, kind: 'encoder' }), ...chaptersOf({ ...PLAIN, kind: 'encoder_decoder' })]) {
       expect(CATALOGUES.en).toHaveProperty([`ch.${c.id}.title`]);
       for (const s of c.steps) for (const part of ['title', 'story', 'numbers']) {
         expect(CATALOGUES.en, `${c.id}.${s.text}`).toHaveProperty([`ch.${c.id}.${s.text}.${part}`]);

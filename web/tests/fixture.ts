@@ -1,15 +1,16 @@
 // A trace in memory: the development engine (random weights, true sums) answers through the same interface as the server.
 import { createEngine, type MockEngine } from '../dev/mock-engine.mjs';
+import { createFiller, createTranslator } from '../dev/mock-variants.mjs';
 import { chaptersOf } from '../src/chapters';
 import { factsOf } from '../src/chapters/family';
 import type { Frame, View } from '../src/chapters/types';
 import { translate, type Lang } from '../src/i18n';
 import { Draw } from '../src/marks/draw';
-import { emptyBundle, type Bundle } from '../src/trace/bundle';
+import { choices, emptyBundle, type Bundle } from '../src/trace/bundle';
 import type { Engine } from '../src/trace/engine';
 import { isMissing, load } from '../src/trace/loader';
 import { parseSafetensors } from '../src/trace/safetensors';
-import type { Cosines, Edit, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated, VocabMap, WordSum } from '../src/trace/wire';
+import type { Cosines, Edit, Guesses, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, Generated, VocabMap, WordSum } from '../src/trace/wire';
 
 
 const buffer = (b: Buffer): ArrayBuffer => b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) as ArrayBuffer;
@@ -19,7 +20,8 @@ export const SETTINGS: SampleSettings = { temperature: 0.8, top_k: 40, top_p: 0.
 const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
   models: async () => [(mock.model() as ModelInfo).name],
-  trace: async (text, _chat, edits = []) => mock.trace({ text, edits }) as TraceMeta,
+  trace: async (text, _chat, edits = [], _model, mask = []) => mock.trace({ text, edits, mask }) as TraceMeta,
+  guesses: async (id, k, rows) => mock.guesses(id, k, rows?.join()) as Guesses,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
   file: async (id, globs, rows) => buffer(mock.tensors(id, globs.join(','), rows?.join())),
   lens: async (id, k, rows) => mock.lens(id, k, rows?.join()) as Lens,
@@ -48,11 +50,16 @@ export const engine = engineOf(createEngine({ ...SIZES_OF, heads: 3 }));
 /** RMSNorm, rotary positions, two heads of keys for four of queries, a gate, no biases. */
 export const turning = engineOf(createEngine({ ...SIZES_OF, heads: 4, kvHeads: 2, llama: true }));
 
+/** Three blocks that read, two that write. */
+export const translator = engineOf(createTranslator());
+/** An encoder that fills gaps. */
+export const filler = engineOf(createFiller({ ...SIZES_OF, heads: 3 }));
+
 export async function bundleOf(text: string, from = engine, edits: readonly Edit[] = []): Promise<{ bundle: Bundle; view: View }> {
   const model = await from.model();
   const trace = await from.trace(text, false, edits);
   const bundle = emptyBundle(model, trace, { text, chat: false, edits });
-  const view: View = { layer: 1, head: 1, token: trace.tokens.length - 1 };
+  const view: View = { layer: 1, head: 1, token: model.kind === 'decoder' ? trace.tokens.length - 1 : Math.floor(choices(trace).length / 2) };
   for (const chapter of chaptersOf(factsOf(model))) {
     for (let round = 0; round < 4; round++) {
       const needs = chapter.needs(view, bundle).filter((n) => isMissing(bundle, n));
@@ -60,8 +67,8 @@ export async function bundleOf(text: string, from = engine, edits: readonly Edit
       await load(from, bundle, needs, SETTINGS, 6);
     }
   }
-  // So that losses can be counted again.
-  await load(from, bundle, [{ kind: 'sites', globs: ['logits'] }], SETTINGS, 6);
+  // So that losses and shares can be counted again.
+  for (const run of [bundle, ...bundle.gaps.values()]) await load(from, run, [{ kind: 'sites', globs: ['logits'] }], SETTINGS, 6);
   return { bundle, view };
 }
 

@@ -109,14 +109,23 @@ const WAYS: Record<string, Way> = {
   'lesson:update': (r) => (0.001 * clipped(r)) / (Math.abs(clipped(r)) + 1e-8),
   'lesson:decay': (r) => 0.001 * 0.1 * first(r).before,
   'lesson:after': (r) => first(r).before * (1 - 0.001 * 0.1) - (0.001 * clipped(r)) / (Math.abs(clipped(r)) + 1e-8),
+  'guess:prob': (r, [t, id]) => share(row(r.b, 'logits', [t as number]), id as number),
+  'gap:prob': (r, [t, id]) => share(row(r.b.gaps.get(t as number) as Bundle, 'logits', [t as number]), id as number),
   'weight:W_E': (r, [id, dim]) => weight(r.b, 'W_E', id as number, dim as number),
 };
+
+/** One entry of a softmax. */
+function share(logits: Float32Array, id: number): number {
+  const most = Math.max(...logits);
+  return Math.exp((logits[id] as number) - most) / logits.reduce((s, v) => s + Math.exp(v - most), 0);
+}
 
 /** What a cell must show; undefined: nobody knows, which is an error of the scene or of this table. */
 export function recounted(r: Recount, c: Datum): number | undefined {
   const way = WAYS[c.site];
   if (way) return way(r, c.index, c.value);
   if (c.site.startsWith('weight:')) return [...r.b.cells.values()].flatMap((p) => p.terms.map((t) => t.right)).find((x) => x && 'weight' in x && `weight:${x.weight}` === c.site && x.index.join() === c.index.join())?.value ?? undefined;
+  if (c.site.startsWith('gap:')) return valueAt([...r.b.gaps.values()][0] as Bundle, c.site.slice(4), c.index);
   if (!isTraceSite(c.site)) return undefined;
   if (c.site === 'tokens') return r.b.trace.tokens[c.index[0] ?? -1]?.id;
   if (c.site === 'probs' && !r.b.sites.has('probs')) return r.b.sample?.candidates.find((x) => x.id === c.index[1])?.prob;

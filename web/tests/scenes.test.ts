@@ -7,7 +7,7 @@ import { textWidth } from '../src/marks/measure';
 import { toSvg } from '../src/marks/svg';
 import type { Bundle } from '../src/trace/bundle';
 import type { View } from '../src/chapters/types';
-import { bundleOf, draw, engine, SETTINGS, SIZES, turning } from './fixture';
+import { bundleOf, draw, engine, filler, SETTINGS, SIZES, translator, turning } from './fixture';
 import { recounted, writings } from './recount';
 
 let en: { bundle: Bundle; view: View };
@@ -18,9 +18,16 @@ let long: { bundle: Bundle; view: View };
 let kin: { bundle: Bundle; view: View };
 let kinZh: { bundle: Bundle; view: View };
 let kinLong: { bundle: Bundle; view: View };
-const KIN = chaptersOf(factsOf(await turning.model()));
 const LONG = 'Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3);
+type Run = { bundle: Bundle; view: View };
+/** Texts through the other kinds of models; the first is drawn, in English and in Chinese. */
+const others: Record<'translator' | 'filler', Run[]> = { translator: [], filler: [] };
+const FILMS = { gpt2: CHAPTERS, llama: chaptersOf(factsOf(await turning.model())), translator: chaptersOf(factsOf(await translator.model())), filler: chaptersOf(factsOf(await filler.model())) };
+type Family = keyof typeof FILMS;
+const KIN = FILMS.llama;
 beforeAll(async () => {
+  for (const [name, from] of [['translator', translator], ['filler', filler]] as const) for (const text of ['Once upon a time, there', '从前有一张床', LONG, 'a']) others[name].push(await bundleOf(text, from));
+
   kin = await bundleOf('Once upon a time, there', turning);
   kinZh = await bundleOf('从前有一张床', turning);
   kinLong = await bundleOf(LONG, turning);
@@ -30,7 +37,7 @@ beforeAll(async () => {
   long = await bundleOf(LONG);
 });
 
-const everyStep = [...CHAPTERS.flatMap((c, i) => c.steps.map((s, j) => [`${c.id}.${s.id}`, i, j, false] as const)), ...KIN.flatMap((c, i) => c.steps.map((s, j) => [`llama.${c.id}.${s.id}`, i, j, true] as const))];
+const everyStep = (Object.keys(FILMS) as Family[]).flatMap((family) => FILMS[family].flatMap((c, i) => c.steps.map((s, j) => [`${family === 'llama' ? 'llama.' : ''}${c.id}.${s.id}`, i, j, family] as const)));
 
 /** Is a step of the second family drawn in a way of its own? */
 function isOwn(chapter: number, step: number): boolean {
@@ -41,14 +48,16 @@ function isOwn(chapter: number, step: number): boolean {
 /** The marks of an axis. */
 const TICK = /^−?\d+\.[05]0?$|^0\.(25|75)$/;
 
-describe.each(everyStep)('%s', (name, chapter, step, ofKin) => {
-  const runs = (): { bundle: Bundle; view: View }[] => (ofKin ? [kin, kinLong] : [en, zh, one, long]);
-  const first = (): { bundle: Bundle; view: View } => (ofKin ? kin : en);
+describe.each(everyStep)('%s', (name, chapter, step, family) => {
+  const ofKin = family === 'llama';
+  const runs = (): Run[] => (family === 'gpt2' ? [en, zh, one, long] : ofKin ? [kin, kinLong] : others[family]);
+  const first = (): Run => runs()[0]!;
+  const chinese = (): Run => (ofKin ? kinZh : runs()[1]!);
   it('is drawn alike every time, from the trace and the moment alone', () => {
     for (const p of [0, 0.37, 1]) expect(draw(first().bundle, first().view, chapter, step, p).list).toEqual(draw(first().bundle, first().view, chapter, step, p).list);
   });
   it.runIf(!ofKin || isOwn(chapter, step)).each(['en', 'zh'] as const)('matches its picture (%s)', async (lang) => {
-    const run = lang === 'en' ? first() : ofKin ? kinZh : zh;
+    const run = lang === 'en' ? first() : chinese();
     const svg = toSvg(draw(run.bundle, run.view, chapter, step, 1, 'wide', lang).list, SIZES.wide.W, SIZES.wide.H, 'light');
     await expect(svg).toMatchFileSnapshot(`./pictures/${lang === 'en' ? '' : `${lang}/`}${name}.svg`);
   });
@@ -95,7 +104,7 @@ describe.each(everyStep)('%s', (name, chapter, step, ofKin) => {
     }
   });
   it('mentions only what it knows', () => {
-    const c = (ofKin ? KIN : CHAPTERS)[chapter]!;
+    const c = FILMS[family][chapter]!;
     for (const lang of ['en', 'zh'] as const) {
       const vars = c.vars({ b: first().bundle, view: first().view, settings: { temperature: 1, top_k: 1, top_p: 1, seed: 1 }, step, steps: c.steps, p: 1, ...SIZES.wide, narrow: false, numbers: true, lang, t: (k) => k });
       for (const part of ['title', 'story', 'numbers']) for (const [, key] of (CATALOGUES[lang][`ch.${c.id}.${c.steps[step]!.text}.${part}`] ?? '').matchAll(/\{(\w+)\}/g)) {

@@ -14,7 +14,7 @@ import { recapKeys } from '../src/story/recap';
 import { shapeOf } from '../src/story/shapes';
 import { cellAt } from '../src/marks/hit';
 import { sumKey, valueAt, type Bundle } from '../src/trace/bundle';
-import { bundleOf, draw, engine, SETTINGS, SIZES, turning } from './fixture';
+import { bundleOf, draw, engine, filler, SETTINGS, SIZES, translator, turning } from './fixture';
 
 interface Run {
   bundle: Bundle;
@@ -22,14 +22,18 @@ interface Run {
 }
 
 /** Chapters that this part of the page has texts for. */
+const FAMILIES = [engine, turning, translator, filler];
+const VARIANTS = ['translate', 'gaps'];
 const TOLD = ['overview', 'tokenize', 'embed', 'attention', 'mlp', 'layers', 'unembed', 'generate', 'train'];
-const told = (facts: Facts): Chapter[] => chaptersOf(facts).filter((c) => TOLD.includes(c.id));
+const told = (facts: Facts): Chapter[] => chaptersOf(facts).filter((c) => TOLD.includes(c.id) || VARIANTS.includes(c.id));
 
 let runs: Run[];
 let one: Run;
+let others: Run[];
 beforeAll(async () => {
   const long = 'Once upon a time, there was a little girl. She had a red ball and a big dog in the park. '.repeat(3);
   runs = await Promise.all([bundleOf('Once upon a time, there'), bundleOf('从前有一张床'), bundleOf(long), bundleOf('the dog, the cat, the dog'), bundleOf('Once upon a time, there', turning), bundleOf('从前有一张床', turning)]);
+  others = await Promise.all([translator, filler].flatMap((from) => ['Once upon a time, there', '从前有一张床', long].map((text) => bundleOf(text, from))));
   one = await bundleOf('a');
 });
 
@@ -40,15 +44,15 @@ const chapterOf = (b: Bundle, id: string): Chapter => told(factsOf(b.model)).fin
 
 describe('the questions', () => {
   it('stand at a step that another follows, in every family', async () => {
-    for (const facts of [factsOf(await engine.model()), factsOf(await turning.model())])
-      for (const c of told(facts)) {
+    for (const family of FAMILIES)
+      for (const c of told(factsOf(await family.model()))) {
         const at = c.steps.findIndex((s) => s.id === QUESTIONS[c.id]?.at);
         expect(at, c.id).toBeGreaterThanOrEqual(0);
         expect(at, c.id).toBeLessThan(c.steps.length - 1);
       }
   });
   it('can be told from the run, in both languages, with one right choice among different ones', () => {
-    for (const run of runs) for (const id of TOLD) for (const lang of ['en', 'zh'] as const) {
+    for (const run of [...runs, ...others]) for (const id of told(factsOf(run.bundle.model)).map((c) => c.id)) for (const lang of ['en', 'zh'] as const) {
       const q = QUESTIONS[id]!.make(frame(run, chapterOf(run.bundle, id), lang));
       if (id === 'tokenize' && !q) continue;
       expect(q, id).not.toBeNull();
@@ -130,7 +134,7 @@ describe('words of one’s own', () => {
 
 describe('the recaps', () => {
   it('have three lines in both languages that mention only what the chapter knows', () => {
-    for (const run of runs) for (const c of told(factsOf(run.bundle.model))) {
+    for (const run of [...runs, ...others]) for (const c of told(factsOf(run.bundle.model))) {
       const keys = recapKeys(c.id, factsOf(run.bundle.model));
       expect(keys).toHaveLength(3);
       for (const lang of ['en', 'zh'] as const) for (const key of keys) {
@@ -146,7 +150,7 @@ describe('the code', () => {
   it('is there for every step, and holds the lines that the step is about', async () => {
     const all = excerpts(root);
     const used = new Set<string>();
-    for (const facts of [factsOf(await engine.model()), factsOf(await turning.model())])
+    for (const facts of await Promise.all(FAMILIES.map(async (family) => factsOf(await family.model()))))
       for (const c of told(facts)) for (const s of c.steps) {
         const own = codeOf(c.id, s.id, facts);
         used.add(`${c.id}.${s.id}`);
@@ -156,7 +160,7 @@ describe('the code', () => {
     expect(Object.keys(CODE).filter((k) => !used.has(k)), 'of no step').toEqual([]);
   });
   it('stands beside shapes of this run', () => {
-    for (const { bundle, view } of runs) for (const c of told(factsOf(bundle.model))) for (const s of c.steps)
+    for (const { bundle, view } of [...runs, ...others]) for (const c of told(factsOf(bundle.model))) for (const s of c.steps)
       for (const name of codeOf(c.id, s.id, factsOf(bundle.model))!.shapes) {
         const shape = shapeOf(bundle, view.layer, name);
         expect(shape.sizes.every((n) => Number.isInteger(n) && n > 0), `${shape.name} ${shape.sizes}`).toBe(true);

@@ -46,6 +46,7 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
       return true;
     case 'l':
     case 'L':
+      if (store.model?.kind !== 'decoder') return false;
       store.lab.open = !store.lab.open;
       return true;
     case 's':

@@ -1,6 +1,6 @@
 // A link opens as far as it can; what it asks for and this page has not is said.
 import type { Chapter, View } from '../chapters/types';
-import type { Bundle } from '../trace/bundle';
+import { choices, type Bundle } from '../trace/bundle';
 import type { ModelInfo, SampleSettings } from '../trace/wire';
 import { readHash, type Saved } from './hash';
 import { readLab, writeLab } from './lab/edits';
@@ -29,13 +29,13 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   restore(store, s);
   const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
   // Back from a model that was trained here, or forward to it.
-  const sameModel = s.model === undefined || s.model === b.model.name || (!isTrained(s.model) && !isTrained(b.model.name));
+  const sameModel = s.model === undefined || s.model === b.model.name || ![s.model, b.model.name].some((name) => isTrained(name) || store.beside.includes(name));
   if (!sameModel) await store.become(s.model);
   const sameLab = store.lab.address() === writeLab(readLab(hash));
   if (!sameLab) store.lab.restore(hash);
   if (text === store.asked.text && chat === store.asked.chat && sameLab && sameModel) {
     store.text = text;
-    store.view = viewOf(s, store.view, b.model, b.trace.tokens.length);
+    store.view = viewOf(s, store.view, b.model, choices(b.trace).length);
     sayMissing(store, s, b);
     return;
   }
@@ -44,7 +44,7 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
 }
 
 export function sayMissing(store: Store, s: Saved, b: Bundle): void {
-  const missing = lacking(s, b.model, store.film.chapters, b.trace.tokens.length, DEPTHS);
+  const missing = lacking(s, b.model, store.film.chapters, choices(b.trace).length, DEPTHS);
   if (missing.length) store.notice = missing.map(({ key, vars }) => store.t(key, vars)).join(' ');
 }
 
@@ -69,5 +69,7 @@ export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[]
 /** The choice that a link makes, within what there is. */
 export function viewOf(s: Saved, now: View, model: ModelInfo, tokens: number): View {
   const within = (v: number, count: number): number => Math.max(0, Math.min(v, count - 1));
-  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? tokens - 1, tokens), word: s.word === undefined ? now.word : within(s.word, model.vocab), sum: s.sum ?? now.sum };
+  // Of two texts the middle of the second has the most to tell.
+  const usual = model.kind === 'decoder' ? tokens - 1 : Math.floor(tokens / 2);
+  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? usual, tokens), word: s.word === undefined ? now.word : within(s.word, model.vocab), sum: s.sum ?? now.sum };
 }

@@ -87,9 +87,11 @@ export class Film {
   /** The same step of another family's film, where it has it; else as near as can be. */
   moved(f: FilmPlace, from: Film): FilmPlace {
     const { step, p } = from.place(f);
-    const id = from.at(f.chapter).steps[step]?.id;
-    const found = this.at(f.chapter).steps.findIndex((s) => s.id === id);
-    if (found < 0) return { chapter: f.chapter, t: Math.min(f.t, this.length(f.chapter)) };
-    return from.atStepEnd(f) ? this.endOf(f.chapter, found) : p === 0 ? this.startOf(f.chapter, found) : this.momentOf(f.chapter, found, p);
+    const there = from.at(f.chapter);
+    const chapter = this.chapters.findIndex((c) => c.id === there.id);
+    if (chapter < 0) return { chapter: 0, t: 0 };
+    const found = this.at(chapter).steps.findIndex((s) => s.id === there.steps[step]?.id);
+    if (found < 0) return { chapter, t: Math.min(f.t, this.length(chapter)) };
+    return from.atStepEnd(f) ? this.endOf(chapter, found) : p === 0 ? this.startOf(chapter, found) : this.momentOf(chapter, found, p);
   }
 }

@@ -17,11 +17,13 @@ export function realCell(d: Datum, view: View): { site: string; index: number[] 
       return { site: `${l}mlp_pre`, index: d.index };
     case 'derived:post·W_down':
       return { site: `${l}mlp_post`, index: d.index.slice(0, 2) };
+    case 'gap:prob':
+    case 'guess:prob':
     case 'sample:scaled':
     case 'sample:final_prob':
     case 'derived:softmax':
       return { site: 'logits', index: d.index };
     default:
-      return null;
+      return d.site.startsWith('gap:') ? { site: d.site.slice('gap:'.length), index: d.index } : null;
   }
 }

@@ -3,11 +3,12 @@ import { chaptersOf, CHAPTERS } from '../chapters';
 import { factsOf } from '../chapters/family';
 import type { Chapter, View } from '../chapters/types';
 import { headInterest } from '../chapters/heads';
+import { sharpest } from '../chapters/09-variants/cross';
 import { translate, type Lang } from '../i18n';
 import type { Datum } from '../marks/types';
 import type { Theme } from '../marks/palette';
 import { advance, readingTime } from '../timeline/timeline';
-import { emptyBundle, type Bundle, type Need } from '../trace/bundle';
+import { choices, emptyBundle, type Bundle, type Need } from '../trace/bundle';
 import { EngineError, type Engine } from '../trace/engine';
 import { isMissing } from '../trace/loader';
 import { Supply } from '../trace/supply';
@@ -16,6 +17,7 @@ import { readHash, writeHash, type Saved } from './hash';
 import { isTrained, restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
 import { Lab } from './lab/lab.svelte';
+import { besideIt } from './models';
 import { Training } from './train/training.svelte';
 import { Film, type FilmPlace } from './player';
 import { realCell } from './realcell';
@@ -64,6 +66,8 @@ export class Store {
   filmOpen = $state(false);
   /** What was answered to the questions of the film. */
   answers = $state.raw<Answers>({});
+  /** The server's own model and those beside it, once somebody asked. */
+  beside = $state.raw<readonly string[]>([]);
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 
@@ -114,7 +118,10 @@ export class Store {
     this.lab.restore(hash);
     if (!CHAPTERS.some((c) => c.id === s.chapter)) this.playing = !this.reduced;
     await this.guard(async () => {
+      const before = this.film.at(0).id;
       const model = await this.become(s.model);
+      // The film is another than was thought: a link into it is found now.
+      if (this.film.at(0).id !== before) restore(this, s);
       this.text = s.text ?? kept ?? model.initial_text ?? model.default_text[this.lang];
       await this.run(s);
     });
@@ -123,7 +130,8 @@ export class Store {
   /** The model has told what it is: the film becomes its family's, at the same step where it has it. */
   private meet(model: ModelInfo): ModelInfo {
     const film = new Film(chaptersOf(factsOf(model)));
-    if (this.model) this.place = film.moved(this.place, this.film);
+    const isAnother = film.at(0).id !== this.film.at(0).id;
+    if (this.model || isAnother) this.place = film.moved(this.place, this.film);
     else this.place = { ...this.place, t: Math.min(this.place.t, film.length(this.place.chapter)) };
     this.film = film;
     this.model = model;
@@ -132,11 +140,12 @@ export class Store {
 
   /** Another model takes the page. One that was trained here and has gone since gives way to the server's own. */
   async become(name?: string): Promise<ModelInfo> {
-    const wanted = isTrained(name) ? name : undefined;
-    const model = await this.engine.model(wanted).catch((e: unknown) => {
+    const wanted = isTrained(name) || (name !== undefined && this.beside.includes(name)) ? name : undefined;
+    const asked = await this.engine.model(wanted).catch((e: unknown) => {
       if (wanted !== undefined && e instanceof EngineError && e.gone) return this.engine.model();
       throw e;
     });
+    const model = wanted === undefined ? await besideIt(this, asked, name) : asked;
     // What was changed in the other one's run, or stood beside it, was of that one.
     if (this.model && this.model.name !== model.name) this.lab.reset();
     return this.meet(model);
@@ -165,7 +174,7 @@ export class Store {
       if (mine !== this.asked) return;
       const bundle = await this.lab.begin(emptyBundle(model, trace, asked), link !== undefined);
       if (mine !== this.asked) return;
-      this.view = viewOf(link ?? { settings: {} }, this.view, model, trace.tokens.length);
+      this.view = viewOf(link ?? { settings: {} }, this.view, model, choices(trace).length);
       this.headChosen = this.headPicked || link?.layer !== undefined;
       if (!link && this.bundle && (this.bundle.asked.text !== asked.text || this.bundle.asked.chat !== asked.chat)) this.jumps++;
       this.trail = [];
@@ -209,9 +218,10 @@ export class Store {
 
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
   private chooseHead(b: Bundle): void {
-    if (this.headChosen || !b.heads) return;
+    if (this.headChosen) return;
+    const best = b.trace.target ? sharpest(b) : b.heads ? headInterest(b) : undefined;
+    if (best === undefined) return;
     this.headChosen = true;
-    const best = headInterest(b);
     if (best) this.view = { ...this.view, ...best };
   }
 
@@ -379,11 +389,14 @@ export class Store {
       this.setView({ word: datum.index[0] });
       return;
     }
-    const b = fresh ? run : this.looked;
+    // A number of the run with a gap is asked of that run: the gap's place stands before the last number of its index.
+    const gap = datum.site.startsWith('gap:') ? run?.gaps.get(datum.index[datum.index.length - 2] ?? -1) : undefined;
+    const b = fresh ? (gap ?? run) : this.looked;
     if (!b) return;
     this.looked = b;
     this.lab.picked = null;
-    const real = realCell(datum, this.view);
+    // What numbers of two stacks were made of is not told yet.
+    const real = b.trace.target ? null : realCell(datum, this.view);
     const base = fresh ? [] : this.trail;
     if (!real) {
       this.trail = [...base, { datum, provenance: null }];

@@ -1,16 +1,17 @@
 // What a family does its own way. Chapters ask here, never for a family's name.
 import type { Bundle } from '../trace/bundle';
-import type { ModelInfo, Parts } from '../trace/wire';
+import type { Kind, ModelInfo, Parts } from '../trace/wire';
 
 export interface Facts extends Parts {
+  kind: Kind;
   /** Do several heads of queries share one of keys and values? */
   grouped: boolean;
 }
 
-export const factsOf = (m: ModelInfo): Facts => ({ ...m.parts, grouped: m.n_kv_heads < m.n_heads });
+export const factsOf = (m: ModelInfo): Facts => ({ ...m.parts, kind: m.kind, grouped: m.n_kv_heads < m.n_heads });
 
 /** GPT-2's way: what the film is made of before the model has told. */
-export const PLAIN: Facts = { norm: 'layer', positions: 'learned', frequencies: null, head_norm: false, gated: false, qkv_bias: true, out_bias: true, mlp_bias: true, windows: [], grouped: false };
+export const PLAIN: Facts = { kind: 'decoder', post_norm: false, norm: 'layer', positions: 'learned', frequencies: null, head_norm: false, gated: false, qkv_bias: true, out_bias: true, mlp_bias: true, windows: [], grouped: false };
 
 export const turns = (b: Bundle): boolean => b.model.parts.positions === 'rotary';
 

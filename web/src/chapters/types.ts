@@ -3,7 +3,7 @@ import type { Step } from '../timeline/timeline';
 import type { Facts } from './family';
 import type { Triple } from '../trace/engine';
 import type { Bundle, Need } from '../trace/bundle';
-import type { SampleSettings } from '../trace/wire';
+import type { Kind, SampleSettings } from '../trace/wire';
 
 export type Translate = (key: string, vars?: Record<string, string | number>) => string;
 
@@ -54,11 +54,14 @@ export interface WrittenStep {
   variant?: (facts: Facts) => string | undefined;
 }
 
-export type WrittenChapter = Omit<Chapter, 'steps'> & { steps: readonly WrittenStep[] };
+/** `kinds`: of which models it tells; of those that go on with a text, where it says nothing. */
+export type WrittenChapter = Omit<Chapter, 'steps' | 'number'> & { steps: readonly WrittenStep[]; kinds?: readonly Kind[] };
 
 export interface Chapter {
   /** The key of its texts and the name in the address. */
   id: string;
+  /** As it is counted in the map: a film may have only some. */
+  number: number;
   steps: readonly ChapterStep[];
   /** Its steps follow on by themselves: for the opening film. */
   flow?: boolean;

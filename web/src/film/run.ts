@@ -7,7 +7,7 @@ import { translate, type Lang } from '../i18n';
 import { Draw } from '../marks/draw';
 import type { Theme } from '../marks/palette';
 import { toSvg } from '../marks/svg';
-import { emptyBundle, type Bundle } from '../trace/bundle';
+import { choices, emptyBundle, type Bundle } from '../trace/bundle';
 import { HttpEngine } from '../trace/http';
 import { isMissing } from '../trace/loader';
 import { Supply } from '../trace/supply';
@@ -54,7 +54,6 @@ interface Opened {
   bundle: Bundle;
   view: View;
   chapter: Chapter;
-  number: number;
   shots: Shot[];
 }
 
@@ -75,20 +74,21 @@ export async function open(wanted: Wanted): Promise<Plan> {
   const engine = new HttpEngine();
   const model = await engine.model();
   const film = chaptersOf(factsOf(model));
-  const number = found(film, wanted.chapter, 0, 'chapter');
-  const chapter = film[number] as Chapter;
+  // By its number in the map, or by name.
+  const named = film.find((c) => String(c.number) === wanted.chapter)?.id ?? wanted.chapter;
+  const chapter = film[found(film, named, film[0]?.number ?? 0, 'chapter')] as Chapter;
   const from = wanted.from === undefined ? 0 : found(chapter.steps, wanted.from, 1, `step of ${chapter.id}`);
   const to = wanted.to === undefined ? chapter.steps.length - 1 : found(chapter.steps, wanted.to, 1, `step of ${chapter.id}`);
   if (to < from) throw new Error(`step ${to + 1} comes before step ${from + 1}`);
   const asked = { text: wanted.text ?? model.initial_text ?? model.default_text[wanted.lang], chat: wanted.chat };
   if (asked.text.trim() === '') throw new Error('there is nothing to read: write a few words after --text');
   const bundle = emptyBundle(model, await engine.trace(asked.text, asked.chat), asked);
-  const tokens = bundle.trace.tokens.length;
+  const tokens = choices(bundle.trace).length;
   bundle.heads = await engine.heads(bundle.trace.id);
   const best = wanted.layer === undefined ? headInterest(bundle) : null;
   const view: View = { layer: within(wanted.layer, best?.layer ?? 0, model.n_layers, 'layer'), head: within(wanted.head, best?.head ?? 0, model.n_heads, 'head'), token: within(wanted.token, tokens - 1, tokens, 'token') };
   await fill(new Supply(engine), bundle, chapter, view, wanted.settings);
-  opened = { wanted, bundle, view, chapter, number, shots: [] };
+  opened = { wanted, bundle, view, chapter, shots: [] };
   const vars = chapter.vars(frame(opened, { step: from, p: 1 }, { W: 860, H: 560, narrow: false }));
   const story = (step: number): string => translate(wanted.lang, `ch.${chapter.id}.${chapter.steps[step]?.text ?? ''}.story`, vars);
   opened.shots = shots(chapter, wanted.lang, story, { from, to, fps: wanted.fps, speed: wanted.speed });
@@ -125,5 +125,5 @@ export function svg(i: number): string {
   const say = (key: string, vars?: Record<string, string>): string => translate(wanted.lang, key, vars);
   const { stored } = bundle.model;
   const notes = [say('badge.real'), ...(stored && stored !== 'F32' ? [say('badge.stored', { type: stored })] : [])];
-  return sheetSvg(sheet({ chapter, number: now.number, depth: wanted.depth, model: bundle.model.name, notes, frame: (stage) => frame(now, shot, stage) }, wanted.size), wanted.theme, wanted.size);
+  return sheetSvg(sheet({ chapter, number: chapter.number, depth: wanted.depth, model: bundle.model.name, notes, frame: (stage) => frame(now, shot, stage) }, wanted.size), wanted.theme, wanted.size);
 }

@@ -4,6 +4,7 @@ import { linksEn } from './links.en';
 import { outEn } from './out.en';
 import { storyEn } from './story.en';
 import { trainEn } from './train.en';
+import { variantsEn } from './variants.en';
 
 export const en: Record<string, string> = {
   ...chaptersEn,
@@ -12,6 +13,7 @@ export const en: Record<string, string> = {
   ...outEn,
   ...storyEn,
   ...trainEn,
+  ...variantsEn,
 
   'ui.tagline': 'A Transformer you can see through',
   'ui.model': 'Model',

@@ -4,6 +4,7 @@ import { linksZh } from './links.zh';
 import { outZh } from './out.zh';
 import { storyZh } from './story.zh';
 import { trainZh } from './train.zh';
+import { variantsZh } from './variants.zh';
 
 export const zh: Record<string, string> = {
   ...chaptersZh,
@@ -12,6 +13,7 @@ export const zh: Record<string, string> = {
   ...outZh,
   ...storyZh,
   ...trainZh,
+  ...variantsZh,
 
   'ui.tagline': '看得透的 Transformer',
   'ui.model': '模型',

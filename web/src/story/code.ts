@@ -64,6 +64,11 @@ export const EXCERPTS = {
   lengthOfGradient: ['crates/train/src/lesson.rs', 'in_little'],
   adamw: ['crates/kernels/src/adamw.rs', 'step'],
   lessonSteps: ['crates/train/src/lesson.rs', 'steps'],
+  across: ['crates/model/src/block/cross_block.rs', 'forward_across'],
+  crossAttention: ['crates/model/src/block/attention/cross.rs', 'CrossAttention::forward'],
+  modelEncode: ['crates/model/src/model.rs', 'Model::encode'],
+  translate: ['crates/generate/src/translate/mod.rs', 'translate'],
+  mask: ['crates/server/src/api/run.rs', 'Prompt::mask'],
   cacheWrite: ['crates/model/src/cache.rs', 'KvCache::write'],
 } as const satisfies Record<string, readonly [file: string, item: string]>;
 
@@ -162,6 +167,17 @@ export const CODE: Readonly<Record<string, Choice>> = {
   'generate.one': step('{0}.k {0}.v', shown('generationLogits', '&self.tokens[cached..]', 'Pass::new'), shown('mixCached', 'self.heads.cached', 'decode::decode')),
   'generate.loop': step('tokens logits', shown('step', 'last_logits', '.choose', 'tokens.push')),
   'generate.saved': step('tokens', shown('generationLogits', 'KvCache::len', 'new.len()')),
+
+  'translate.two': step('encoder.{0}.resid_pre decoder.{0}.resid_pre', shown('across', 'block.forward')),
+  'translate.masks': step('encoder.{0}.pattern decoder.{l}.pattern', shown('scores', 'NEG_INFINITY')),
+  'translate.ask': step('decoder.{l}.cross_q decoder.{l}.cross_k decoder.{l}.cross_scores decoder.{l}.cross_pattern', shown('crossAttention', 'self.q.call', 'self.kv.call(pass, memory)', 'self.mix(')),
+  'translate.align': step('decoder.{l}.cross_pattern', shown('pattern', 'softmax(row')),
+  'translate.table': step('decoder.{l}.cross_pattern', shown('pattern', 'softmax(row')),
+  'translate.heads': step('decoder.{l}.cross_pattern', shown('crossAttention', 'BlockSite::CrossQ', 'self.mix(')),
+  'translate.write': step('logits', shown('modelEncode', 'pair.encode', 'pair.remember'), shown('translate', 'model.encode(', 'model.logits(', 'batch.step(')),
+  'gaps.gap': step('tokens', shown('mask', 'self.ids[place] = mask')),
+  'gaps.sees': step('{l}.pattern', shown('scores', 'NEG_INFINITY')),
+  'gaps.fill': step('logits', shown('normed', 'linear.call(pass, x)', 'pass.apply(activation'), shown('top', 'softmax', 'best.insert')),
 
   'train.loss': step('ln_final W_U logits', shown('lossEach', 'unembed.apply_rows', 'rows::losses'), shown('crossEntropy', 'target')),
   'train.mean': step('ln_final W_U', shown('objective', 'weight: 1.0'), shown('learn', 'loss::learn(')),

@@ -3,6 +3,8 @@
 import { focusToken } from '../chapters/01-tokenize/scene';
 import { withoutCache } from '../chapters/07-generate/scene';
 import { lesson } from '../chapters/08-train/lesson';
+import { saidSource, saidTarget, weights } from '../chapters/09-variants/cross';
+import { fillings } from '../chapters/09-variants/gaps';
 import { settles } from '../chapters/05-layers/settles';
 import { argmax, block, dot, norm, said, tokenAt, tokensOf } from '../chapters/common';
 import type { Frame } from '../chapters/types';
@@ -147,6 +149,25 @@ function lossLeft(f: Frame): Question | null {
 }
 const MORE = 1e6;
 
+/** Of a translator: which word of the source a place of the target looks at most. */
+function crossAttended(f: Frame): Question | null {
+  const w = weights(f, f.view.token);
+  const { layer, head, token } = f.view;
+  const order = [...w.keys()].sort((a, b) => (w[b] as number) - (w[a] as number));
+  const few = [...new Set([...order.slice(0, 3), ...order.slice(-1)])].sort((a, b) => a - b);
+  const words = [...w.keys()].map((s) => saidSource(f, s));
+  const name = (s: number): string => {
+    const word = words[s] as string;
+    return words.indexOf(word) === words.lastIndexOf(word) ? word : f.t('quiz.place', { word, place: s });
+  };
+  return question(few.map((s) => ({ label: name(s), figure: percent(w[s] as number), right: s === order[0] })), { word: saidTarget(f, token), layer: String(layer), head: String(head) }, true);
+}
+
+function gapFilled(f: Frame): Question | null {
+  const few = [0, 1, 3, 6].flatMap((rank) => fillings(f)[rank] ?? []);
+  return question(few.map((g, i) => ({ label: prose(g), figure: percent(g.prob), right: i === 0 })), {});
+}
+
 /** By chapter. */
 export const QUESTIONS: Readonly<Record<string, Asked>> = {
   overview: { at: 'stack', make: nextWord },
@@ -158,4 +179,6 @@ export const QUESTIONS: Readonly<Record<string, Asked>> = {
   unembed: { at: 'softmax', make: tokensKept },
   generate: { at: 'loop', make: rowsSaved },
   train: { at: 'step', make: lossLeft },
+  translate: { at: 'masks', make: crossAttended },
+  gaps: { at: 'sees', make: gapFilled },
 };

@@ -4,6 +4,7 @@ import type { Bundle } from '../trace/bundle';
 const AXES: Readonly<Record<string, readonly string[]>> = {
   tokens: ['T'], q: ['T', 'H', 'E'], z: ['T', 'H', 'E'], q_pre: ['T', 'H', 'E'], k: ['T', 'K', 'E'], v: ['T', 'K', 'E'], k_pre: ['T', 'K', 'E'], scores: ['H', 'T', 'S'], pattern: ['H', 'T', 'S'],
   mlp_pre: ['T', 'F'], mlp_up: ['T', 'F'], mlp_post: ['T', 'F'], logits: ['T', 'V'], probs: ['T', 'V'],
+  cross_q: ['T', 'H', 'E'], cross_k: ['S', 'K', 'E'], cross_v: ['S', 'K', 'E'], cross_scores: ['H', 'T', 'S'], cross_pattern: ['H', 'T', 'S'], unembed_pre: ['T', 'D'],
   W_E: ['V', 'D'], W_U: ['D', 'V'], W_pos: ['C', 'D'], W_Q: ['D', 'H·E'], W_K: ['D', 'K·E'], W_O: ['H·E', 'D'], W_up: ['D', 'F'], W_gate: ['D', 'F'], W_down: ['F', 'D'], 'ln1.w': ['D'], 'ln1.b': ['D'],
 };
 const STREAM = ['T', 'D'];
@@ -26,7 +27,7 @@ function sizeOf(b: Bundle, axis: string): number {
 export function shapeOf(b: Bundle, layer: number, written: string): Shape {
   const place = (l: number): string => `blocks.${l}`;
   const name = written.replace('{l}', place(layer)).replace('{0}', place(0)).replace('{last}', place(b.model.n_layers - 1));
-  const local = name.replace(/^blocks\.\d+\./, '');
+  const local = name.replace(/^(encoder\.|decoder\.)?blocks\.\d+\./, '');
   const axes = AXES[local] ?? STREAM;
   const site = b.trace.sites.find((s) => s.name === name);
   return { name, axes, sizes: site?.shape ?? axes.map((axis) => sizeOf(b, axis)) };

@@ -2,7 +2,7 @@
 import { SiteRows } from './rows';
 import type { Tensor } from './safetensors';
 import type { Triple } from './engine';
-import type { Cosines, Edit, Generated, Guess, Lesson, ModelInfo, Neighbours, Provenance, Sample, TraceMeta, VocabMap, WordSum } from './wire';
+import type { Cosines, Edit, Generated, Guess, Lesson, ModelInfo, Neighbours, Provenance, Sample, Target, Token, TraceMeta, VocabMap, WordSum, Written } from './wire';
 
 /** What a chapter wants loaded before it can be drawn. Keys make each thing asked for only once. */
 export type Need = Wanted & {
@@ -16,6 +16,10 @@ type Wanted =
   /** The patterns of all heads among the last positions, from `first` on. */
   | { kind: 'corner'; first: number }
   | { kind: 'heads' }
+  /** The likeliest tokens at each position. */
+  | { kind: 'guesses' }
+  /** The same text with a gap at a place: another run, with its patterns there and its guesses. */
+  | { kind: 'gap'; at: number }
   | { kind: 'lens'; rows?: readonly number[] }
   | { kind: 'sample' }
   | { kind: 'generate' }
@@ -50,6 +54,9 @@ export interface Bundle {
   /** All heads in little, by name: pooled [L,H,side,side], a score [L,H] of each habit, interest. */
   heads?: Map<string, Tensor>;
   lens?: LensRows;
+  guesses?: Guess[][];
+  /** Runs with a gap, by its place. */
+  gaps: Map<number, Bundle>;
   sample?: Sample;
   generated?: Generated;
   neighbours: Map<number, Neighbours>;
@@ -68,7 +75,19 @@ export interface Bundle {
 export const isEdited = (b: Bundle): boolean => (b.asked.edits?.length ?? 0) > 0;
 
 export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked: Bundle['asked'] = { text: trace.text, chat: false }): Bundle {
-  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cosines: new Map(), sums: new Map(), cells: new Map(), weights: new Map(), gradients: new Map() };
+  return { model, trace, asked, sites: new Map(), neighbours: new Map(), cosines: new Map(), sums: new Map(), cells: new Map(), weights: new Map(), gradients: new Map(), gaps: new Map() };
+}
+
+/** The tokens that a choice of one is made from: of two texts what is written at each place of the second. */
+export const choices = (trace: TraceMeta): readonly (Token | Written)[] => (trace.target ? writtenBy(trace.target) : trace.tokens);
+
+const written = new WeakMap<Target, readonly Written[]>();
+
+/** At each place the token behind it, and at the last one the end, if it came to that. */
+function writtenBy(target: Target): readonly Written[] {
+  const known = written.get(target) ?? [...target.tokens.slice(1), ...(target.end && target.ended !== false ? [target.end] : [])];
+  written.set(target, known);
+  return known;
 }
 
 /** Does this model have the site? */

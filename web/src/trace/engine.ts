@@ -1,6 +1,6 @@
 // What the page asks of an engine. HTTP stands behind it today; a WebAssembly engine can stand in its place.
 import type { Tensor } from './safetensors';
-import type { Cosines, Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
+import type { Cosines, Edit, Generated, Guesses, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
 
 /** The words of a − b + c. */
 export type Triple = readonly [a: string, b: string, c: string];
@@ -10,13 +10,15 @@ export interface Engine {
   model(name?: string): Promise<ModelInfo>;
   /** The names of all models that can be asked about, the server's own first. */
   models(): Promise<string[]>;
-  /** `chat`: as a message, in the model's chat template. */
-  trace(text: string, chat: boolean, edits?: readonly Edit[], model?: string): Promise<TraceMeta>;
+  /** `chat`: as a message, in the model's chat template; `mask`: places of gaps, for an encoder that fills them. */
+  trace(text: string, chat: boolean, edits?: readonly Edit[], model?: string, mask?: readonly number[]): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */
   tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>>;
   /** The same as the file that came. */
   file(trace: string, globs: string[], rows?: readonly number[]): Promise<ArrayBuffer>;
   lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens>;
+  /** The likeliest tokens at each position of what is written. */
+  guesses(trace: string, k: number, rows?: readonly number[]): Promise<Guesses>;
   heads(trace: string): Promise<Map<string, Tensor>>;
   cell(trace: string, site: string, index: number[], k?: number): Promise<Provenance>;
   sample(trace: string, settings: SampleSettings): Promise<Sample>;

@@ -1,6 +1,6 @@
 import { EngineError, RESTARTED, type Engine, type Triple } from './engine';
 import { parseSafetensors, type Tensor } from './safetensors';
-import type { Cosines, Edit, Generated, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
+import type { Cosines, Edit, Generated, Guesses, Lens, Lesson, ModelInfo, Neighbours, Provenance, Sample, SampleSettings, TraceMeta, TrainRequest, TrainRun, VocabMap, WordSum } from './wire';
 
 const TIMEOUT_MS = 60_000;
 /** Each server names itself anew when it starts. */
@@ -18,8 +18,8 @@ export class HttpEngine implements Engine {
   async models(): Promise<string[]> {
     return (await this.json<{ models: string[] }>('/api/models')).models;
   }
-  trace(text: string, chat: boolean, edits: readonly Edit[] = [], model?: string): Promise<TraceMeta> {
-    return this.json('/api/trace', { text, chat, edits, model });
+  trace(text: string, chat: boolean, edits: readonly Edit[] = [], model?: string, mask?: readonly number[]): Promise<TraceMeta> {
+    return this.json('/api/trace', { text, chat, edits, model, mask });
   }
   async tensors(trace: string, globs: string[], rows?: readonly number[], cols?: readonly number[]): Promise<Map<string, Tensor>> {
     return parseSafetensors(await this.file(trace, globs, rows, cols));
@@ -30,6 +30,9 @@ export class HttpEngine implements Engine {
   }
   lens(trace: string, k: number, rows?: readonly number[]): Promise<Lens> {
     return this.json(`/api/trace/${trace}/lens?k=${k}${rows ? `&rows=${spans(rows)}` : ''}`);
+  }
+  guesses(trace: string, k: number, rows?: readonly number[]): Promise<Guesses> {
+    return this.json(`/api/trace/${trace}/guesses?k=${k}${rows ? `&rows=${spans(rows)}` : ''}`);
   }
   async heads(trace: string): Promise<Map<string, Tensor>> {
     return parseSafetensors(await this.bytes(`/api/trace/${trace}/heads`));

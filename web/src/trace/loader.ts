@@ -1,7 +1,7 @@
 // Fetches what chapters need, each thing once, and keeps it in the bundle.
 import { EngineError, type Engine } from './engine';
-import { cellKey, isEdited, sumKey, weightKey, type Bundle, type Need } from './bundle';
-import { SiteRows } from './rows';
+import { cellKey, emptyBundle, isEdited, sumKey, weightKey, type Bundle, type Need } from './bundle';
+import { positionsOf, SiteRows } from './rows';
 import type { SampleSettings } from './wire';
 
 type SitesNeed = Extract<Need, { kind: 'sites' | 'gradients' }>;
@@ -22,8 +22,11 @@ const toRegExp = (glob: string): RegExp => new RegExp(`^${glob.replace(/[.+^${}(
 
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 const everyRow = (bundle: Bundle): number[] => range(0, bundle.trace.tokens.length);
-/** The last position has no next token, and so no gradient. */
-const rowsOf = (bundle: Bundle, kind: SitesNeed['kind']): number[] => (kind === 'sites' ? everyRow(bundle) : everyRow(bundle).slice(0, -1));
+/** All positions of a site, of which an encoder–decoder's have two numbers. The last has no next token, and so no gradient. */
+function rowsOf(bundle: Bundle, kind: SitesNeed['kind'], name: string): number[] {
+  if (kind === 'gradients') return everyRow(bundle).slice(0, -1);
+  return bundle.trace.target ? range(0, positionsOf(bundle.trace.sites.find((s) => s.name === name)?.shape ?? [], name)) : everyRow(bundle);
+}
 
 /** Which positions of which sites have not come yet; all of one kind. */
 export function missingRows(bundle: Bundle, needs: readonly SitesNeed[], kind: SitesNeed['kind'] = 'sites'): Map<string, number[]> {
@@ -31,7 +34,7 @@ export function missingRows(bundle: Bundle, needs: readonly SitesNeed[], kind: S
   for (const need of needs) {
     for (const name of need.globs.flatMap((glob) => sitesOf(bundle, glob))) {
       const have = bundle[kind].get(name);
-      const rows = (need.rows ?? rowsOf(bundle, kind)).filter((r) => !have?.has(r));
+      const rows = (need.rows ?? rowsOf(bundle, kind, name)).filter((r) => !have?.has(r));
       if (rows.length) out.set(name, new Set([...(out.get(name) ?? []), ...rows]));
     }
   }
@@ -53,6 +56,10 @@ export function isMissing(bundle: Bundle, need: Need): boolean {
       return bundle.corner === undefined;
     case 'heads':
       return bundle.heads === undefined;
+    case 'guesses':
+      return bundle.guesses === undefined;
+    case 'gap':
+      return !bundle.gaps.has(need.at);
     case 'lens':
       return missingLens(bundle, need.rows).length > 0;
     case 'sample':
@@ -105,6 +112,20 @@ function refusal(e: unknown): { error: string } {
   throw e;
 }
 
+/** Guesses that are asked for at each position. */
+const GUESSES = 8;
+
+/** The same text with a gap at a place, run and looked at there. */
+async function withGap(engine: Engine, bundle: Bundle, at: number): Promise<Bundle> {
+  const { text, chat } = bundle.asked;
+  const run = emptyBundle(bundle.model, await engine.trace(text, chat, [], bundle.model.name, [at]), bundle.asked);
+  await Promise.all(sites(engine, run, 'sites', [{ kind: 'sites', globs: ['blocks.*.pattern'], rows: [at] }]));
+  const { top } = await engine.guesses(run.trace.id, GUESSES, [at]);
+  run.guesses = [];
+  run.guesses[at] = top[0] ?? [];
+  return run;
+}
+
 async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed>, settings: SampleSettings, loopLength: number): Promise<void> {
   const id = bundle.trace.id;
   const [edited, model] = [isEdited(bundle) ? id : undefined, bundle.model.name];
@@ -116,6 +137,12 @@ async function one(engine: Engine, bundle: Bundle, need: Exclude<Need, SitesNeed
     }
     case 'heads':
       bundle.heads = await engine.heads(id);
+      break;
+    case 'guesses':
+      bundle.guesses = (await engine.guesses(id, GUESSES)).top;
+      break;
+    case 'gap':
+      bundle.gaps.set(need.at, await withGap(engine, bundle, need.at));
       break;
     case 'lens': {
       const rows = missingLens(bundle, need.rows);

@@ -2,7 +2,10 @@
 import type { Tensor } from './safetensors';
 
 /** Scores and patterns are [head, query, key]; all other sites begin with the position. */
-export const isPlane = (site: string): boolean => /\.(scores|pattern)$/.test(site);
+export const isPlane = (site: string): boolean => /\.(cross_)?(scores|pattern)$/.test(site);
+
+/** How many positions a site of this shape has. */
+export const positionsOf = (shape: readonly number[], site: string): number => shape[isPlane(site) ? 1 : 0] ?? 0;
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 const NOTHING = new Float32Array(0);

@@ -3,6 +3,12 @@
 export interface ModelInfo {
   name: string;
   family: string;
+  /** Goes on with a text, reads a whole one, or reads one and writes another. */
+  kind: Kind;
+  /** The stack that reads, of an encoder–decoder: all other sizes are those of the one that writes. */
+  encoder: { n_layers: number; n_heads: number; n_ctx: number; vocab: number } | null;
+  /** The id that stands for a gap, of an encoder that fills them. */
+  mask: number | null;
   n_layers: number;
   n_heads: number;
   n_kv_heads: number;
@@ -27,13 +33,17 @@ export interface ModelInfo {
   default_text: { en: string; zh: string };
 }
 
+export type Kind = 'decoder' | 'encoder' | 'encoder_decoder';
+
 /** Is it the same model? The text that its server was started with may be another. */
 export const sameModel = (a: ModelInfo, b: ModelInfo): boolean => JSON.stringify({ ...a, initial_text: null }) === JSON.stringify({ ...b, initial_text: null });
 
 /** What this family has that others have not. */
 export interface Parts {
   norm: 'layer' | 'rms';
-  positions: 'learned' | 'rotary' | 'none';
+  positions: 'learned' | 'rotary' | 'waves' | 'bias' | 'none';
+  /** Do norms stand behind the parts of a block, on the stream itself? */
+  post_norm: boolean;
   /** Radians per position of each pair of a head, where queries and keys are turned. */
   frequencies: number[] | null;
   head_norm: boolean;
@@ -80,11 +90,34 @@ export interface Kept {
   text: string;
 }
 
+/** A token that the model wrote, or is taken to have written. */
+export interface Written {
+  id: number;
+  text: string | null;
+  bytes: number[];
+  special: boolean;
+}
+
+/** What an encoder–decoder wrote to a source. */
+export interface Target {
+  text: string;
+  /** What its decoder read: the mark that all begin with, then the translation. */
+  tokens: Written[];
+  /** What it writes when it is done. */
+  end: Written | null;
+  /** ln P, divided as the length penalty says; null where the translation was given, as are those below. */
+  score: number | null;
+  log_prob: number | null;
+  ended: boolean | null;
+  beams: number | null;
+}
+
 export interface TraceMeta {
   id: string;
   text: string;
   tokens: Token[];
   kept: Kept | null;
+  target?: Target;
   sites: { name: string; shape: number[] }[];
 }
 
@@ -93,6 +126,12 @@ export interface Guess {
   text: string | null;
   bytes?: number[];
   prob: number;
+}
+
+/** The likeliest tokens at each position, `top[position][rank]`. */
+export interface Guesses {
+  rows: number[] | null;
+  top: Guess[][];
 }
 
 export interface Lens {

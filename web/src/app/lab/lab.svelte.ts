@@ -15,6 +15,7 @@ export interface Bench {
   readonly view: View;
   readonly film: Film;
   notice: string;
+  t(key: string, vars?: Record<string, string | number>): string;
   /** Another run takes the stage; the film stays where it is. */
   show(b: Bundle): Promise<void>;
   guard(job: () => Promise<void>): Promise<void>;
@@ -166,6 +167,12 @@ export class Lab {
   }
   private async second(b: Bundle, text: string, name: string): Promise<void> {
     const model = name && name !== b.model.name ? await this.engine.model(name) : b.model;
+    if (model.kind !== b.model.kind) {
+      // Their films have no chapter in common.
+      [this.other, this.otherModel] = ['', ''];
+      this.bench.notice = this.bench.t('lab.otherKind', { name: model.name });
+      return;
+    }
     const chat = b.asked.chat && model.chat;
     const trace = await this.engine.trace(text, chat, [], model.name);
     this.right = emptyBundle(model, trace, { text, chat });

@@ -11,7 +11,7 @@ export function shownOf(store: Store, moment?: { step: number; p: number }): Sho
   const { stored } = store.model ?? {};
   return {
     chapter: store.chapter,
-    number: store.place.chapter,
+    number: store.chapter.number,
     // Lines of code are no picture: their numbers stand in for them.
     depth: store.depth === 'code' ? 'numbers' : store.depth,
     model: store.model?.name ?? '',
