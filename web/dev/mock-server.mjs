@@ -7,12 +7,13 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEngine } from './mock-engine.mjs';
 import { createFiller, createTranslator } from './mock-variants.mjs';
-import { route } from './mock-routes.mjs';
+import { routeAmong } from './mock-routes.mjs';
 
 const port = Number(process.env.PORT ?? 8190);
 const dist = process.argv.includes('--dist') ? fileURLToPath(new URL('../dist/', import.meta.url)) : null;
 const asked = (name) => process.argv.includes(`--${name}`);
-const engine = asked('translator') ? createTranslator() : asked('filler') ? createFiller() : createEngine(asked('llama') ? { llama: true, kvHeads: 2 } : {});
+const own = asked('translator') ? createTranslator() : asked('filler') ? createFiller() : createEngine(asked('llama') ? { llama: true, kvHeads: 2 } : {});
+const engines = [own, ...(asked('beside-translator') ? [createTranslator()] : []), ...(asked('beside-filler') ? [createFiller()] : [])];
 /** As the real server names itself. */
 const INSTANCE = `${Date.now().toString(16)}-${process.pid}`;
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.woff': 'font/woff', '.ttf': 'font/ttf', '.svg': 'image/svg+xml' };
@@ -35,7 +36,7 @@ createServer(async (req, res) => {
   const chunks = [];
   for await (const c of req) chunks.push(c);
   try {
-    const out = route(engine, req.method, url, chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {});
+    const out = routeAmong(engines, req.method, url, chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {});
     const binary = Buffer.isBuffer(out);
     res.writeHead(200, { 'content-type': binary ? 'application/octet-stream' : 'application/json', 'glassformer-instance': INSTANCE });
     res.end(binary ? out : JSON.stringify(out));

@@ -45,7 +45,7 @@ export function createFiller(options = {}) {
   const mark = (id) => ({ id, text: names[id], bytes: [], special: true, start: 0, end: 0, merges: [] });
   return variant(base, {
     names,
-    model: { kind: 'encoder', family: 'bert', mask: 2, vocab },
+    model: { name: 'mock filler (random weights)', kind: 'encoder', family: 'bert', mask: 2, vocab },
     trace(m, { text, mask = [] }) {
       const own = m.tokenizer.encode(text).slice(0, m.cfg.nCtx - 2).map((t) => ({ ...t, special: false }));
       const tokens = [mark(0), ...own, mark(1)];
@@ -88,7 +88,7 @@ export function createTranslator({ dModel: D = 48, dFf: F = 96, encoder = { laye
   }
 
   return variant(base, {
-    model: { kind: 'encoder_decoder', family: 'marian', encoder: { n_layers: encoder.layers, n_heads: encoder.heads, n_ctx: nCtx, vocab }, default_text: { en: 'The little girl has a red ball.', zh: '小女孩有一个红球。' } },
+    model: { name: 'mock translator (random weights)', kind: 'encoder_decoder', family: 'marian', encoder: { n_layers: encoder.layers, n_heads: encoder.heads, n_ctx: nCtx, vocab }, default_text: { en: 'The little girl has a red ball.', zh: '小女孩有一个红球。' } },
     trace(m, { text }, show) {
       const mark = { id: 0, text: '</s>', bytes: [], special: true };
       const source = [...m.tokenizer.encode(text).slice(0, nCtx - 1).map((t) => ({ ...t, special: false })), { ...mark, start: text.length, end: text.length, merges: [] }];

@@ -19,7 +19,7 @@ export const SETTINGS: SampleSettings = { temperature: 0.8, top_k: 40, top_p: 0.
 
 const engineOf = (mock: MockEngine): Engine => ({
   model: async () => mock.model() as ModelInfo,
-  models: async () => [(mock.model() as ModelInfo).name],
+  models: async () => [mock.model() as ModelInfo],
   trace: async (text, _chat, edits = [], _model, mask = []) => mock.trace({ text, edits, mask }) as TraceMeta,
   guesses: async (id, k, rows) => mock.guesses(id, k, rows?.join()) as Guesses,
   tensors: async (id, globs, rows, cols) => parseSafetensors(buffer(mock.tensors(id, globs.join(','), rows?.join(), cols?.join()))),
@@ -54,6 +54,32 @@ export const turning = engineOf(createEngine({ ...SIZES_OF, heads: 4, kvHeads: 2
 export const translator = engineOf(createTranslator());
 /** An encoder that fills gaps. */
 export const filler = engineOf(createFiller({ ...SIZES_OF, heads: 3 }));
+
+/** Several engines as one, the first of which is the server's own; runs are named after their engine. */
+export function among(engines: readonly Engine[]): Engine {
+  const first = engines[0] as Engine;
+  const models = async (): Promise<ModelInfo[]> => Promise.all(engines.map((e) => e.model()));
+  const named = async (name?: string): Promise<number> => (name === undefined ? 0 : (await models()).findIndex((m) => m.name === name));
+  const of = (run: string): [Engine, string] => [engines[Number(run.split('.')[0])] as Engine, run.split('.')[1] as string];
+  return {
+    ...first,
+    models,
+    model: async (name) => (engines[await named(name)] as Engine).model(),
+    trace: async (text, chat, edits, model, mask) => {
+      const at = await named(model);
+      const trace = await (engines[at] as Engine).trace(text, chat, edits, undefined, mask);
+      return { ...trace, id: `${at}.${trace.id}` };
+    },
+    tensors: (run, ...rest) => of(run)[0].tensors(of(run)[1], ...rest),
+    lens: (run, ...rest) => of(run)[0].lens(of(run)[1], ...rest),
+    guesses: (run, ...rest) => of(run)[0].guesses(of(run)[1], ...rest),
+    heads: (run) => of(run)[0].heads(of(run)[1]),
+    cell: (run, ...rest) => of(run)[0].cell(of(run)[1], ...rest),
+    lesson: (run) => of(run)[0].lesson(of(run)[1]),
+    gradients: (run, ...rest) => of(run)[0].gradients(of(run)[1], ...rest),
+    sample: (run, s) => of(run)[0].sample(of(run)[1], s),
+  };
+}
 
 export async function bundleOf(text: string, from = engine, edits: readonly Edit[] = []): Promise<{ bundle: Bundle; view: View }> {
   const model = await from.model();

@@ -34,12 +34,11 @@ impl Models {
         Arc::clone(&self.first)
     }
 
-    /// The names of all, the first first, then the newest that was trained here.
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// All, the first first, then those beside it, then the newest that was trained here.
+    pub(crate) fn all(&self) -> Vec<Arc<Explained>> {
         let trained = self.trained.lock().unwrap_or_else(PoisonError::into_inner);
         let given = std::iter::once(&self.first).chain(&self.beside);
-        let all = given.chain(trained.iter().rev());
-        all.map(|model| model.name.clone()).collect()
+        given.chain(trained.iter().rev()).map(Arc::clone).collect()
     }
 
     /// By name; the first without one.

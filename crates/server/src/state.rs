@@ -107,6 +107,12 @@ impl State {
         Ok(self.of(explained))
     }
 
+    /// The same server on each model, the first first.
+    pub(crate) fn all(&self) -> Vec<Self> {
+        let all = self.0.common.models.all().into_iter();
+        all.map(|explained| self.of(explained)).collect()
+    }
+
     /// A kept trace, and the server on the model that it is of.
     pub(crate) fn trace(&self, id: &str) -> Result<(Self, Arc<Replay>), ApiError> {
         let kept = self.0.common.store.get(id)?;

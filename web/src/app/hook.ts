@@ -15,7 +15,7 @@ export interface Hook {
   readonly ready: boolean;
   readonly traceId: string | null;
   readonly playing: boolean;
-  chapters(): { id: string; steps: string[] }[];
+  chapters(): { id: string; number: number; steps: string[] }[];
   seek(chapter: string, step: string | number, p?: number): void;
   inspect(site: string, index: number[]): Promise<void>;
 }
@@ -52,7 +52,7 @@ export function installHook(store: Store, list: () => DisplayList, progress: () 
     get playing() {
       return store.playing;
     },
-    chapters: () => store.film.chapters.map((c) => ({ id: c.id, steps: c.steps.map((s) => s.id) })),
+    chapters: () => store.film.chapters.map((c) => ({ id: c.id, number: c.number, steps: c.steps.map((s) => s.id) })),
     seek(chapter, step, p = 1) {
       const c = store.film.chapters.findIndex((x) => x.id === chapter);
       const s = typeof step === 'number' ? step : (store.film.chapters[c]?.steps.findIndex((x) => x.id === step) ?? -1);

@@ -15,8 +15,10 @@ export function onKey(e: KeyboardEvent, store: Store, moveCell: (by: number) => 
   // Dials keep their own arrow keys; the film's scrubber gives them to the steps.
   const dial = e.target instanceof HTMLInputElement && e.target.type === 'range' && e.target.dataset['film'] === undefined;
   if (dial && e.key.startsWith('Arrow')) return false;
-  if (/^[1-9]$/.test(e.key)) {
-    store.goChapter(Number(e.key) - 1);
+  if (/^[0-9]$/.test(e.key)) {
+    // Of several of one number the next, in a circle.
+    const all = store.film.chapters.flatMap((c, i) => (c.number === Number(e.key) ? [i] : []));
+    store.goChapter(all.find((i) => i > store.place.chapter) ?? all[0] ?? -1);
     return true;
   }
   if (/^[a-e]$/i.test(e.key)) return answer(store, e.key.toLowerCase().charCodeAt(0) - 97);

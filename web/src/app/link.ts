@@ -2,22 +2,25 @@
 import type { Chapter, View } from '../chapters/types';
 import { choices, type Bundle } from '../trace/bundle';
 import type { ModelInfo, SampleSettings } from '../trace/wire';
+import { isTrained } from './doors';
 import { readHash, type Saved } from './hash';
 import { readLab, writeLab } from './lab/edits';
+import type { Film, FilmPlace } from './player';
 import { DEPTHS, type Depth, type Store } from './store.svelte';
 
 /** What a history entry of this page holds: the text, where it is too long for the address. */
 export type Entry = { text?: string } | null;
 
-/** Is it the name of a model that was trained on the page? */
-export const isTrained = (name: string | undefined): boolean => name?.startsWith('trained-') ?? false;
-
-/** Depth, dials and place, as far as they are known here. */
+/** Depth and dials, as far as they are known here. */
 export function restore(store: Store, s: Saved): void {
   if (s.depth && (DEPTHS as readonly string[]).includes(s.depth)) store.depth = s.depth as Depth;
   if (Object.entries(s.settings).some(([name, v]) => store.settings[name as keyof SampleSettings] !== v)) store.setSettings(s.settings);
-  const chapter = store.film.chapters.findIndex((c) => c.id === s.chapter);
-  if (chapter >= 0) store.place = { chapter, t: Math.min(s.t ?? 0, store.model ? store.film.length(chapter) : Infinity) };
+}
+
+/** Where a link leads to; `known`: it is the film of this server's models, not the one that is thought of before they have told. */
+export function placeOf(film: Film, s: Saved, known = true): FilmPlace | undefined {
+  const chapter = film.chapters.findIndex((c) => c.id === s.chapter);
+  return chapter < 0 ? undefined : { chapter, t: Math.min(s.t ?? 0, known ? film.length(chapter) : Infinity) };
 }
 
 /** Back, forward, or another link in the same tab. Of an entry that this page wrote (`own`) the language is not taken: it is the visitor's, not the place's. */
@@ -28,19 +31,22 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   store.seek(store.place, false);
   restore(store, s);
   const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
-  // Back from a model that was trained here, or forward to it.
-  const sameModel = s.model === undefined || s.model === b.model.name || ![s.model, b.model.name].some((name) => isTrained(name) || store.beside.includes(name));
-  if (!sameModel) await store.become(s.model);
-  const sameLab = store.lab.address() === writeLab(readLab(hash));
-  if (!sameLab) store.lab.restore(hash);
-  if (text === store.asked.text && chat === store.asked.chat && sameLab && sameModel) {
-    store.text = text;
-    store.view = viewOf(s, store.view, b.model, choices(b.trace).length);
-    sayMissing(store, s, b);
-    return;
-  }
-  [store.text, store.chat] = [text, chat];
-  await store.run(s);
+  const place = placeOf(store.film, s);
+  const stays = (s.model === undefined || s.model === b.model.name) && (!place || store.isOwn(place));
+  await store.guard(async () => {
+    const model = stays ? b.model : await store.find(s);
+    if (model.name !== b.model.name) store.lab.reset();
+    const sameLab = store.lab.address() === writeLab(readLab(hash));
+    if (!sameLab) store.lab.restore(hash);
+    if (text === store.asked.text && chat === store.asked.chat && sameLab && model.name === b.model.name) {
+      store.text = text;
+      if (place) store.place = place;
+      store.view = viewOf(s, store.view, b.model, choices(b.trace).length);
+      sayMissing(store, s, b);
+      return;
+    }
+    await store.run(s, { model, text, chat, to: place && { ...place, playing: false } });
+  });
 }
 
 export function sayMissing(store: Store, s: Saved, b: Bundle): void {

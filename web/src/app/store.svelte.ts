@@ -1,6 +1,5 @@
 // The page's state and what may be done to it. Pictures are made elsewhere, from this state alone.
-import { chaptersOf, CHAPTERS } from '../chapters';
-import { factsOf } from '../chapters/family';
+import { CHAPTERS } from '../chapters';
 import type { Chapter, View } from '../chapters/types';
 import { headInterest } from '../chapters/heads';
 import { sharpest } from '../chapters/09-variants/cross';
@@ -9,31 +8,27 @@ import type { Datum } from '../marks/types';
 import type { Theme } from '../marks/palette';
 import { advance, readingTime } from '../timeline/timeline';
 import { choices, emptyBundle, type Bundle, type Need } from '../trace/bundle';
-import { EngineError, type Engine } from '../trace/engine';
+import type { Engine } from '../trace/engine';
 import { isMissing } from '../trace/loader';
 import { Supply } from '../trace/supply';
-import { sameModel, type ModelInfo, type Provenance, type SampleSettings } from '../trace/wire';
+import type { ModelInfo, SampleSettings } from '../trace/wire';
+import { askedModel, filmOf, tellers, type Crossing, type Errand, type Left } from './doors';
 import { readHash, writeHash, type Saved } from './hash';
-import { isTrained, restore, sayMissing, viewOf } from './link';
+import { placeOf, restore, sayMissing, viewOf } from './link';
 import { likelyNext } from './ahead';
+import { inspect, type Inspected } from './inspect';
 import { Lab } from './lab/lab.svelte';
-import { besideIt } from './models';
+import { guard } from './mending';
+import { cross } from './models';
 import { Training } from './train/training.svelte';
 import { Film, type FilmPlace } from './player';
-import { realCell } from './realcell';
 import { TIME_TO_ANSWER, openQuestion } from '../story/asking';
 import type { Answers } from '../story/asking';
 
 export type Depth = 'story' | 'numbers' | 'formula' | 'code';
 export const DEPTHS: readonly Depth[] = ['story', 'numbers', 'formula', 'code'];
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 1.5, 2];
-const RETRY_MS = 1500;
 const BREATH = 0.6; // Seconds between a step that was read aloud and the next.
-
-export interface Inspected {
-  datum: Datum;
-  provenance: Provenance | null;
-}
 
 export class Store {
   lang = $state<Lang>('en');
@@ -66,18 +61,25 @@ export class Store {
   filmOpen = $state(false);
   /** What was answered to the questions of the film. */
   answers = $state.raw<Answers>({});
-  /** The server's own model and those beside it, once somebody asked. */
-  beside = $state.raw<readonly string[]>([]);
+  /** The server's own model, those beside it and those that were trained here. */
+  models = $state.raw<readonly ModelInfo[]>([]);
+  /** Of each kind, the one that tells its chapters. */
+  tellers = $state.raw<readonly ModelInfo[]>([]);
+  /** Where the film will stand when another model's run has come. */
+  crossing = $state.raw<Crossing | null>(null);
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 
   /** The text last asked for; its run may still be on its way. */
   asked = { text: '', chat: false };
+  /** By name: the models that had the page before, as they were left; the last one last. */
+  readonly left = new Map<string, Left>();
 
   private dwell = 0;
   private headChosen = false;
   private headPicked = false;
-  private looked: Bundle | null = null;
+  /** The run that the inspected number is of. */
+  looked: Bundle | null = null;
   private readonly supply: Supply;
   readonly lab: Lab;
   readonly training: Training;
@@ -100,7 +102,7 @@ export class Store {
   /** Has everything come, also what the picture could begin without? */
   complete: boolean = $derived.by(() => {
     void this.version;
-    return this.bundle !== null && this.wanting.length === 0 && this.lab.beside.every((b) => this.missing(b).length === 0);
+    return this.bundle !== null && !this.crossing && this.wanting.length === 0 && this.lab.beside.every((b) => this.missing(b).length === 0);
   });
   private missing(b: Bundle, chapter = b === this.lab.right ? this.lab.rightFilm.at(this.place.chapter) : this.chapter, view = b === this.lab.right ? this.lab.rightView : this.view): Need[] {
     return [...chapter.needs(view, b), ...this.lab.needs(b, view)].filter((n) => isMissing(b, n));
@@ -115,40 +117,44 @@ export class Store {
     this.lang = s.lang ?? (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
     this.chat = s.chat ?? false;
     restore(this, s);
+    this.place = placeOf(this.film, s, false) ?? this.place;
     this.lab.restore(hash);
-    if (!CHAPTERS.some((c) => c.id === s.chapter)) this.playing = !this.reduced;
     await this.guard(async () => {
-      const before = this.film.at(0).id;
-      const model = await this.become(s.model);
-      // The film is another than was thought: a link into it is found now.
-      if (this.film.at(0).id !== before) restore(this, s);
-      this.text = s.text ?? kept ?? model.initial_text ?? model.default_text[this.lang];
+      this.meet(await this.find(s));
+      // The film is perhaps another than was thought: a link into it is found now.
+      const place = placeOf(this.film, s);
+      if (place && this.isOwn(place)) this.place = place;
+      if (!place) this.playing = !this.reduced;
+      this.text = s.text ?? kept ?? this.model?.initial_text ?? this.model?.default_text[this.lang] ?? '';
       await this.run(s);
     });
   }
 
-  /** The model has told what it is: the film becomes its family's, at the same step where it has it. */
-  private meet(model: ModelInfo): ModelInfo {
-    const film = new Film(chaptersOf(factsOf(model)));
-    const isAnother = film.at(0).id !== this.film.at(0).id;
-    if (this.model || isAnother) this.place = film.moved(this.place, this.film);
-    else this.place = { ...this.place, t: Math.min(this.place.t, film.length(this.place.chapter)) };
-    this.film = film;
-    this.model = model;
-    return model;
+  /** The model that a link asks for, of those that there are now; one that has gone gives way to the server's own. */
+  async find(s: Pick<Saved, 'model' | 'chapter'>): Promise<ModelInfo> {
+    this.models = await this.engine.models();
+    return askedModel(s, this.models);
   }
 
-  /** Another model takes the page. One that was trained here and has gone since gives way to the server's own. */
-  async become(name?: string): Promise<ModelInfo> {
-    const wanted = isTrained(name) || (name !== undefined && this.beside.includes(name)) ? name : undefined;
-    const asked = await this.engine.model(wanted).catch((e: unknown) => {
-      if (wanted !== undefined && e instanceof EngineError && e.gone) return this.engine.model();
-      throw e;
-    });
-    const model = wanted === undefined ? await besideIt(this, asked, name) : asked;
-    // What was changed in the other one's run, or stood beside it, was of that one.
-    if (this.model && this.model.name !== model.name) this.lab.reset();
-    return this.meet(model);
+  /** A model takes the page: the film is told by it and by the others, and stands at the same step where that is one of its own. */
+  meet(model: ModelInfo): void {
+    const [old, b] = [this.model, this.bundle];
+    if (old && b && old.name !== model.name) {
+      this.left.delete(old.name);
+      this.left.set(old.name, { model: old, ...b.asked, view: { ...this.view } });
+    }
+    const before = [...this.left.values()].map((left) => left.model).reverse();
+    this.tellers = tellers([model, ...before], this.models);
+    const film = filmOf(this.tellers);
+    const place = film.moved(this.place, this.film);
+    this.model = model;
+    this.film = film;
+    this.place = this.isOwn(place) ? place : { chapter: film.chapters.findIndex((c) => c.kind === model.kind), t: 0 };
+  }
+
+  /** Is it a place in the chapters of the page's model? */
+  isOwn(place: FilmPlace): boolean {
+    return this.model === null || this.film.at(place.chapter).kind === this.model.kind;
   }
 
   address(): string {
@@ -158,36 +164,60 @@ export class Store {
 
   // ---- the run --------------------------------------------------------------------------------------------------
 
-  /** Runs the model on the text in the box; `link`: as a link has it. */
-  async run(link?: Saved): Promise<void> {
-    if (this.text.trim() === '') {
+  /** Runs the model on the text in the box, or makes the `errand`; `link`: as a link has it. Until the run has come, the page stays. */
+  async run(link?: Saved, errand?: Errand): Promise<void> {
+    const { text, chat } = errand ?? this;
+    this.crossing = errand?.to ?? null;
+    if (text.trim() === '') {
       this.error = { key: 'error.empty', message: '' };
       return;
     }
     this.busy = true;
-    const mine = (this.asked = { text: this.text, chat: this.chat });
+    const mine = (this.asked = { text, chat });
     await this.guard(async () => {
-      const model = this.model ?? (await this.become(link?.model));
-      const asked = { text: mine.text, chat: mine.chat && model.chat };
+      const model = errand?.model ?? this.model ?? (await this.find(link ?? {}));
+      const asked = { text, chat: chat && model.chat };
       const trace = await this.engine.trace(asked.text, asked.chat, [], model.name);
       // Whoever asks for another text meanwhile waits for that one only.
       if (mine !== this.asked) return;
+      const isOther = model.name !== this.model?.name;
+      // What was changed in the other one's run, or stood beside it, was of that one.
+      if (isOther && !link) this.lab.reset();
       const bundle = await this.lab.begin(emptyBundle(model, trace, asked), link !== undefined);
       if (mine !== this.asked) return;
-      this.view = viewOf(link ?? { settings: {} }, this.view, model, choices(trace).length);
-      this.headChosen = this.headPicked || link?.layer !== undefined;
-      if (!link && this.bundle && (this.bundle.asked.text !== asked.text || this.bundle.asked.chat !== asked.chat)) this.jumps++;
-      this.trail = [];
-      this.bundle = bundle;
-      this.version++;
+      if (!link && this.bundle && (isOther || this.bundle.asked.text !== asked.text || this.bundle.asked.chat !== asked.chat)) this.jumps++;
+      const goesOn = this.crossing !== null;
+      this.take(bundle, isOther, link ?? (errand?.view && { ...errand.view, settings: {} }));
+      if (errand) [this.text, this.chat] = [text, chat];
       if (link) sayMissing(this, link, bundle);
       await this.fill();
-      if (!link && !this.reduced) {
+      if (!goesOn && !link && !this.reduced && mine === this.asked) {
         this.place = this.film.startOf(this.place.chapter, this.step);
         this.playing = true;
       }
     });
-    if (mine === this.asked) this.busy = false;
+    if (mine !== this.asked) return;
+    this.busy = false;
+    this.crossing = null;
+  }
+
+  /** A run takes the stage, with its model and the place where the film is wanted. */
+  private take(bundle: Bundle, isOther: boolean, looked?: Saved): void {
+    const { layer, head, token } = this.view;
+    if (this.crossing) {
+      this.place = { chapter: this.crossing.chapter, t: this.crossing.t };
+      this.playing = this.crossing.playing && !this.reduced;
+      this.crossing = null;
+    }
+    if (isOther) {
+      this.headPicked = false;
+      this.meet(bundle.model);
+    }
+    this.view = viewOf(looked ?? { settings: {} }, isOther ? { layer, head, token } : this.view, bundle.model, choices(bundle.trace).length);
+    this.headChosen = this.headPicked || looked?.layer !== undefined;
+    this.trail = [];
+    this.bundle = bundle;
+    this.version++;
   }
 
   /** Loads what the chapter needs of the run on the stage, then of those beside it. */
@@ -239,55 +269,8 @@ export class Store {
     void this.supply.ahead(b, next, $state.snapshot(this.settings), () => this.bundle === b && this.complete && !this.error);
   }
 
-  /** Runs `job`; says in one line what went wrong; traces again when the trace has gone, waits when the server has. */
-  async guard(job: () => Promise<void>, again = true): Promise<void> {
-    try {
-      await job();
-      if (this.error?.key === 'error.unreachable') this.notice = this.t('error.recovered');
-      this.error = null;
-    } catch (e) {
-      if (!(e instanceof EngineError)) {
-        this.error = { key: 'error.server', message: e instanceof Error ? e.message : String(e) };
-      } else if (e.unreachable) {
-        this.error = { key: 'error.unreachable', message: e.message };
-        await new Promise((r) => setTimeout(r, RETRY_MS));
-        await this.guard(job, again);
-      } else if (e.restarted) {
-        await this.guard(() => this.renew(job), again);
-      } else if (e.gone && again && this.bundle) {
-        await this.guard(async () => {
-          await this.retrace();
-          await job();
-        }, false);
-      } else {
-        this.error = { key: 'error.server', message: e.message };
-      }
-    }
-  }
-
-  /** The server has forgotten a run: all are made again under new ids, and what was loaded stays valid. */
-  private async retrace(): Promise<void> {
-    for (const old of [this.bundle, ...this.lab.beside]) {
-      if (!old) continue;
-      const trace = await this.engine.trace(old.asked.text, old.asked.chat, old.asked.edits, old.model.name);
-      old.trace = { ...old.trace, id: trace.id };
-    }
-    this.version++;
-  }
-
-  /** Another server answers. With the same model in it, what was loaded stays valid; with another one, the text is run anew. */
-  private async renew(job: () => Promise<void>): Promise<void> {
-    const old = this.model;
-    const model = await this.become(old?.name);
-    if (!old || !this.bundle || sameModel(old, model)) {
-      await this.retrace();
-      await job();
-      return;
-    }
-    this.text = this.bundle.asked.text;
-    await this.run({ settings: {} });
-    this.notice = this.t('error.otherModel', { name: model.name });
-  }
+  /** Runs `job`, and says in one line what went wrong. */
+  guard = (job: () => Promise<void>): Promise<void> => guard(this, job);
 
   /** The sentence that the model offers in the page's language, where another one stands in the box. */
   get offered(): string | null {
@@ -320,7 +303,7 @@ export class Store {
   // ---- the film -------------------------------------------------------------------------------------------------
 
   tick(seconds: number): void {
-    if (!this.playing || !this.ready) return;
+    if (!this.playing || !this.ready || this.crossing) return;
     if (this.dwell > 0) {
       if (this.narration?.speaking) return;
       this.dwell -= seconds * this.speed;
@@ -348,8 +331,12 @@ export class Store {
 
   seek(place: FilmPlace, playing = this.playing): void {
     this.dwell = 0;
-    const moved = place.chapter !== this.place.chapter;
-    this.place = this.reduced ? this.film.endOf(place.chapter, this.film.place(place).step) : place;
+    const to = this.reduced ? this.film.endOf(place.chapter, this.film.place(place).step) : place;
+    if (!this.isOwn(to)) return cross(this, to, playing);
+    // Somebody comes back before another model's run has come: it is waited for no longer.
+    if (this.crossing && this.bundle) [this.asked, this.crossing, this.busy] = [{ ...this.bundle.asked }, null, false];
+    const moved = to.chapter !== this.place.chapter;
+    this.place = to;
     this.playing = playing && !this.reduced;
     if (moved) this.ensure();
   }
@@ -370,44 +357,15 @@ export class Store {
   }
   goChapter(i: number): void {
     if (i < 0 || i >= this.film.chapters.length) return;
-    if (i !== this.place.chapter) this.jumps++;
-    this.seek(this.film.startOf(i, 0), true);
+    const to = this.film.startOf(i, 0);
+    // Another model is a jump in itself.
+    if (i !== this.place.chapter && this.isOwn(to)) this.jumps++;
+    this.seek(to, true);
   }
   nudge(seconds: number): void {
     this.seek(this.film.atTime(this.film.time(this.place) + seconds), false);
   }
 
-  // ---- the inspector --------------------------------------------------------------------------------------------
-
   /** Opens a number of a run: fresh from a picture, or from the terms of the one before. */
-  async inspect(datum: Datum, fresh = true, run = this.bundle): Promise<void> {
-    if (datum.site === 'pick:head') {
-      this.setView({ layer: datum.index[0] ?? 0, head: datum.index[1] ?? 0 });
-      return;
-    }
-    if (datum.site === 'pick:word') {
-      this.setView({ word: datum.index[0] });
-      return;
-    }
-    // A number of the run with a gap is asked of that run: the gap's place stands before the last number of its index.
-    const gap = datum.site.startsWith('gap:') ? run?.gaps.get(datum.index[datum.index.length - 2] ?? -1) : undefined;
-    const b = fresh ? (gap ?? run) : this.looked;
-    if (!b) return;
-    this.looked = b;
-    this.lab.picked = null;
-    // What numbers of two stacks were made of is not told yet.
-    const real = b.trace.target ? null : realCell(datum, this.view);
-    const base = fresh ? [] : this.trail;
-    if (!real) {
-      this.trail = [...base, { datum, provenance: null }];
-      return;
-    }
-    await this.guard(async () => {
-      const provenance = await this.engine.cell(b.trace.id, real.site, real.index);
-      this.trail = [...base, { datum: { ...datum, ...real, value: provenance.value ?? datum.value }, provenance }];
-    });
-  }
-  back(): void {
-    this.trail = this.trail.slice(0, -1);
-  }
+  inspect = (datum: Datum, fresh = true, run = this.bundle): Promise<void> => inspect(this, datum, fresh, run);
 }

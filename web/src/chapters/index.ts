@@ -23,6 +23,7 @@ function told({ kinds: _, ...chapter }: WrittenChapter, number: number, facts: F
   return {
     ...chapter,
     number,
+    kind: facts.kind,
     steps: steps.map(({ id, seconds, formula, variant }) => {
       const own = variant?.(facts);
       return { id, seconds, formula: typeof formula === 'function' ? formula(facts) : formula, text: own ? `${id}.${own}` : id };

@@ -55,13 +55,15 @@ export interface WrittenStep {
 }
 
 /** `kinds`: of which models it tells; of those that go on with a text, where it says nothing. */
-export type WrittenChapter = Omit<Chapter, 'steps' | 'number'> & { steps: readonly WrittenStep[]; kinds?: readonly Kind[] };
+export type WrittenChapter = Omit<Chapter, 'steps' | 'number' | 'kind'> & { steps: readonly WrittenStep[]; kinds?: readonly Kind[] };
 
 export interface Chapter {
   /** The key of its texts and the name in the address. */
   id: string;
   /** As it is counted in the map: a film may have only some. */
   number: number;
+  /** Of the models that it tells of. */
+  kind: Kind;
   steps: readonly ChapterStep[];
   /** Its steps follow on by themselves: for the opening film. */
   flow?: boolean;

@@ -132,7 +132,7 @@ export const en: Record<string, string> = {
   'help.space': 'play or pause',
   'help.arrows': 'one step back or on',
   'help.frames': 'a tenth of a second back or on',
-  'help.digits': 'chapter 1 to 8',
+  'help.digits': 'the chapter of that number',
   'help.cells': 'the cell before or after, in the inspector',
   'help.help': 'this help',
   'help.note': 'Blue is above zero, orange below; the stronger the colour, the further from zero. Squares are data, made anew for every text. Pills with a brown rim are weights, learned once. Every number comes from the run of the model on your text.',

@@ -2,8 +2,11 @@
 export const variantsEn: Record<string, string> = {
   'ui.models': 'Model and direction',
   'lab.otherKind': '{name} is a model of another kind: it has no picture to lay beside this one.',
-  'ui.only.encoder_decoder': 'This model reads one text and writes another. Chapters 0 to 8 tell of models that go on with a text; for this one there is chapter 9.',
-  'ui.only.encoder': 'This model reads a whole text and fills gaps. Chapters 0 to 8 tell of models that go on with a text; for this one there is chapter 9.',
+  'ui.translateBack': 'Translate it back',
+  'ui.only.encoder_decoder': 'This model reads one text and writes another.',
+  'ui.only.encoder': 'This model reads a whole text and fills gaps.',
+  'ui.alone': 'Chapters 0 to 8 tell of models that go on with a text; for this one there is chapter 9.',
+  'ui.back': 'Chapters 0 to 8 tell of {name}, which goes on with a text: they lead back to it, and to what it last read.',
 
   'ch.translate.title': 'Variants: translator',
   'ch.translate.two.title': 'Two rivers instead of one',

@@ -2,8 +2,11 @@
 export const variantsZh: Record<string, string> = {
   'ui.models': '模型和方向',
   'lab.otherKind': '{name} 是另一类模型，没有能和这幅并排的图。',
-  'ui.only.encoder_decoder': '这个模型读一种文字、写另一种文字。第 0 到 8 章讲的是做续写的模型，它有的是第 9 章。',
-  'ui.only.encoder': '这个模型通读全文、填补空缺。第 0 到 8 章讲的是做续写的模型，它有的是第 9 章。',
+  'ui.translateBack': '译回去',
+  'ui.only.encoder_decoder': '这个模型读一种文字、写另一种文字。',
+  'ui.only.encoder': '这个模型通读全文、填补空缺。',
+  'ui.alone': '第 0 到 8 章讲的是做续写的模型，它有的是第 9 章。',
+  'ui.back': '第 0 到 8 章讲的是做续写的 {name}：点那些章就回到它，也回到它刚才读的文字。',
 
   'ch.translate.title': '变体：翻译',
   'ch.translate.two.title': '一条河变成两条',

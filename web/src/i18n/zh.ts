@@ -132,7 +132,7 @@ export const zh: Record<string, string> = {
   'help.space': '播放或暂停',
   'help.arrows': '上一步、下一步',
   'help.frames': '退或进十分之一秒',
-  'help.digits': '跳到第 1 至 8 章',
+  'help.digits': '跳到该编号的章',
   'help.cells': '在检视栏里看前一个、后一个格子',
   'help.help': '这份说明',
   'help.note': '蓝色是正数，橙色是负数，颜色越深离零越远。方格是数据，每段文字都重新算；带棕边的圆角条是权重，学好了就不再变。所有数字都来自模型读你这段文字的这一次运行。',

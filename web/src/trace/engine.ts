@@ -8,8 +8,8 @@ export type Triple = readonly [a: string, b: string, c: string];
 /** Where a `model` is named it is one that was trained here or stands beside the server's own; else, that one. */
 export interface Engine {
   model(name?: string): Promise<ModelInfo>;
-  /** The names of all models that can be asked about, the server's own first. */
-  models(): Promise<string[]>;
+  /** All models that can be asked about, the server's own first. */
+  models(): Promise<ModelInfo[]>;
   /** `chat`: as a message, in the model's chat template; `mask`: places of gaps, for an encoder that fills them. */
   trace(text: string, chat: boolean, edits?: readonly Edit[], model?: string, mask?: readonly number[]): Promise<TraceMeta>;
   /** The positions `rows` of the sites, and of patterns and scores the keys `cols`. */

@@ -15,8 +15,8 @@ export class HttpEngine implements Engine {
   model(name?: string): Promise<ModelInfo> {
     return this.json(`/api/model${name ? `?model=${encodeURIComponent(name)}` : ''}`);
   }
-  async models(): Promise<string[]> {
-    return (await this.json<{ models: string[] }>('/api/models')).models;
+  async models(): Promise<ModelInfo[]> {
+    return (await this.json<{ models: ModelInfo[] }>('/api/models')).models;
   }
   trace(text: string, chat: boolean, edits: readonly Edit[] = [], model?: string, mask?: readonly number[]): Promise<TraceMeta> {
     return this.json('/api/trace', { text, chat, edits, model, mask });

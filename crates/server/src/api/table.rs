@@ -82,9 +82,11 @@ pub(crate) async fn model(
     Ok(Json(facts(state.shared())))
 }
 
-/// The names of all that can be asked about.
+/// All that can be asked about.
 pub(crate) async fn models(Shared(state): Shared<State>) -> Json<Value> {
-    Json(json!({ "models": state.common().models.names() }))
+    let all = state.all();
+    let all: Vec<Value> = all.iter().map(|state| facts(state.shared())).collect();
+    Json(json!({ "models": all }))
 }
 
 fn facts(shared: &crate::state::Shared) -> Value {

@@ -415,10 +415,11 @@ async fn markup_and_odd_characters_are_text() {
 #[tokio::test]
 async fn a_second_model_is_asked_by_its_name() {
     let app = two();
-    let models = json_of(&app, "/api/models").await;
-    assert_eq!(models, json!({"models": ["builtin", "qwen3-tiny"]}));
-    assert_eq!(json_of(&app, "/api/model").await["name"], "builtin");
+    let own = json_of(&app, "/api/model").await;
+    assert_eq!(own["name"], "builtin");
     let facts = json_of(&app, "/api/model?model=qwen3-tiny").await;
+    let models = json_of(&app, "/api/models").await;
+    assert_eq!(models, json!({"models": [own, facts]}));
     assert_eq!(facts["family"], "qwen3");
     let asked = json!({"text": "once upon a time.", "model": "qwen3-tiny"});
     let (status, run) = post(&app, "/api/trace", asked.to_string()).await;

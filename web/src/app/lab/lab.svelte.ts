@@ -104,10 +104,11 @@ export class Lab {
     return this.change([]);
   }
 
-  /** The models that could read a second prompt, the one on the stage first. */
+  /** The models that could read a second prompt, the one on the stage first: those of its kind. */
   async models(): Promise<string[]> {
-    const own = this.bench.bundle?.model.name ?? '';
-    return [own, ...(await this.engine.models()).filter((name) => name !== own)];
+    const own = this.bench.bundle?.model;
+    const others = (await this.engine.models()).filter((m) => m.kind === own?.kind && m.name !== own.name);
+    return [own?.name ?? '', ...others.map((m) => m.name)];
   }
   async compare(text: string, model = ''): Promise<void> {
     this.busy = true;

@@ -1,19 +1,9 @@
 // Training on the visitor's text: what is asked for, how far the run on the server has come, and its losses so far.
 import type { Engine } from '../../trace/engine';
-import type { Lang } from '../../i18n';
-import type { ModelInfo, TrainRun } from '../../trace/wire';
-import { isTrained } from '../link';
+import type { TrainRun } from '../../trace/wire';
 
 /** What training needs of the page around it. */
 export interface Class {
-  readonly lang: Lang;
-  readonly model: ModelInfo | null;
-  readonly asked: { text: string };
-  text: string;
-  chat: boolean;
-  jumps: number;
-  become(name?: string): Promise<ModelInfo>;
-  run(): Promise<void>;
   guard(job: () => Promise<void>): Promise<void>;
 }
 
@@ -37,8 +27,6 @@ export class Training {
   losses = $state.raw<readonly number[]>([]);
   busy = $state(false);
   private watching = false;
-  /** The text that the server's own model had, while another one is open. */
-  private textBefore = '';
 
   constructor(
     private readonly page: Class,
@@ -83,19 +71,6 @@ export class Training {
       await this.page.guard(() => this.look());
     }
     this.watching = false;
-  }
-
-  /** Opens a model that was trained here, with a text that it knows; without a name the server's own, with the text of before. */
-  async open(name?: string): Promise<void> {
-    const page = this.page;
-    await page.guard(async () => {
-      if (!isTrained(page.model?.name)) this.textBefore = page.asked.text;
-      const model = await page.become(name);
-      page.text = isTrained(model.name) ? (model.initial_text ?? page.text) : this.textBefore || model.default_text[page.lang];
-      page.chat = false;
-      page.jumps++;
-      await page.run();
-    });
   }
 
   private async alone(job: () => Promise<void>): Promise<void> {
