@@ -51,7 +51,7 @@ test('F presents: the stage and its words alone, larger, with the keys of the pa
   await page.keyboard.press('ArrowRight');
   expect(await where(page)).toMatchObject({ chapter: 'attention', step: 'values' });
   await expect(page.getByTestId('captions')).not.toContainText('Scores become shares');
-  await page.keyboard.press('2');
+  await page.keyboard.press('1');
   expect((await where(page)).chapter).toBe('tokenize');
   // A browser in full screen takes Escape for itself, and the page follows.
   await page.evaluate(() => document.fullscreenElement && document.exitFullscreen());

@@ -12,7 +12,7 @@ declare global {
 
 export const ready = (page: Page): Promise<unknown> => page.waitForFunction(() => window.__glassformer?.ready === true, null, { timeout: 30_000 });
 export const where = (page: Page): Promise<{ chapter: string; step: string; playing: boolean; p: number }> => page.evaluate(() => ({ chapter: window.__glassformer?.chapter ?? '', step: window.__glassformer?.step ?? '', playing: window.__glassformer?.playing ?? false, p: window.__glassformer?.p ?? 0 }));
-export const chapters = (page: Page): Promise<{ id: string; steps: string[] }[]> => page.evaluate(() => window.__glassformer?.chapters() ?? []);
+export const chapters = (page: Page): Promise<{ id: string; number: number; steps: string[] }[]> => page.evaluate(() => window.__glassformer?.chapters() ?? []);
 
 /** GLASSFORMER_DIST=1: the page as last built, at the origin of a server that holds an older one inside. For development. */
 export async function freshPage(page: Page): Promise<void> {

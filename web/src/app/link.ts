@@ -29,12 +29,15 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
   if (!b) return;
   if (!own && s.lang) store.lang = s.lang;
   store.seek(store.place, false);
+  store.following = s;
   restore(store, s);
   const [text, chat] = [s.text ?? own?.text ?? store.asked.text, s.chat ?? false];
   const place = placeOf(store.film, s);
   const stays = (s.model === undefined || s.model === b.model.name) && (!place || store.isOwn(place));
   await store.guard(async () => {
     const model = stays ? b.model : await store.find(s);
+    // Somebody went on meanwhile.
+    if (store.following !== s) return;
     if (model.name !== b.model.name) store.lab.reset();
     const sameLab = store.lab.address() === writeLab(readLab(hash));
     if (!sameLab) store.lab.restore(hash);
@@ -47,6 +50,7 @@ export async function follow(store: Store, hash: string, own: Entry): Promise<vo
     }
     await store.run(s, { model, text, chat, to: place && { ...place, playing: false } });
   });
+  if (store.following === s) store.following = null;
 }
 
 export function sayMissing(store: Store, s: Saved, b: Bundle): void {

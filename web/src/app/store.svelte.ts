@@ -67,6 +67,8 @@ export class Store {
   tellers = $state.raw<readonly ModelInfo[]>([]);
   /** Where the film will stand when another model's run has come. */
   crossing = $state.raw<Crossing | null>(null);
+  /** The entry of the browser's history that is being opened. */
+  following = $state.raw<Saved | null>(null);
   /** Rises with each jump that the browser's Back should undo: another text, a chapter chosen. */
   jumps = $state(0);
 

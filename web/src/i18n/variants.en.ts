@@ -9,6 +9,7 @@ export const variantsEn: Record<string, string> = {
   'ui.back': 'Chapters 0 to 8 tell of {name}, which goes on with a text: they lead back to it, and to what it last read.',
 
   'ch.translate.title': 'Variants: translator',
+  'ch.translate.name': 'Translator',
   'ch.translate.two.title': 'Two rivers instead of one',
   'ch.translate.two.story': 'A translator has two stacks. The encoder reads the source, all of it at once. The decoder writes the target and, in each of its blocks, looks across at what the encoder ended with. Apart from these links, the blocks are those of the other chapters.',
   'ch.translate.two.numbers': '{sources} source tokens through {encoderLayers} blocks; {targets} target tokens through {layers}. The width of a column is the length of its vector. What else is different here: {norms}; {places}; {activation} in the MLP.',
@@ -32,6 +33,7 @@ export const variantsEn: Record<string, string> = {
   'ch.translate.write.numbers': '“{text}”: ln P = {logProb}, beams: {beams}. The {once} source positions were computed once, not {again} times.',
 
   'ch.gaps.title': 'Variants: encoder',
+  'ch.gaps.name': 'Encoder',
   'ch.gaps.gap.title': 'A word goes missing',
   'ch.gaps.gap.story': 'This model does not go on with a text, it fills gaps. “{word}” is taken away, and a mark stands in its place: {mark}. What could have stood there? Choose another word above the stage to move the gap.',
   'ch.gaps.gap.numbers': '{tokens} tokens, one of them now the mark.',
@@ -84,6 +86,7 @@ export const variantsEn: Record<string, string> = {
   'scene.gapFills': 'what could stand in the gap',
   'scene.gapSeen': 'at the same place, the word in sight',
   'scene.gapFew': 'less than the ones shown',
+  'inspect.emptyPair': 'Click any cell on the stage to read its number and what it is called in the recording.',
   'inspect.recorded': 'Recorded in this run: {name}. What a number of a translator was made of cannot be opened yet.',
 
   'quiz.translate.ask': 'Layer {layer}, head {head}: at which source word will the place that writes “{word}” look most?',

@@ -9,6 +9,7 @@ export const variantsZh: Record<string, string> = {
   'ui.back': '第 0 到 8 章讲的是做续写的 {name}：点那些章就回到它，也回到它刚才读的文字。',
 
   'ch.translate.title': '变体：翻译',
+  'ch.translate.name': '翻译',
   'ch.translate.two.title': '一条河变成两条',
   'ch.translate.two.story': '做翻译的模型有两叠块。编码器（encoder）一口气读完原文；解码器（decoder）写译文，它的每个块都要回头看一眼编码器最后得到的东西。除了中间这些连线，每个块都和前面几章讲的一样。',
   'ch.translate.two.numbers': '原文 {sources} 个词元，流过 {encoderLayers} 个块；译文 {targets} 个，流过 {layers} 个块。列的宽窄就是向量的长度。别的不同：{norms}；{places}；MLP 用 {activation}。',
@@ -32,6 +33,7 @@ export const variantsZh: Record<string, string> = {
   'ch.translate.write.numbers': '“{text}”：ln P = {logProb}，束宽（beam）{beams}。原文的 {once} 个位置只算了一次，不是 {again} 次。',
 
   'ch.gaps.title': '变体：编码器',
+  'ch.gaps.name': '编码器',
   'ch.gaps.gap.title': '挖掉一个词',
   'ch.gaps.gap.story': '这个模型不续写，它做填空。把“{word}”拿走，换上一个记号 {mark}。这里原来可能是什么？在舞台上方换一个词，空就挪到那里。',
   'ch.gaps.gap.numbers': '一共 {tokens} 个词元，其中一个换成了记号。',
@@ -84,6 +86,7 @@ export const variantsZh: Record<string, string> = {
   'scene.gapFills': '空里可能是什么',
   'scene.gapSeen': '同一个位置，词看得见',
   'scene.gapFew': '比列出的都小',
+  'inspect.emptyPair': '点舞台上任意一个格子，看它的数值和它在记录里的名字。',
   'inspect.recorded': '这一次运行记下的数：{name}。翻译模型里的数由什么算成，现在还不能展开。',
 
   'quiz.translate.ask': '第 {layer} 层第 {head} 头：要写“{word}”的位置，最看重原文里的哪个词？',
