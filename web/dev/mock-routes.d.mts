@@ -1,3 +1,3 @@
 import type { MockEngine } from './mock-engine.mjs';
 
-export function route(engine: MockEngine, method: string, url: URL, body: unknown): Buffer | object;
+export function routeAmong(engines: readonly MockEngine[], method: string, url: URL, body: unknown): Buffer | object;

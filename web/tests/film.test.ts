@@ -2,17 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEngine } from '../dev/mock-engine.mjs';
-import { route } from '../dev/mock-routes.mjs';
+import { routeAmong } from '../dev/mock-routes.mjs';
+import { createTranslator } from '../dev/mock-variants.mjs';
 import { open, svg, type Wanted } from '../src/film/run';
 import { SETTINGS, SIZES } from './fixture';
 
 /** What was asked and answered: JSON as it is, files in hexadecimal. */
 const answers: Record<string, { json?: unknown; hex?: string }> = {};
 const mock = createEngine({ layers: 2, dModel: 48, dFf: 96, heads: 3 });
+let models = [mock];
 
 function ask(path: string, init?: { body?: string }): Response {
   try {
-    const out = route(mock, init?.body === undefined ? 'GET' : 'POST', new URL(path, 'http://localhost'), init?.body === undefined ? {} : JSON.parse(init.body));
+    const out = routeAmong(models, init?.body === undefined ? 'GET' : 'POST', new URL(path, 'http://localhost'), init?.body === undefined ? {} : JSON.parse(init.body));
     answers[`${path} ${init?.body ?? ''}`.trim()] = Buffer.isBuffer(out) ? { hex: out.toString('hex') } : { json: out };
     return new Response(Buffer.isBuffer(out) ? Uint8Array.from(out) : JSON.stringify(out));
   } catch (e) {
@@ -42,6 +44,28 @@ describe('a film', () => {
     await expect(open(wanted('en', { from: 'softmax', to: 'scale' }))).rejects.toThrow(/step 7 comes before step 9/);
     await expect(open(wanted('en', { head: 3 }))).rejects.toThrow(/no head 3; the last one is 2/);
   });
+  it('of the ninth chapter is told by the translator that is there, of its own text', async () => {
+    await expect(open(wanted('en', { chapter: '9' }))).rejects.toThrow(/no chapter “9”; there are 0 overview.* 8 train$/);
+    models = [mock, createTranslator()];
+    try {
+      for (const chapter of ['9', 'Translate']) {
+        const plan = await open(wanted('en', { chapter, from: undefined, to: undefined, token: undefined, layer: undefined, head: undefined, bare: false, text: undefined }));
+        expect([plan.chapter, plan.title]).toEqual(['translate', 'Variants: translator']);
+        const last = svg(plan.frames - 1);
+        expect(last).toContain('mock translator');
+        expect(last).toContain('ball');
+        expect(last).not.toMatch(/NaN|undefined|\{\w+\}/);
+      }
+      // The picture of the page, of the run with which its own test draws it.
+      const { frames } = await open(wanted('en', { chapter: '9', from: undefined, to: 'align' }));
+      expect(svg(frames - 1)).toBe(readFileSync(new URL('./pictures/translate.align.svg', import.meta.url), 'utf8'));
+      expect((await open(wanted('en', { from: undefined, to: 'norm' }))).chapter).toBe('attention');
+      models = [createTranslator()];
+      expect((await open(wanted('en', { chapter: undefined, from: undefined, to: undefined }))).chapter).toBe('translate');
+    } finally {
+      models = [mock];
+    }
+  });
   it('lasts as its frames say: twice the rate, twice the frames; twice the speed, half of them', async () => {
     const { frames } = await open(wanted('en'));
     const fast = await open(wanted('en', { fps: 60 }));
@@ -53,7 +77,7 @@ describe('a film', () => {
     for (const key of Object.keys(answers)) delete answers[key];
     // Ids of runs count up: those of the program begin anew.
     const fresh = createEngine({ layers: 2, dModel: 48, dFf: 96, heads: 3 });
-    Object.assign(mock, fresh);
+    models = [fresh];
     await open(wanted('en', { bare: false }));
     await open(wanted('zh'));
     await expect(`${JSON.stringify(answers, null, 1)}\n`).toMatchFileSnapshot('../../crates/film/tests/answers.json');

@@ -43,8 +43,9 @@ pub struct Wanted {
     pub text: Option<String>,
     /// As a message, in the model's chat template.
     pub chat: bool,
-    /// Its number or its name.
-    pub chapter: String,
+    /// Its number or its name; the model's first without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chapter: Option<String>,
     /// The first step: its number from 1 on, or its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

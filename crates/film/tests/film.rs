@@ -59,7 +59,7 @@ fn wanted(lang: &str) -> Wanted {
     Wanted {
         text: Some(text.to_owned()),
         chat: false,
-        chapter: "attention".to_owned(),
+        chapter: Some("attention".to_owned()),
         from: Some("softmax".to_owned()),
         to: Some("softmax".to_owned()),
         lang: lang.to_owned(),
@@ -119,7 +119,7 @@ fn what_is_not_there_is_said() {
             Ok(_) => panic!("it was taken"),
         }
     };
-    let chapter = refused(|w| w.chapter = "attnetion".to_owned());
+    let chapter = refused(|w| w.chapter = Some("attnetion".to_owned()));
     assert!(
         chapter.starts_with("there is no chapter “attnetion”; there are 0 overview"),
         "{chapter}"

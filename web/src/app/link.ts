@@ -1,6 +1,6 @@
 // A link opens as far as it can; what it asks for and this page has not is said.
 import type { Chapter, View } from '../chapters/types';
-import { choices, type Bundle } from '../trace/bundle';
+import { choices, usualToken, type Bundle } from '../trace/bundle';
 import type { ModelInfo, SampleSettings } from '../trace/wire';
 import { isTrained } from './doors';
 import { readHash, type Saved } from './hash';
@@ -79,7 +79,5 @@ export function lacking(s: Saved, model: ModelInfo, chapters: readonly Chapter[]
 /** The choice that a link makes, within what there is. */
 export function viewOf(s: Saved, now: View, model: ModelInfo, tokens: number): View {
   const within = (v: number, count: number): number => Math.max(0, Math.min(v, count - 1));
-  // Of two texts the middle of the second has the most to tell.
-  const usual = model.kind === 'decoder' ? tokens - 1 : Math.floor(tokens / 2);
-  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? usual, tokens), word: s.word === undefined ? now.word : within(s.word, model.vocab), sum: s.sum ?? now.sum };
+  return { layer: within(s.layer ?? now.layer, model.n_layers), head: within(s.head ?? now.head, model.n_heads), token: within(s.token ?? usualToken(model, tokens), tokens), word: s.word === undefined ? now.word : within(s.word, model.vocab), sum: s.sum ?? now.sum };
 }

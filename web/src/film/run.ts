@@ -1,17 +1,17 @@
 // A chapter as frames: the page's own chapters on the page's own bundle, without a browser.
-import { chaptersOf } from '../chapters';
-import { factsOf } from '../chapters/family';
+import { filmOf, tellers } from '../app/doors';
+import { sharpest } from '../chapters/09-variants/cross';
 import { headInterest } from '../chapters/heads';
 import type { Chapter, Frame, View } from '../chapters/types';
 import { translate, type Lang } from '../i18n';
 import { Draw } from '../marks/draw';
 import type { Theme } from '../marks/palette';
 import { toSvg } from '../marks/svg';
-import { choices, emptyBundle, type Bundle } from '../trace/bundle';
+import { choices, emptyBundle, usualToken, type Bundle } from '../trace/bundle';
 import { HttpEngine } from '../trace/http';
 import { isMissing } from '../trace/loader';
 import { Supply } from '../trace/supply';
-import type { SampleSettings } from '../trace/wire';
+import type { ModelInfo, SampleSettings } from '../trace/wire';
 import type { Depth } from './caption';
 import { shots, type Shot } from './schedule';
 import { sheet, sheetSvg, type Size } from './sheet';
@@ -20,8 +20,8 @@ import { sheet, sheetSvg, type Size } from './sheet';
 export interface Wanted {
   text?: string;
   chat: boolean;
-  /** A number or a name, in any letters. */
-  chapter: string;
+  /** A number or a name, in any letters; the model's first where it is not given. */
+  chapter?: string;
   /** The first and the last step: numbers from 1 on, or names. */
   from?: string;
   to?: string;
@@ -59,6 +59,16 @@ interface Opened {
 
 let opened: Opened | null = null;
 
+/** A chapter of the models that there are, and the model that tells it. */
+function told(models: readonly ModelInfo[], asked: string | undefined): { chapter: Chapter; model: ModelInfo } {
+  const telling = tellers(models.slice(0, 1), models);
+  const { chapters } = filmOf(telling);
+  const chapter = chapters.find((c) => (asked === undefined ? c.kind === models[0]?.kind : String(c.number) === asked || c.id === asked.toLowerCase()));
+  const model = telling.find((m) => m.kind === chapter?.kind);
+  if (chapter && model) return { chapter, model };
+  throw new Error(`there is no chapter “${asked}”; there are ${chapters.map((c) => `${c.number} ${c.id}`).join(', ')}`);
+}
+
 function found<T extends { id: string }>(all: readonly T[], asked: string, first: number, what: string): number {
   const at = /^\d+$/.test(asked) ? Number(asked) - first : all.findIndex((x) => x.id === asked.toLowerCase());
   if (all[at]) return at;
@@ -72,22 +82,21 @@ function within(asked: number | undefined, otherwise: number, count: number, wha
 
 export async function open(wanted: Wanted): Promise<Plan> {
   const engine = new HttpEngine();
-  const model = await engine.model();
-  const film = chaptersOf(factsOf(model));
-  // By its number in the map, or by name.
-  const named = film.find((c) => String(c.number) === wanted.chapter)?.id ?? wanted.chapter;
-  const chapter = film[found(film, named, film[0]?.number ?? 0, 'chapter')] as Chapter;
+  const { chapter, model } = told(await engine.models(), wanted.chapter);
   const from = wanted.from === undefined ? 0 : found(chapter.steps, wanted.from, 1, `step of ${chapter.id}`);
   const to = wanted.to === undefined ? chapter.steps.length - 1 : found(chapter.steps, wanted.to, 1, `step of ${chapter.id}`);
   if (to < from) throw new Error(`step ${to + 1} comes before step ${from + 1}`);
   const asked = { text: wanted.text ?? model.initial_text ?? model.default_text[wanted.lang], chat: wanted.chat };
   if (asked.text.trim() === '') throw new Error('there is nothing to read: write a few words after --text');
-  const bundle = emptyBundle(model, await engine.trace(asked.text, asked.chat), asked);
+  const bundle = emptyBundle(model, await engine.trace(asked.text, asked.chat, [], model.name), asked);
   const tokens = choices(bundle.trace).length;
-  bundle.heads = await engine.heads(bundle.trace.id);
-  const best = wanted.layer === undefined ? headInterest(bundle) : null;
-  const view: View = { layer: within(wanted.layer, best?.layer ?? 0, model.n_layers, 'layer'), head: within(wanted.head, best?.head ?? 0, model.n_heads, 'head'), token: within(wanted.token, tokens - 1, tokens, 'token') };
-  await fill(new Supply(engine), bundle, chapter, view, wanted.settings);
+  const supply = new Supply(engine);
+  const first = { layer: within(wanted.layer, 0, model.n_layers, 'layer'), head: within(wanted.head, 0, model.n_heads, 'head'), token: within(wanted.token, usualToken(model, tokens), tokens, 'token') };
+  if (model.kind === 'encoder_decoder') await fill(supply, bundle, chapter, first, wanted.settings);
+  else bundle.heads = await engine.heads(bundle.trace.id);
+  const best = wanted.layer !== undefined ? null : model.kind === 'encoder_decoder' ? sharpest(bundle) : headInterest(bundle);
+  const view: View = { ...first, layer: wanted.layer ?? best?.layer ?? 0, head: wanted.head ?? best?.head ?? 0 };
+  await fill(supply, bundle, chapter, view, wanted.settings);
   opened = { wanted, bundle, view, chapter, shots: [] };
   const vars = chapter.vars(frame(opened, { step: from, p: 1 }, { W: 860, H: 560, narrow: false }));
   const story = (step: number): string => translate(wanted.lang, `ch.${chapter.id}.${chapter.steps[step]?.text ?? ''}.story`, vars);

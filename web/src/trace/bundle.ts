@@ -81,6 +81,9 @@ export function emptyBundle(model: ModelInfo, trace: TraceMeta, asked: Bundle['a
 /** The tokens that a choice of one is made from: of two texts what is written at each place of the second. */
 export const choices = (trace: TraceMeta): readonly (Token | Written)[] => (trace.target ? writtenBy(trace.target) : trace.tokens);
 
+/** The token that is looked at first: the last one, and of two texts or of one that is read whole one with others around it. */
+export const usualToken = (model: ModelInfo, tokens: number): number => (model.kind === 'decoder' ? tokens - 1 : Math.floor(tokens / 2));
+
 const written = new WeakMap<Target, readonly Written[]>();
 
 /** At each place the token behind it, and at the last one the end, if it came to that. */

@@ -31,8 +31,8 @@ Examples:
   glassformer film --chapter unembed --to softmax --depth formula --theme dark --out softmax.png
   glassformer film --chapter 0 --size 720x1280 --speed 1.5 --out upright.mp4
 
-Chapters: 0 overview, 1 tokenize, 2 embed, 3 attention, 4 mlp, 5 layers, 6 unembed, 7 generate, 8 train. A step that is not there is
-answered with those that are.")]
+Chapters: 0 overview, 1 tokenize, 2 embed, 3 attention, 4 mlp, 5 layers, 6 unembed, 7 generate, 8 train; of a translator 9 translate, of an
+encoder that fills gaps 9 gaps. A step that is not there is answered with those that are.")]
 pub(crate) struct Film {
     #[command(flatten)]
     model: ModelFlag,
@@ -45,9 +45,9 @@ pub(crate) struct Film {
     /// Send the text as a message, in the model's chat template.
     #[arg(long)]
     chat: bool,
-    /// The chapter: its number or its name.
-    #[arg(long, default_value = "0")]
-    chapter: String,
+    /// The chapter: its number or its name; without it the model's first.
+    #[arg(long)]
+    chapter: Option<String>,
     /// The first step: its number from 1 on, or its name.
     #[arg(long, value_name = "STEP")]
     from: Option<String>,
@@ -72,13 +72,13 @@ pub(crate) struct Film {
     /// 2 is twice as fast as the words can be read.
     #[arg(long, default_value_t = 1.0, value_parser = rate)]
     speed: f64,
-    /// The layer that is looked at; without it the head that looks at several tokens most.
+    /// The layer that is looked at; without it the head that looks at several tokens most, or aligns two texts best.
     #[arg(long)]
     layer: Option<u32>,
     /// The head that is looked at.
     #[arg(long)]
     head: Option<u32>,
-    /// The token that is looked at, from 0 on; without it the last.
+    /// The token that is looked at, from 0 on; without it the last, or, of a translation or a text with a gap, one in its middle.
     #[arg(long)]
     token: Option<u32>,
     /// Temperature of the draw.

@@ -5,6 +5,7 @@ use std::fs;
 use glassformer_weights::TensorFile;
 
 use crate::support::glassformer;
+use crate::translate;
 
 const TEXT: &str = "The cat sat on the mat";
 
@@ -23,6 +24,22 @@ fn written(svg: &str, site: &str) -> Vec<(Vec<usize>, f32)> {
             Some((index, value))
         })
         .collect()
+}
+
+/// How many numbers of a site a picture shows: each is the file's, to two decimals.
+fn agreeing(file: &TensorFile, svg: &str, site: &str) -> usize {
+    let (shape, values) = file.load_f32(site).unwrap();
+    let shown = written(svg, site);
+    for (index, shown) in &shown {
+        let places = index.iter().zip(&shape);
+        let at = places.fold(0, |at, (i, size)| at * size + i);
+        assert!(
+            (values[at] - shown).abs() <= 0.00501,
+            "{site}{index:?}: {shown}, not {}",
+            values[at]
+        );
+    }
+    shown.len()
 }
 
 #[test]
@@ -59,22 +76,8 @@ fn a_picture_shows_what_trace_writes() {
     .ok();
     let file = TensorFile::open(file.as_ref()).unwrap();
     let svg = fs::read_to_string(svg).unwrap();
-    let mut compared = 0;
-    for site in ["blocks.1.q", "blocks.1.k", "blocks.1.scores"] {
-        let (shape, values) = file.load_f32(site).unwrap();
-        for (index, shown) in written(&svg, site) {
-            let at = index
-                .iter()
-                .zip(&shape)
-                .fold(0, |at, (i, size)| at * size + i);
-            assert!(
-                (values[at] - shown).abs() <= 0.00501,
-                "{site}{index:?}: {shown}, not {}",
-                values[at]
-            );
-            compared += 1;
-        }
-    }
+    let sites = ["blocks.1.q", "blocks.1.k", "blocks.1.scores"];
+    let compared: usize = sites.map(|site| agreeing(&file, &svg, site)).iter().sum();
     assert!(compared > 20, "{compared} numbers were found");
 }
 
@@ -112,8 +115,59 @@ fn every_chapter_is_drawn_in_both_languages() {
             );
         }
     }
-    let beyond = glassformer(["film", "--chapter", "9", "--out", out.to_str().unwrap()]).fails();
+    let beyond = glassformer(["film", "--chapter", "10", "--out", out.to_str().unwrap()]).fails();
     assert!(beyond.contains("8 train"), "{beyond}");
+}
+
+/// A translator's only chapter, named or not: which word came from which, as `trace` writes it.
+#[test]
+fn a_translator_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = translate::model(folder.path(), "marian-tiny");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (svg, model) = (path("a.svg"), model.to_str().unwrap());
+    let film = |more: &[&str]| {
+        let first = [
+            "film",
+            "-m",
+            model,
+            "--text",
+            "w10 w11 w12 w13",
+            "--out",
+            &svg,
+        ];
+        glassformer(first.iter().chain(more))
+    };
+    let told = film(&[
+        "--chapter",
+        "9",
+        "--to",
+        "ask",
+        "--layer",
+        "1",
+        "--head",
+        "2",
+    ])
+    .ok();
+    assert!(told.contains("Variants: translator"), "{told}");
+    let ask = fs::read_to_string(&svg).unwrap();
+    let site = "decoder.blocks.1.cross_q";
+    let file = path("a.safetensors");
+    let text = "w10 w11 w12 w13";
+    glassformer([
+        "trace", "-m", model, "--text", text, "--sites", site, "--out", &file,
+    ])
+    .ok();
+    let file = TensorFile::open(file.as_ref()).unwrap();
+    assert!(agreeing(&file, &ask, site) >= 4);
+    for lang in ["en", "zh"] {
+        film(&["--lang", lang, "--depth", "formula"]).ok();
+        let svg = fs::read_to_string(&svg).unwrap();
+        assert!(svg.matches("<text ").count() > 5, "{lang} has words");
+        assert!(!svg.contains("NaN") && !svg.contains("undefined"), "{lang}");
+    }
+    let none = film(&["--chapter", "attention"]).fails();
+    assert!(none.contains("there are 9 translate"), "{none}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::support::{Ran, command, glassformer};
 
 /// The golden model, with a tokenizer of words: `w4`, `w5`, … and `.`.
-fn model(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn model(folder: &Path, name: &str) -> PathBuf {
     let out = folder.join(name);
     fs::create_dir_all(&out).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
