@@ -18,6 +18,22 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// log Σ exp(x) − `max` of one row, where `max` is its largest: in [0, ln V], which f32 holds well.
+    pub fn log_sum_above(row: &[f32], max: f32) -> f32 {
+        sum_of([row], |[x]| exp::<FUSED>(x - max)).ln()
+    }
+}
+
+multiversion! {
+    /// The largest of each block of `block` logits, the last of which may be shorter: −∞ where all are NaN.
+    pub fn largest_of_blocks(row: &[f32], block: usize, largest: &mut [f32]) {
+        for (largest, logits) in largest.iter_mut().zip(row.chunks(block)) {
+            *largest = max_of(logits, |x| x);
+        }
+    }
+}
+
 /// The loss of one row in nats; replaces `row [V]` by `weight · d loss/d row`.
 pub fn loss_and_gradient(row: &mut [f32], target: usize, weight: f32) -> f32 {
     smoothed_loss_and_gradient(row, target, 0.0, weight)

@@ -19,7 +19,7 @@ const FEWEST: usize = 16;
 pub struct KvCache {
     /// `[L, keys and values, B, held, K·E]`, of which the first `len` rows of each are filled.
     rows: Block,
-    /// What [`KvCache::select`] has left.
+    /// What [`KvCache::select`] has left. Both may be longer than what is held.
     spare: Block,
     number: Number,
     layers: usize,
@@ -127,11 +127,11 @@ impl KvCache {
             return;
         }
         let len = 2 * self.layers * parents.len() * each;
-        if self.spare.len() != len {
+        if self.spare.len() < len {
             self.spare = Block::zeros(len);
         }
         let filled = self.len * self.number.words(self.width);
-        let layers = self.rows.chunks_exact(before * each);
+        let layers = self.rows[..2 * self.layers * before * each].chunks_exact(before * each);
         let to = self.spare.chunks_exact_mut((parents.len() * each).max(1));
         for (to, from) in to.zip(layers) {
             for (to, &parent) in to.chunks_exact_mut(each).zip(parents) {

@@ -2,7 +2,7 @@
 //! (`generation_config.json`, or, of older models, `config.json`).
 
 use anyhow::{Context, Result, bail};
-use glassformer_generate::translate::{Ids, LengthPenalty, Longest, Search, Stopping, Way};
+use glassformer_generate::translate::{BATCH, Ids, LengthPenalty, Longest, Search, Stopping, Way};
 use glassformer_model::{Marks, Model};
 use glassformer_tokens::Tokenizer;
 use serde::Deserialize;
@@ -40,6 +40,7 @@ impl Loaded {
             },
             penalty: LengthPenalty::Power(settings.length_penalty.unwrap_or(1.0)),
             n_best: 1,
+            batch: BATCH,
             longest: Longest::BeyondSource(BEYOND_SOURCE),
             ids,
         })

@@ -4,7 +4,6 @@
 //! ends is finished if it is among the first `width`; of those that go on, the first `width` run on. Finished ones are
 //! compared by their score, and as many are kept.
 
-use super::scores::each_above;
 use super::{Hypothesis, LengthPenalty, Step, Stopping};
 
 /// A hypothesis that runs.
@@ -122,8 +121,8 @@ impl Beams {
         }
         let mut best: Vec<Continuation> = Vec::with_capacity(most + 1);
         for (parent, one) in self.running.iter().enumerate() {
-            let row = step.first + parent;
-            let above = one.log_prob - step.scores.log_sum(row);
+            let scores = step.scores.of(step.first + parent);
+            let above = one.log_prob - scores.log_sum();
             if above.is_nan() {
                 continue;
             }
@@ -132,7 +131,7 @@ impl Beams {
                 Some(last) => ((last.log_prob - above) as f32).next_down(),
                 None => f32::NEG_INFINITY,
             };
-            each_above(step.scores.row(row), floor(&best), |id, logit| {
+            scores.each_above(floor(&best), |id, logit| {
                 if !step.ids.never.contains(&id) {
                     let log_prob = above + f64::from(logit);
                     let place = best.partition_point(|other| other.log_prob >= log_prob);

@@ -12,14 +12,14 @@ mod search;
 
 use std::sync::{Mutex, PoisonError};
 
-use glassformer_model::{Lengths, Mode, Model, PairCache, Pass};
+use glassformer_model::{Lengths, Mode, Model, PairCache, Pass, Run};
 use glassformer_tensor::{Buffers, Pool};
 
 use beams::Beams;
 pub use penalty::LengthPenalty;
 use samples::Samples;
 use scores::Scores;
-pub use search::{Ids, Longest, Search, SearchError, Stopping, Way};
+pub use search::{BATCH, Ids, Longest, Search, SearchError, Stopping, Way};
 
 /// A target, whole or as far as was allowed.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +156,8 @@ impl Batch {
 }
 
 /// For each of `sources` (ids, with what the model wants around them) its best translations, at most `search.n_best`, the
-/// best first. A sentence is translated as it would be alone.
+/// best first. A sentence is translated as it would be alone; sentences of like length go side by side, as they take about as
+/// many steps.
 ///
 /// # Errors
 /// [`SearchError`]: the model is no encoder–decoder, or something cannot be searched for or read.
@@ -168,11 +169,32 @@ pub fn translate(
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     search.check(model)?;
     search::check_sources(model, sources)?;
-    if sources.is_empty() {
-        return Ok(Vec::new());
-    }
     let buffers = Buffers::rounding_up();
-    let run = model.run(pool, &buffers);
+    let mut by_length: Vec<usize> = (0..sources.len()).collect();
+    // The longest first: memory that served for them serves for the others.
+    by_length.sort_by_key(|&i| std::cmp::Reverse(sources[i].len()));
+    let mut found = vec![Vec::new(); sources.len()];
+    for places in by_length.chunks(search.batch.max(1)) {
+        let sources: Vec<&[u32]> = places.iter().map(|&i| sources[i]).collect();
+        for (&i, best) in places.iter().zip(side_by_side(
+            model,
+            model.run(pool, &buffers),
+            &sources,
+            search,
+        )) {
+            found[i] = best;
+        }
+    }
+    Ok(found)
+}
+
+/// The best translations of sentences that step together.
+fn side_by_side(
+    model: &Model,
+    run: Run<'_>,
+    sources: &[&[u32]],
+    search: &Search,
+) -> Vec<Vec<Hypothesis>> {
     let lengths = Lengths::of(sources.iter().map(|source| source.len()));
     let mut cache = model.encode(run, &sources.concat(), lengths);
     let mut batch = Batch::new(model, sources, search);
@@ -184,7 +206,7 @@ pub fn translate(
         let mut pass = Pass::over(run, lengths, Mode::CachedPair(&mut cache));
         let logits = model.logits(&mut pass, &batch.reads);
         let scores = Scores::new(logits.tensor().data(), model.dimensions().vocab);
-        let parents = batch.step(pool, scores, &search.ids);
+        let parents = batch.step(run.pool, scores, &search.ids);
         pass.finish();
         go_on(&mut cache, &parents);
     }
@@ -193,7 +215,7 @@ pub fn translate(
         best.truncate(search.n_best);
         best
     };
-    Ok(batch.sentences.into_iter().map(best).collect())
+    batch.sentences.into_iter().map(best).collect()
 }
 
 /// The cache for the hypotheses that go on, where they are not all as they were.

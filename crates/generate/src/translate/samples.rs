@@ -85,7 +85,7 @@ impl Samples {
         let Sample { sampling, ids, .. } = &*sample;
         sampling.fill(&mut self.distribution, &self.logits, ids);
         let drawn = sampling.choose(&self.distribution, step.written as u64);
-        sample.log_prob += f64::from(drawn.logit) - step.scores.log_sum(row);
+        sample.log_prob += f64::from(drawn.logit) - step.scores.of(row).log_sum();
         drawn.id
     }
 

@@ -1,6 +1,9 @@
 //! The log-probabilities of a step.
 
-use glassformer_kernels::cross_entropy;
+use glassformer_kernels::cross_entropy::{largest_of_blocks, log_sum_above};
+
+/// Logits whose largest is kept: few blocks have one that is among the best of a hypothesis.
+const BLOCK: usize = 64;
 
 /// Logits `[R,V]` of R hypotheses.
 #[derive(Clone, Copy)]
@@ -19,38 +22,43 @@ impl<'a> Scores<'a> {
         &self.logits[row * self.vocab..][..self.vocab]
     }
 
-    /// log Σ exp of a hypothesis's logits: what they are above its log-probabilities.
-    pub(super) fn log_sum(&self, row: usize) -> f64 {
-        let row = self.row(row);
-        let likeliest = largest(row);
-        // −ln p of the likeliest is small, so that f32 holds it well.
-        let loss = cross_entropy::loss(row, likeliest);
-        f64::from(row[likeliest]) + f64::from(loss)
+    /// The same, looked through.
+    pub(super) fn of(&self, row: usize) -> Looked<'a> {
+        let logits = self.row(row);
+        let mut largest = vec![f32::NEG_INFINITY; logits.len().div_ceil(BLOCK)];
+        largest_of_blocks(logits, BLOCK, &mut largest);
+        Looked { logits, largest }
     }
 }
 
-/// The place of the largest, the first of several.
-fn largest(row: &[f32]) -> usize {
-    let mut best = 0;
-    each_above(row, f32::NEG_INFINITY, |id, logit| {
-        best = id as usize;
-        logit
-    });
-    best
+/// A hypothesis's logits [V], and the largest of each block of them.
+pub(super) struct Looked<'a> {
+    logits: &'a [f32],
+    largest: Vec<f32>,
 }
 
-/// Calls `f` with each id whose logit is above a floor, which is what the last call has said. Few are, so that they are
-/// looked for by many at once.
-pub(super) fn each_above(row: &[f32], mut floor: f32, mut f: impl FnMut(u32, f32) -> f32) {
-    const MANY: usize = 32;
-    for (logits, first) in row.chunks(MANY).zip((0u32..).step_by(MANY)) {
-        // Counted, as that is done by vectors without a branch. NaN is above nothing.
-        if logits.iter().filter(|logit| **logit > floor).count() == 0 {
-            continue;
-        }
-        for (id, &logit) in (first..).zip(logits) {
-            if logit > floor {
-                floor = f(id, logit);
+impl Looked<'_> {
+    /// log Σ exp of the logits: what they are above log-probabilities. NaN where one of them is.
+    pub(super) fn log_sum(&self) -> f64 {
+        let max = self
+            .largest
+            .iter()
+            .copied()
+            .fold(f32::NEG_INFINITY, f32::max);
+        f64::from(max) + f64::from(log_sum_above(self.logits, max))
+    }
+
+    /// Calls `f` with each id whose logit is above a floor, which is what the last call has said. NaN is above nothing.
+    pub(super) fn each_above(&self, mut floor: f32, mut f: impl FnMut(u32, f32) -> f32) {
+        let blocks = self.logits.chunks(BLOCK).zip((0u32..).step_by(BLOCK));
+        for ((logits, first), &largest) in blocks.zip(&self.largest) {
+            if largest <= floor {
+                continue;
+            }
+            for (id, &logit) in (first..).zip(logits) {
+                if logit > floor {
+                    floor = f(id, logit);
+                }
             }
         }
     }

@@ -98,6 +98,9 @@ pub enum Way {
     Sampling(Sampling),
 }
 
+/// Sentences side by side, where nobody says how many: with 4 or 5 beams each, products of some hundred rows.
+pub const BATCH: usize = 64;
+
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
@@ -107,6 +110,8 @@ pub struct Search {
     pub penalty: LengthPenalty,
     /// Translations of each sentence, at most.
     pub n_best: usize,
+    /// Sentences that are translated side by side: how fast, not what.
+    pub batch: usize,
     /// The longest target.
     pub longest: Longest,
     /// Ids with a meaning.
@@ -123,6 +128,7 @@ impl Search {
             },
             penalty: LengthPenalty::Power(1.0),
             n_best: 1,
+            batch: BATCH,
             longest,
             ids,
         }

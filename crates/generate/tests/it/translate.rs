@@ -1,7 +1,7 @@
 //! Translations: those that transformers' `generate` finds, each as it would be alone, and what cannot be searched for.
 
 use glassformer_generate::translate::{
-    Hypothesis, Ids, LengthPenalty, Longest, Search, SearchError, Stopping, Way, translate,
+    BATCH, Hypothesis, Ids, LengthPenalty, Longest, Search, SearchError, Stopping, Way, translate,
 };
 use glassformer_generate::{Sampling, greedy};
 use glassformer_kernels::random;
@@ -49,6 +49,7 @@ fn search(settings: &Value) -> Search {
         },
         penalty: LengthPenalty::Power(settings["length_penalty"].as_f64().unwrap_or(1.0)),
         n_best: count("num_return_sequences", 1),
+        batch: BATCH,
         longest: Longest::Ids(count("max_new_tokens", 0)),
         ids: Ids {
             start: id(&settings["decoder_start_token_id"]),
@@ -141,6 +142,7 @@ proptest! {
     fn each_is_as_it_would_be_alone(
         name in prop::sample::select(PAIRS.to_vec()),
         lengths in prop::collection::vec(1usize..20, 1..5),
+        batch in 1usize..4,
         (way, n_best) in ways(),
         alpha in -1.0f64..2.0,
         gnmt: bool,
@@ -155,6 +157,7 @@ proptest! {
             way,
             penalty: if gnmt { LengthPenalty::Gnmt(alpha) } else { LengthPenalty::Power(alpha) },
             n_best,
+            batch,
             longest: Longest::BeyondSource(beyond),
             ids: own.clone(),
         };

@@ -1,7 +1,7 @@
 //! The loss of a row of logits and its gradient.
 
 use glassformer_kernels::cross_entropy::{
-    loss, loss_and_gradient, scale, smoothed_loss_and_gradient,
+    largest_of_blocks, log_sum_above, loss, loss_and_gradient, scale, smoothed_loss_and_gradient,
 };
 use proptest::prelude::*;
 
@@ -30,6 +30,19 @@ proptest! {
             .collect();
         assert_close("gradient", &gradient, &expected, 2e-6);
         prop_assert!(gradient.iter().sum::<f32>().abs() < 1e-5, "moving all logits changes nothing");
+    }
+
+    #[test]
+    fn log_sums_and_blocks_agree_with_f64(vocab in 1usize..300, block in 1usize..70, spread in 0.0f32..30.0, seed: u64) {
+        let row: Vec<f32> = normals(seed, 1, vocab).iter().map(|x| x * spread).collect();
+        let mut largest = vec![0.0; vocab.div_ceil(block)];
+        largest_of_blocks(&row, block, &mut largest);
+        let expected: Vec<f32> = row.chunks(block).map(|x| x.iter().copied().fold(f32::MIN, f32::max)).collect();
+        prop_assert_eq!(&largest, &expected);
+        let max = expected.iter().copied().fold(f32::MIN, f32::max);
+        // log Σ exp(x) is −ln p + x of any of them.
+        let above = naive(&row, 0) + f64::from(row[0]) - f64::from(max);
+        assert_close("log sum", &[log_sum_above(&row, max)], &[above], 2e-6);
     }
 
     #[test]
