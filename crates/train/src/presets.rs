@@ -122,8 +122,9 @@ impl Options {
         }
     }
 
-    /// The recipe for Multi30k in the literature (Wu et al. 2021, §4.1): the paper's Transformer with 4 + 4 layers, 2.6 M
-    /// parameters with a joint BPE of 10,000; an evaluation in each epoch of it.
+    /// The recipe for Multi30k in the literature (Wu et al. 2021, §4.1): 4 + 4 layers, 2.7 M parameters with a joint BPE of
+    /// 10,000; an evaluation in each epoch of it. Norms stand before the parts: behind the sums, as the paper has them, this
+    /// rate makes the loss stall (after 1,000 steps BLEU was 8 instead of 17).
     fn transformer_tiny() -> Self {
         Self {
             n_layers: 4,
@@ -150,28 +151,31 @@ impl Options {
             sample_tokens: 64,
             translation: Some(Translation {
                 batch_tokens: 8_192,
+                pre_norm: true,
                 ..Translation::default()
             }),
             ..Self::nano()
         }
     }
 
-    /// A small translator of everyday sentences: 3 + 3 layers, 4.5 M parameters with a joint BPE of 8,000.
+    /// A small translator of everyday sentences, as the built-in one: 3 + 3 layers, 3.7 M parameters with a joint BPE of 6,000.
     fn translator() -> Self {
         Self {
             n_layers: 3,
             n_heads: 4,
             d_model: 192,
-            d_ff: Some(768),
+            d_ff: Some(512),
             n_ctx: 128,
-            vocabulary: Vocabulary::Bpe(8_000),
+            vocabulary: Vocabulary::Bpe(6_000),
             steps: 6_000,
-            learning_rate: 2e-3,
+            learning_rate: 3e-3,
             warmup: 1_000,
-            dropout: 0.2,
             eval_every: 200,
             val_fraction: 0.02,
-            translation: Some(Translation::default()),
+            translation: Some(Translation {
+                pre_norm: true,
+                ..Translation::default()
+            }),
             ..Self::transformer_tiny()
         }
     }

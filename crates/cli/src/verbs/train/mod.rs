@@ -49,8 +49,8 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Starting point for all hyper-parameters: nano (0.8 M parameters, characters), baby (10.7 M, characters),
-    /// tiny-story (3.5 M, BPE of 4,096), lora (an adapter on the model of --init); for pairs transformer-tiny (2.6 M, 4 + 4
-    /// layers, the literature's for Multi30k) and translator (4.5 M, 3 + 3 layers, everyday sentences) [default: lora if a
+    /// tiny-story (3.5 M, BPE of 4,096), lora (an adapter on the model of --init); for pairs transformer-tiny (2.7 M, 4 + 4
+    /// layers, the literature's for Multi30k) and translator (3.7 M, 3 + 3 layers, everyday sentences) [default: lora if a
     /// --lora flag is given, translator for pairs, else nano].
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS), hide_default_value = true)]
     preset: Option<String>,

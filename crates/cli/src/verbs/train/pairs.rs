@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use glassformer_train::data::pairs::{PairFiles, PairsFrom};
 use glassformer_train::{Options, Translation};
 
@@ -48,9 +48,10 @@ pub(super) struct PairFlags {
     /// Probability of dropping a part of an attention pattern.
     #[arg(long, value_name = "P")]
     attention_dropout: Option<f32>,
-    /// Norms before the parts of a block instead of behind their sums: learns at higher rates, and in deeper models.
-    #[arg(long)]
-    pre_norm: bool,
+    /// Where norms stand: before the parts of a block (pre), which learns at higher rates and in deeper models, or behind their
+    /// sums (post), as in the paper.
+    #[arg(long, value_name = "PLACE")]
+    norm: Option<NormPlace>,
     /// Give each language a vocabulary of its own, each of the size that --tokenizer says.
     #[arg(long)]
     separate_vocabularies: bool,
@@ -60,6 +61,13 @@ pub(super) struct PairFlags {
     /// Validation sentences that each evaluation translates, for BLEU and chrF; 0 for none.
     #[arg(long, value_name = "N")]
     score_sentences: Option<usize>,
+}
+
+/// Where norms stand.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NormPlace {
+    Pre,
+    Post,
 }
 
 /// Two numbers with a comma between them.
@@ -95,10 +103,10 @@ impl PairFlags {
     pub(super) fn check_unused(&self) -> Result<()> {
         let numbers = self.batch_tokens.is_some() || self.score_sentences.is_some();
         let rates = self.label_smoothing.is_some() || self.attention_dropout.is_some();
-        let ways = self.pre_norm || self.separate_vocabularies || self.lowercase;
+        let ways = self.norm.is_some() || self.separate_vocabularies || self.lowercase;
         if numbers || rates || ways {
             bail!(
-                "--batch-tokens, --label-smoothing, --attention-dropout, --pre-norm, --separate-vocabularies, --lowercase and --score-sentences are for pairs; name them with --source and --target, or with --pairs"
+                "--batch-tokens, --label-smoothing, --attention-dropout, --norm, --separate-vocabularies, --lowercase and --score-sentences are for pairs; name them with --source and --target, or with --pairs"
             );
         }
         Ok(())
@@ -107,7 +115,9 @@ impl PairFlags {
     /// Lays the given flags over `options`, for which there are pairs.
     pub(super) fn apply(&self, options: &mut Options) {
         let translation: &mut Translation = options.translation.get_or_insert_default();
-        translation.pre_norm |= self.pre_norm;
+        if let Some(place) = self.norm {
+            translation.pre_norm = place == NormPlace::Pre;
+        }
         translation.separate |= self.separate_vocabularies;
         translation.lowercase |= self.lowercase;
         for (slot, flag) in [
