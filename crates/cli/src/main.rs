@@ -33,11 +33,12 @@ Examples:
   glassformer generate \"从前有一只小狐狸\" --temperature 0.6
   glassformer train shakespeare.txt --preset nano --out runs/nano
   glassformer generate -m runs/nano \"ROMEO:\"               run what was just trained
+  glassformer translate \"The sun is warm today.\"            English into Chinese, Chinese into English
   glassformer translate -m runs/en-de < news.en > news.de   a line in, a line out
   glassformer similar -m hf:sentence-transformers/all-MiniLM-L6-v2 \"a cat\" \"a kitten\" \"a car\"
   glassformer trace --text \"Hello\" --out hello.safetensors  every activation, by name
 
-A MODEL is `builtin`, a folder with config.json, model.safetensors and tokenizer.json, a .gguf file, the --out folder of a
+A MODEL is `builtin`, `builtin-translator`, a folder with config.json, model.safetensors and tokenizer.json, a .gguf file, the --out folder of a
 training run, or hf:org/name (hf:org/name@revision, hf:org/name:file.gguf) on the Hugging Face hub.";
 
 #[derive(Subcommand)]

@@ -8,6 +8,7 @@ use glassformer_tensor::Pool;
 use glassformer_train::adapter;
 
 use super::Loaded;
+use crate::builtin;
 
 /// The adapter in `folder` on the model that its config names.
 pub(super) fn load(folder: &Path, keep: Keep) -> Result<Loaded> {
@@ -31,7 +32,7 @@ fn base(folder: &Path) -> Result<String> {
         );
     };
     let beside = folder.join(&base);
-    let is_beside = base != "builtin" && !Path::new(&base).exists() && beside.exists();
+    let is_beside = !builtin::has(&base) && !Path::new(&base).exists() && beside.exists();
     Ok(if is_beside {
         beside.display().to_string()
     } else {

@@ -1,4 +1,4 @@
-//! What a MODEL on the command line is: `builtin`, a model's folder or file, or a training run's folder; and adapters on it.
+//! What a MODEL on the command line is: a built-in one, a model's folder or file, or a training run's folder; and adapters on it.
 
 mod adapter;
 mod folder;
@@ -19,6 +19,7 @@ use glassformer_model::{Keep, Model};
 use glassformer_tokens::{GgufVocabulary, Tokenizer, TokenizerConfig};
 use glassformer_weights::GgufFile;
 
+use crate::builtin;
 use crate::terminal::warning;
 pub(crate) use pair::PairSettings;
 pub(crate) use place::Found;
@@ -96,13 +97,13 @@ pub(crate) struct Suggested {
 /// The flags `-m` and `--lora` that most verbs have.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ModelFlag {
-    /// `builtin`, a model's folder or file (.gguf, llama2.c's .bin, nanoGPT's .safetensors), the --out folder of a training
-    /// run, or a model on the Hugging Face hub: hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
+    /// `builtin`, `builtin-translator`, a model's folder or file (.gguf, llama2.c's .bin, nanoGPT's .safetensors), the --out folder
+    /// of a training run, or a model on the Hugging Face hub: hf:org/name, hf:org/name@revision, hf:org/name:file.gguf.
     #[arg(
         short = 'm',
         long = "model",
         value_name = "MODEL",
-        default_value = "builtin"
+        default_value = builtin::WRITER
     )]
     pub(crate) model: String,
     /// The folder of a LoRA adapter of that model, as PEFT or `train --lora-rank` writes it.
@@ -113,7 +114,7 @@ pub(crate) struct ModelFlag {
 impl Default for ModelFlag {
     fn default() -> Self {
         Self {
-            model: "builtin".to_owned(),
+            model: builtin::WRITER.to_owned(),
             lora: None,
         }
     }
@@ -161,8 +162,8 @@ pub(crate) fn load(source: &str, keep: Keep) -> Result<Loaded> {
 
 /// As [`load`], of a model that may have come without a tokenizer.
 fn load_for_ids(source: &str, keep: Keep) -> Result<Loaded> {
-    if source == "builtin" {
-        return crate::builtin::load();
+    if let Some(loaded) = builtin::load(source) {
+        return loaded;
     }
     let is_remote = source.starts_with("hf:");
     let found = if is_remote {
@@ -194,9 +195,9 @@ fn load_for_ids(source: &str, keep: Keep) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Where the files of a MODEL are: absolute, and of a training run its best checkpoint. `builtin` has none.
+/// Where the files of a MODEL are: absolute, and of a training run its best checkpoint. Those in the program have none.
 pub(crate) fn place(source: &str) -> Result<PathBuf> {
-    if source == "builtin" {
+    if builtin::has(source) {
         return Ok(PathBuf::from(source));
     }
     let found = find(Path::new(source))?;

@@ -52,7 +52,7 @@ impl Found {
 pub(super) fn find(path: &Path) -> Result<Found> {
     if !path.exists() {
         bail!(
-            "no model {}: give `builtin`, a model's folder or file, or the --out folder of a training run",
+            "no model {}: give `builtin`, `builtin-translator`, a model's folder or file, or the --out folder of a training run",
             path.display()
         );
     }

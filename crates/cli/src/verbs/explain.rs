@@ -8,6 +8,7 @@ use glassformer_server::{Explained, Served, Translating};
 use glassformer_tensor::Pool;
 use glassformer_tokens::{ChatTemplate, TokenizerConfig};
 
+use crate::builtin;
 use crate::source::ModelFlag;
 use crate::terminal::note;
 
@@ -19,7 +20,7 @@ pub(crate) struct Explain {
     #[command(flatten)]
     model: ModelFlag,
     /// Another MODEL, to be laid beside it in the lab, on the same text or another, or, of translators, to be changed to: the other
-    /// direction, say. May be given several times.
+    /// direction, say. May be given several times. Chapter 9 is played on the built-in translator, unless one is given here.
     #[arg(long, value_name = "MODEL")]
     beside: Vec<String>,
     /// The text to begin with.
@@ -38,24 +39,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(self) -> Result<()> {
-        let mut served = served(&self.model, self.text, self.threads)?;
-        for model in self.beside {
-            let model = ModelFlag { model, lora: None };
-            let mut other = explained(&model, None)?;
-            // Two files of one name are told apart by their order.
-            let named = |name: &str| {
-                let mut all = std::iter::once(&served.explained).chain(&served.beside);
-                all.any(|model| model.name == name)
-            };
-            let plain = other.name.clone();
-            for number in 2.. {
-                if !named(&other.name) {
-                    break;
-                }
-                other.name = format!("{plain} ({number})");
-            }
-            served.beside.push(other);
-        }
+        let served = served(&self.model, self.beside, self.text, self.threads)?;
         let runtime =
             tokio::runtime::Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
@@ -79,13 +63,43 @@ impl Explain {
     }
 }
 
-/// A model with all that the explainer shows of it.
-pub(super) fn served(model: &ModelFlag, text: Option<String>, threads: usize) -> Result<Served> {
-    Ok(Served {
+/// A model with all that the explainer shows of it, and others beside it: those that are named, and a translator.
+pub(super) fn served(
+    model: &ModelFlag,
+    beside: Vec<String>,
+    text: Option<String>,
+    threads: usize,
+) -> Result<Served> {
+    let mut served = Served {
         explained: explained(model, text)?,
         beside: Vec::new(),
         pool: Pool::new(threads),
-    })
+    };
+    for other in beside {
+        add(&mut served, other)?;
+    }
+    if models(&served).all(|model| model.translating.is_none()) {
+        add(&mut served, builtin::TRANSLATOR.to_owned())?;
+    }
+    Ok(served)
+}
+
+fn models(served: &Served) -> impl Iterator<Item = &Explained> {
+    std::iter::once(&served.explained).chain(&served.beside)
+}
+
+/// Another MODEL beside the first; two files of one name are told apart by their order.
+fn add(served: &mut Served, model: String) -> Result<()> {
+    let mut other = explained(&ModelFlag { model, lora: None }, None)?;
+    let plain = other.name.clone();
+    for number in 2.. {
+        if models(served).all(|model| model.name != other.name) {
+            break;
+        }
+        other.name = format!("{plain} ({number})");
+    }
+    served.beside.push(other);
+    Ok(())
 }
 
 fn explained(model: &ModelFlag, text: Option<String>) -> Result<Explained> {

@@ -156,7 +156,7 @@ impl Film {
         let script = std::str::from_utf8(&script).context("the page's code is not text")?;
         let painter = Painter::new()?;
         let wanted = self.wanted();
-        let local = Local::new(served(&self.model, self.text, self.threads)?)?;
+        let local = Local::new(served(&self.model, Vec::new(), self.text, self.threads)?)?;
         let ask: Ask = Box::new(move |path, body| {
             let answer = local.ask(path, body)?;
             Ok(Reply {

@@ -25,8 +25,8 @@ fn a_translator_from_a_table_of_pairs() {
     let table = table.to_str().unwrap();
     let out = root.path().join("run");
     let tiny: Vec<_> = TINY.split_whitespace().collect();
-    let flags = [&["--pairs", table, "--columns", "2,3"], &tiny[..]].concat();
-    let ran = train(&out, &flags);
+    let table = ["--pairs", table, "--columns", "2,3", "--norm", "post"];
+    let ran = train(&out, &[&table, &tiny[..]].concat());
     for words in [
         "1 + 1 layers",
         "1 pairs were left out, the first in line 121: a side is empty",

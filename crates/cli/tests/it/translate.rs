@@ -271,11 +271,6 @@ fn what_cannot_be_asked() {
         translate(&model, &["w5", "--greedy", "--beam", "3"]).code,
         Some(2)
     );
-    let line = glassformer(["translate", "Hello"]).fails();
-    assert!(
-        line.contains("give a model that translates with -m"),
-        "{line}"
-    );
     // Each verb names the other.
     let line = glassformer(["generate", "-m", model.to_str().unwrap(), "w5"]).fails();
     assert!(line.contains("`translate` runs it"), "{line}");
@@ -343,4 +338,15 @@ fn what_was_just_trained_translates() {
             ran.err
         );
     }
+}
+
+#[test]
+fn the_built_in_translator_goes_both_ways() {
+    let ran = glassformer(["translate", "Where is the station?", "我喜欢喝茶。"]).ok();
+    assert_eq!(ran, "车站在哪里？\nI like tea.\n");
+    // Traditional characters are read too, and answered to like the others.
+    let ran = glassformer(["translate", "-m", "builtin-translator", "我喜歡喝茶。"]).ok();
+    assert_eq!(ran, "I like tea.\n");
+    let line = glassformer(["generate", "-m", "builtin-translator", "Hello"]).fails();
+    assert!(line.contains("`translate` runs it"), "{line}");
 }

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use glassformer_generate::translate::{LengthPenalty, Longest, Search, Way};
+use glassformer_generate::translate::{BATCH, LengthPenalty, Longest, Search, Way};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::builtin;
 use crate::source::{Loaded, ModelFlag};
 use crate::terminal::write;
 use crate::verbs::running::{RunningFlags, SamplingFlags};
@@ -25,8 +26,10 @@ use translator::{Translated, Translator};
 /// cross-attention. Beam search keeps the few best beginnings at each step, as the likeliest first word need not begin the
 /// likeliest sentence.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(mut_arg("model", |model| model.default_value(builtin::TRANSLATOR)), after_help = "\
 Examples:
+  glassformer translate \"Where is the station?\"
+  echo 我喜欢喝茶。 | glassformer translate
   glassformer translate -m runs/en-de \"A man rides a horse.\"
   cat news.en | glassformer translate -m runs/en-de > news.de
   glassformer translate -m runs/en-de --file news.en --beam 5 --length-penalty 0.6 --gnmt
@@ -66,8 +69,8 @@ pub(crate) struct Translate {
     /// Draw tokens instead of searching.
     #[arg(long)]
     sample: bool,
-    /// Lines side by side.
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    /// Lines that are translated side by side.
+    #[arg(long, value_name = "N", default_value_t = BATCH)]
     batch_size: usize,
     /// Most tokens of a translation [default: those of its source and 50].
     #[arg(long, value_name = "N")]
@@ -97,7 +100,7 @@ impl Translate {
         let bar = progress(&input)?;
         let (mut read, mut failed) = (0u64, 0u64);
         loop {
-            let (texts, wrong) = input.next(self.batch_size);
+            let (texts, wrong) = input.next(self.ahead());
             let is_over = texts.is_empty() || wrong.is_some();
             let lines = (read + 1..).zip(texts);
             let lines: Vec<Line> = lines.map(|(number, text)| Line { number, text }).collect();
@@ -132,19 +135,20 @@ impl Translate {
         if self.sampling.are_given() && !self.sample {
             bail!("temperature, top-k, seed and their kin are for drawing: add --sample");
         }
-        if self.model.model == "builtin" {
-            bail!(
-                "give a model that translates with -m: a run folder of `train` on pairs, or a folder of Marian, BART or T5"
-            );
-        }
         Ok(())
+    }
+
+    /// Lines that are read at once, where they are there: of some batches, so that those of like length can go together.
+    fn ahead(&self) -> usize {
+        const BATCHES: usize = 8;
+        self.batch_size.saturating_mul(BATCHES)
     }
 
     fn input(&self) -> Result<Input> {
         match &self.file {
             Some(path) if path.as_os_str() != "-" => Input::file(path),
             None if !self.texts.is_empty() => Ok(Input::Whole(self.texts.clone().into_iter())),
-            _ => Ok(Input::piped(self.batch_size)),
+            _ => Ok(Input::piped(self.ahead())),
         }
     }
 
@@ -152,6 +156,7 @@ impl Translate {
     fn search(&self, loaded: &Loaded) -> Result<Search> {
         let mut search = loaded.usual_search()?;
         search.n_best = self.n_best.unwrap_or(1);
+        search.batch = self.batch_size;
         if self.sample {
             search.way = Way::Sampling(self.sampling.with(&loaded.about.sampling)?);
         } else if let Way::Beams { width, .. } = &mut search.way {
