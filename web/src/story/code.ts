@@ -67,7 +67,7 @@ export const EXCERPTS = {
   across: ['crates/model/src/block/cross_block.rs', 'forward_across'],
   crossAttention: ['crates/model/src/block/attention/cross.rs', 'CrossAttention::forward'],
   modelEncode: ['crates/model/src/model.rs', 'Model::encode'],
-  translate: ['crates/generate/src/translate/mod.rs', 'translate'],
+  translate: ['crates/generate/src/translate/mod.rs', 'side_by_side'],
   mask: ['crates/server/src/api/run.rs', 'Prompt::mask'],
   cacheWrite: ['crates/model/src/cache.rs', 'KvCache::write'],
 } as const satisfies Record<string, readonly [file: string, item: string]>;
