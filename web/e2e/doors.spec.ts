@@ -15,7 +15,7 @@ test.beforeAll(async () => {
 test.afterAll(() => server.kill());
 
 const text = (page: Page) => page.getByTestId('text');
-const gone = (page: Page, chapter: string): Promise<unknown> => page.waitForFunction((c) => window.__glassformer?.ready && window.__glassformer.chapter === c, chapter);
+const shown = (page: Page, chapter: string): Promise<unknown> => page.waitForFunction((c) => window.__glassformer?.ready && window.__glassformer.chapter === c, chapter);
 
 test('the ninth chapter is in the list, and leads to another model and back', async ({ page }) => {
   const wrong: string[] = [];
@@ -24,26 +24,26 @@ test('the ninth chapter is in the list, and leads to another model and back', as
   await open(page, '#lang=en&ch=attention&text=Once%20upon%20a%20time');
   await expect(page.getByTestId('only')).toHaveCount(0);
   await page.getByTestId('chapter-translate').click();
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   await expect(page.getByTestId('model')).toContainText('mock translator');
   await expect(text(page)).toHaveValue('The little girl has a red ball.');
   await expect(page.getByTestId('only')).toContainText('lead back');
   await expect(page.getByTestId('narration')).not.toContainText('{');
   await page.keyboard.press('3');
-  await gone(page, 'attention');
+  await shown(page, 'attention');
   await expect(page.getByTestId('model')).toContainText('mock (random weights)');
   await expect(text(page)).toHaveValue('Once upon a time');
   await page.goBack();
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   await expect(text(page)).toHaveValue('The little girl has a red ball.');
   await page.goBack();
-  await gone(page, 'attention');
+  await shown(page, 'attention');
   await page.goForward();
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   await expect(page.getByTestId('model')).toContainText('mock translator');
   // The address alone leads there too.
   await page.reload();
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   await expect(page.getByTestId('banner')).toHaveCount(0);
   expect(wrong).toEqual([]);
 });
@@ -52,24 +52,24 @@ test('by step, by key and by the scrubber', async ({ page }) => {
   await open(page, '#lang=zh');
   await seek(page, 'train', 'after');
   await page.keyboard.press('ArrowRight');
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   expect(await where(page)).toMatchObject({ step: 'two', playing: true });
   await expect(text(page)).toHaveValue('小女孩有一个红球。');
   await page.keyboard.press('ArrowLeft');
-  await gone(page, 'train');
+  await shown(page, 'train');
   expect(await where(page)).toMatchObject({ step: 'after', playing: false });
   // Two chapters have the number: one after the other.
   await page.keyboard.press('9');
-  await gone(page, 'translate');
+  await shown(page, 'translate');
   await page.keyboard.press('9');
-  await gone(page, 'gaps');
+  await shown(page, 'gaps');
   await expect(page.getByTestId('model')).toContainText('mock filler');
   await page.getByTestId('scrub').fill('0');
-  await gone(page, 'overview');
+  await shown(page, 'overview');
   await page.getByTestId('scrub').press('End');
-  await gone(page, 'gaps');
+  await shown(page, 'gaps');
   await page.keyboard.press('0');
-  await gone(page, 'overview');
+  await shown(page, 'overview');
 });
 
 test('what was written is translated back in one press', async ({ page }) => {
@@ -84,7 +84,7 @@ test('what was written is translated back in one press', async ({ page }) => {
   await page.goBack();
   await expect(text(page)).toHaveValue(first);
   await page.getByTestId('chapter-mlp').click();
-  await gone(page, 'mlp');
+  await shown(page, 'mlp');
   await expect(page.getByTestId('translate-back')).toHaveCount(0);
 });
 
