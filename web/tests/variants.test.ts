@@ -37,10 +37,14 @@ describe('a place of the target', () => {
 });
 
 describe('the head that opens', () => {
-  it('is the one whose weights are gathered most, the end of the source left out', () => {
+  it('is the one that looks most like an alignment: from both sides, the end of the source left out', () => {
     const [T, S] = [choices(pair.trace).length, pair.trace.tokens.length];
     const { n_layers: L, n_heads: H } = pair.model;
-    const score = (l: number, h: number): number => Array.from({ length: T }, (_, t) => Math.max(...Array.from({ length: S - 1 }, (_, s) => valueAt(pair, `decoder.blocks.${l}.cross_pattern`, [h, t, s])))).reduce((a, b) => a + b, 0);
+    const weight = (l: number, h: number, t: number, s: number): number => valueAt(pair, `decoder.blocks.${l}.cross_pattern`, [h, t, s]) as number;
+    const places = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+    const sum = (x: number[]): number => x.reduce((a, b) => a + b, 0);
+    const score = (l: number, h: number): number =>
+      sum(places(T).map((t) => Math.max(...places(S - 1).map((s) => weight(l, h, t, s))))) + sum(places(S - 1).map((s) => Math.max(...places(T).map((t) => weight(l, h, t, s)))));
     const all = Array.from({ length: L * H }, (_, i) => ({ layer: Math.floor(i / H), head: i % H })).sort((a, b) => score(b.layer, b.head) - score(a.layer, a.head));
     expect(sharpest(pair)).toEqual(all[0]);
     const first = table(pair, 1, 2);

@@ -59,19 +59,22 @@ export function table(b: Bundle, layer: number, head: number): Float32Array {
   return all;
 }
 
-/** The head whose weights are gathered most on single words of the source, its end left out: the one that looks most like an alignment.
- * Undefined until the patterns have come. */
+/** The head that looks most like an alignment: each word of the target takes most from one word of the source, and each word of the
+ * source gives most to some word of the target; the source's end is left out. Undefined until the patterns have come. */
 export function sharpest(b: Bundle): { layer: number; head: number } | null | undefined {
-  const [T, S] = [choices(b.trace).length, b.trace.tokens.length];
+  const [T, words] = [choices(b.trace).length, Math.max(1, b.trace.tokens.length - 1)];
   let best: { layer: number; head: number; score: number } | null = null;
   for (let layer = 0; layer < b.model.n_layers; layer++)
     for (let head = 0; head < b.model.n_heads; head++) {
+      const given = new Float32Array(words);
       let score = 0;
       for (let t = 0; t < T; t++) {
-        const r = row(b, cross(layer, 'pattern'), [head, t]);
+        const r = row(b, cross(layer, 'pattern'), [head, t]).subarray(0, words);
         if (!r.length) return undefined;
-        score += Math.max(0, ...r.subarray(0, Math.max(1, S - 1)));
+        score += Math.max(...r);
+        r.forEach((w, s) => (given[s] = Math.max(given[s] as number, w)));
       }
+      for (const w of given) score += w;
       if (!best || score > best.score) best = { layer, head, score };
     }
   return best && { layer: best.layer, head: best.head };
