@@ -7,7 +7,7 @@ root=$(cd "$here/../.." && pwd)
 program=${GLASSFORMER:-$root/target/release/glassformer}
 [ -x "$program" ] || cargo build --release --manifest-path "$root/Cargo.toml" --bin glassformer
 
-# Chapter, then the first and the last step of its film, then its speed: each lasts some seconds.
+# Chapter, then the first and the last step of its film, then its speed, so that each lasts some seconds, and what else is chosen.
 chapters='
 overview   text    predict  4.0
 tokenize   bytes   ids      2.6
@@ -18,12 +18,14 @@ layers     river   lens     2.4
 unembed    logits  softmax  2.4
 generate   prefill loop     2.2
 train      loss    gradient 2.6
+translate  two     align    3.0 --layer 2 --head 3
 '
 
 for lang in en zh; do
-  echo "$chapters" | while read -r chapter from to speed; do
+  echo "$chapters" | while read -r chapter from to speed more; do
     [ -n "$chapter" ] || continue
-    film() { "$program" film --chapter "$chapter" --lang "$lang" --to "$to" "$@"; }
+    # shellcheck disable=SC2086 # `more` is words.
+    film() { "$program" film --chapter "$chapter" --lang "$lang" --to "$to" $more "$@"; }
     film --size 800x450 --depth formula --out "$here/$chapter.$lang.png"
     film --size 800x450 --depth story --fps 20 --from "$from" --speed "$speed" --out "$here/$chapter.$lang.mp4"
   done
