@@ -1,7 +1,7 @@
 // What chapter 9 reads from runs of a translator and of an encoder.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chaptersOf } from '../src/chapters';
-import { sharpest, table } from '../src/chapters/09-variants/cross';
+import { bestAligned, table } from '../src/chapters/09-variants/cross';
 import { gapAt } from '../src/chapters/09-variants/gaps';
 import { factsOf } from '../src/chapters/family';
 import { choices, valueAt, type Bundle } from '../src/trace/bundle';
@@ -46,12 +46,12 @@ describe('the head that opens', () => {
     const score = (l: number, h: number): number =>
       sum(places(T).map((t) => Math.max(...places(S - 1).map((s) => weight(l, h, t, s))))) + sum(places(S - 1).map((s) => Math.max(...places(T).map((t) => weight(l, h, t, s)))));
     const all = Array.from({ length: L * H }, (_, i) => ({ layer: Math.floor(i / H), head: i % H })).sort((a, b) => score(b.layer, b.head) - score(a.layer, a.head));
-    expect(sharpest(pair)).toEqual(all[0]);
+    expect(bestAligned(pair)).toEqual(all[0]);
     const first = table(pair, 1, 2);
     for (const [t, s] of [[0, 0], [2, 3], [T - 1, S - 1]] as const) expect(first[t * S + s]).toBe(valueAt(pair, 'decoder.blocks.1.cross_pattern', [2, t, s]));
   });
   it('is not chosen before all patterns have come', () => {
-    expect(sharpest({ ...pair, sites: new Map() })).toBeUndefined();
+    expect(bestAligned({ ...pair, sites: new Map() })).toBeUndefined();
   });
 });
 

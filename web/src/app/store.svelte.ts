@@ -2,7 +2,7 @@
 import { CHAPTERS } from '../chapters';
 import type { Chapter, View } from '../chapters/types';
 import { headInterest } from '../chapters/heads';
-import { sharpest } from '../chapters/09-variants/cross';
+import { bestAligned } from '../chapters/09-variants/cross';
 import { translate, type Lang } from '../i18n';
 import type { Datum } from '../marks/types';
 import type { Theme } from '../marks/palette';
@@ -251,7 +251,7 @@ export class Store {
   /** Begins with a head that looks at several tokens, rather than at the first in the list. */
   private chooseHead(b: Bundle): void {
     if (this.headChosen) return;
-    const best = b.trace.target ? sharpest(b) : b.heads ? headInterest(b) : undefined;
+    const best = b.trace.target ? bestAligned(b) : b.heads ? headInterest(b) : undefined;
     if (best === undefined) return;
     this.headChosen = true;
     if (best) this.view = { ...this.view, ...best };

@@ -1,6 +1,6 @@
 // A chapter as frames: the page's own chapters on the page's own bundle, without a browser.
 import { filmOf, tellers } from '../app/doors';
-import { sharpest } from '../chapters/09-variants/cross';
+import { bestAligned } from '../chapters/09-variants/cross';
 import { headInterest } from '../chapters/heads';
 import type { Chapter, Frame, View } from '../chapters/types';
 import { translate, type Lang } from '../i18n';
@@ -94,7 +94,7 @@ export async function open(wanted: Wanted): Promise<Plan> {
   const first = { layer: within(wanted.layer, 0, model.n_layers, 'layer'), head: within(wanted.head, 0, model.n_heads, 'head'), token: within(wanted.token, usualToken(model, tokens), tokens, 'token') };
   if (model.kind === 'encoder_decoder') await fill(supply, bundle, chapter, first, wanted.settings);
   else bundle.heads = await engine.heads(bundle.trace.id);
-  const best = wanted.layer !== undefined ? null : model.kind === 'encoder_decoder' ? sharpest(bundle) : headInterest(bundle);
+  const best = wanted.layer !== undefined ? null : model.kind === 'encoder_decoder' ? bestAligned(bundle) : headInterest(bundle);
   const view: View = { ...first, layer: wanted.layer ?? best?.layer ?? 0, head: wanted.head ?? best?.head ?? 0 };
   await fill(supply, bundle, chapter, view, wanted.settings);
   opened = { wanted, bundle, view, chapter, shots: [] };

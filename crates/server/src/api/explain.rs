@@ -54,17 +54,22 @@ pub(crate) struct HowMany {
     rows: Option<String>,
 }
 
+impl HowMany {
+    /// How many guesses, and of which of so many positions.
+    fn of(self, positions: usize) -> Result<(usize, Cut), ApiError> {
+        let rows = self.rows.map(|rows| list(&rows, positions)).transpose()?;
+        let k = self.k.unwrap_or(5).clamp(1, MOST_GUESSES);
+        Ok((k, Cut { rows, cols: None }))
+    }
+}
+
 pub(crate) async fn lens(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
-    Query(HowMany { k, rows }): Query<HowMany>,
+    Query(asked): Query<HowMany>,
 ) -> Result<Json<Value>, ApiError> {
     let (state, trace) = state.trace_of_one(&id)?;
-    let k = k.unwrap_or(5).clamp(1, MOST_GUESSES);
-    let rows = rows
-        .map(|rows| list(&rows, trace.ids().len()))
-        .transpose()?;
-    let cut = Cut { rows, cols: None };
+    let (k, cut) = asked.of(trace.ids().len())?;
     let value = state
         .compute(move |shared| {
             let read = lenses::read(shared.model(), shared.pool(), trace.kept(), &cut, k)?;
@@ -100,14 +105,10 @@ fn guessed(shared: &state::Shared, (id, prob): (u32, f32)) -> Value {
 pub(crate) async fn guesses(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
-    Query(HowMany { k, rows }): Query<HowMany>,
+    Query(asked): Query<HowMany>,
 ) -> Result<Json<Value>, ApiError> {
     let (state, trace) = state.trace(&id)?;
-    let k = k.unwrap_or(5).clamp(1, MOST_GUESSES);
-    let rows = rows
-        .map(|rows| list(&rows, trace.ids().len()))
-        .transpose()?;
-    let cut = Cut { rows, cols: None };
+    let (k, cut) = asked.of(trace.ids().len())?;
     let read = move |shared: &state::Shared| {
         let logits = trace.kept().cut(Site::Logits, &cut)?;
         let vocab = shared.model().dimensions().vocab;

@@ -61,7 +61,7 @@ export function table(b: Bundle, layer: number, head: number): Float32Array {
 
 /** The head that looks most like an alignment: each word of the target takes most from one word of the source, and each word of the
  * source gives most to some word of the target; the source's end is left out. Undefined until the patterns have come. */
-export function sharpest(b: Bundle): { layer: number; head: number } | null | undefined {
+export function bestAligned(b: Bundle): { layer: number; head: number } | null | undefined {
   const [T, words] = [choices(b.trace).length, Math.max(1, b.trace.tokens.length - 1)];
   let best: { layer: number; head: number; score: number } | null = null;
   for (let layer = 0; layer < b.model.n_layers; layer++)
