@@ -8,16 +8,19 @@ use crate::product::{GROUP, Precision, Rows};
 use crate::reduce::sum_of;
 
 /// Calls `f` with the pairs of `a` and `b`, as far as both go: whole groups in loops of a fixed length, which become
-/// vectors also where rows are short.
+/// vectors also where rows are short. A group is taken out and put back, as the compiler does not know that a and b lie
+/// apart where they come from raw parts, and would go number by number.
 #[inline(always)]
-pub(crate) fn in_groups<A, B>(a: &mut [A], b: &[B], f: impl Fn(&mut A, &B)) {
+pub(crate) fn in_groups<A: Copy, B: Copy>(a: &mut [A], b: &[B], f: impl Fn(&mut A, &B)) {
     let n = a.len().min(b.len());
     let (groups, tail) = a[..n].as_chunks_mut::<GROUP>();
     let (others, rest) = b[..n].as_chunks::<GROUP>();
-    for (a, b) in groups.iter_mut().zip(others) {
+    for (a, &b) in groups.iter_mut().zip(others) {
+        let mut group = *a;
         for i in 0..GROUP {
-            f(&mut a[i], &b[i]);
+            f(&mut group[i], &b[i]);
         }
+        *a = group;
     }
     tail.iter_mut().zip(rest).for_each(|(a, b)| f(a, b));
 }
