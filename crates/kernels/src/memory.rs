@@ -5,12 +5,13 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
+/// Words of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// One cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
-
-const LINE: usize = 16;
 
 /// Bytes from which a block asks the system for large pages: strided reads then miss the page table's cache less.
 const LARGE: usize = 1 << 20;
@@ -113,6 +114,27 @@ pub(crate) fn floats(x: &[u32]) -> &[f32] {
 pub fn words_mut(x: &mut [f32]) -> &mut [u32] {
     // SAFETY: as for `words`; every bit pattern is a valid f32 too.
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
+}
+
+/// Asks for the cache line at `at`, which will be read soon; it need not be readable.
+#[inline(always)]
+pub(crate) fn fetch<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint reads nothing; every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    };
+}
+
+/// Asks for the cache line at `at` alone, which will be written soon; it need not be there.
+#[inline(always)]
+pub(crate) fn fetch_to_write<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint reads and writes nothing, and is one for nothing where a processor does not know it.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
 }
 
 impl From<&[f32]> for Block {

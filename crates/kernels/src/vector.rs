@@ -44,9 +44,6 @@ pub(crate) trait Vector: Copy {
             total(lanes)
         })
     }
-    /// Asks for the cache line at `at`, which will be read soon; it need not be readable.
-    #[inline(always)]
-    fn fetch(_at: *const u32) {}
 }
 
 /// Eight lanes as a plain array: what the compiler makes of it is its affair.
@@ -125,14 +122,14 @@ impl Vector for Portable {
 pub(crate) mod x86 {
     //! The registers of x86-64.
     use std::arch::x86_64::{
-        __m256, __m512, __m512bh, _MM_HINT_T0, _mm_add_ps, _mm_loadu_si128, _mm_prefetch,
-        _mm_storeu_ps, _mm256_add_ps, _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256,
-        _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtph_ps, _mm256_extractf128_ps,
-        _mm256_fmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_epi32,
-        _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_epi32,
-        _mm512_castps_si512, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtph_ps,
-        _mm512_dpbf16_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
+        __m256, __m512, __m512bh, _mm_add_ps, _mm_loadu_si128, _mm_storeu_ps, _mm256_add_ps,
+        _mm256_and_ps, _mm256_broadcast_ss, _mm256_castps_si256, _mm256_castps256_ps128,
+        _mm256_castsi256_ps, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+        _mm256_hadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_setzero_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_epi32, _mm512_castps_si512,
+        _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtph_ps, _mm512_dpbf16_ps,
+        _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_epi32,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
     };
 
     use super::Vector;
@@ -208,12 +205,6 @@ pub(crate) mod x86 {
                 _mm_storeu_ps(out.as_mut_ptr(), sums);
                 out
             }
-        }
-
-        #[inline(always)]
-        fn fetch(at: *const u32) {
-            // SAFETY: a hint reads nothing; every x86-64 has it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
         }
     }
 
@@ -295,11 +286,6 @@ pub(crate) mod x86 {
             // SAFETY: the caller runs where AVX-512 is, which has AVX2.
             unsafe { Avx2::totals([a.halved(), b.halved(), c.halved(), d.halved()]) }
         }
-
-        #[inline(always)]
-        fn fetch(at: *const u32) {
-            Avx2::fetch(at);
-        }
     }
 
     /// 512 bits with AVX-512 BF16: `vdpbf16ps` takes a pair per lane.
@@ -351,11 +337,6 @@ pub(crate) mod x86 {
         unsafe fn totals([a, b, c, d]: [Self; 4]) -> [f32; 4] {
             // SAFETY: the caller's promise.
             unsafe { Avx512::totals([a.0, b.0, c.0, d.0]) }
-        }
-
-        #[inline(always)]
-        fn fetch(at: *const u32) {
-            Avx512::fetch(at);
         }
 
         #[inline(always)]

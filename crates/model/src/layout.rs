@@ -119,8 +119,13 @@ impl Layout {
 
     /// The parameters that `id`, one of them or several joined, is made of.
     pub(crate) fn parts(&self, id: ParamId) -> &[ParamSpec] {
+        &self.specs[self.indices(id)]
+    }
+
+    /// Where those stand in the list.
+    pub(crate) fn indices(&self, id: ParamId) -> Range<usize> {
         let at = |offset| self.specs.partition_point(|spec| spec.id.offset < offset);
-        &self.specs[at(id.offset)..at(id.offset + id.len)]
+        at(id.offset)..at(id.offset + id.len)
     }
 
     /// Whether there is no parameter.

@@ -28,8 +28,8 @@ impl Optimizer {
         }
     }
 
-    /// One step with gradients summed over the batch's mean, which are 0 afterwards; returns the norm of the gradient
-    /// before clipping.
+    /// One step with gradients summed over the batch's mean, which are forgotten afterwards; returns the norm of the
+    /// gradient before clipping.
     pub fn step(
         &mut self,
         pool: &Pool,
@@ -38,6 +38,7 @@ impl Optimizer {
         options: &Options,
         learning_rate: f64,
     ) -> f64 {
+        gradients.settle(pool);
         let norm = optimizer::norm(pool, gradients.arena());
         let gradient_scale = clipping(norm, options.clip);
         self.step += 1;
@@ -55,7 +56,8 @@ impl Optimizer {
         });
         let moments = [&mut *self.m, &mut *self.v];
         let theta = parameters.arena_mut();
-        optimizer::step(pool, theta, moments, gradients.arena_mut(), &groups);
+        optimizer::step(pool, theta, moments, gradients.arena(), &groups);
+        gradients.forget();
         norm
     }
 }

@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::memory::fetch_to_write;
+
 use super::Pool;
 
 /// Pieces per thread in [`Pool::rows`]: enough that a thread which comes late takes fewer.
@@ -173,6 +175,12 @@ impl<'a, T> Parts<'a, T> {
 }
 
 impl<T: Copy> Parts<'_, T> {
+    /// Asks for the cache line of element `at`, which will be written soon, if there is one.
+    #[inline(always)]
+    pub(crate) fn fetch_to_write(&self, at: usize) {
+        fetch_to_write(self.start.wrapping_add(at));
+    }
+
     /// Writes `values` from element `at` on, without a look at the length.
     ///
     /// # Safety

@@ -55,6 +55,9 @@ multiversion! {
     fn store_tile(tile: &mut Tile, out: &Parts<'_, f32>, n: usize, bias: Option<&[f32]>, onto: Onto<'_>) {
         add_bias(tile, bias);
         let columns = tile.columns();
+        if let Onto::Rows(rows) = onto {
+            tile.fetch_beside(Rows::f32(rows, n));
+        }
         for (r, line) in tile.lines_mut() {
             let range = r * n + columns.start..r * n + columns.end;
             // SAFETY: each tile of C is finished once, by one thread.
@@ -211,6 +214,7 @@ multiversion! {
         // SAFETY: the tiles of a block of rows are made one after the other by one thread, each finished once.
         let sums = unsafe { sums.slice(block + columns.start..block + columns.end) };
         let mut activated = tile.read::<BF16>(pre);
+        tile.fetch_beside(pre);
         let more = for_each_activation!(f, F => chain(tile, &mut activated, |h| F.value_and_slope::<FUSED>(h)));
         if first % BLOCK_ROWS == 0 {
             sums.fill(0.0);

@@ -8,11 +8,15 @@ use super::tile::Strip;
 use super::transpose::{SIDE, transpose};
 use super::{GROUP, LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
-use crate::memory::floats;
+use crate::memory::{fetch, floats};
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
 const STRIP: usize = LEFT;
+/// Columns between what is packed and what is fetched meanwhile: strips jump from row to row where they are read and from
+/// panel to panel where they are written, which no processor foresees.
+const READ_AHEAD: usize = 128;
+const WRITE_AHEAD: usize = 2 * RIGHT;
 /// Words transposed at a time where k is adjacent in memory.
 const RUN: usize = 64;
 /// Words of output below which another thread does not pay.
@@ -107,6 +111,14 @@ multiversion! {
         for col in (0..cols).step_by(GROUP) {
             let cols = (cols - col).min(GROUP);
             let strip = Strip { precision, depth: x.rows, place: [first, col], size: [rows, cols] };
+            for r in first..first + rows {
+                fetch(x.words.as_ptr().wrapping_add(r * x.stride + x.precision.words(col + READ_AHEAD)));
+            }
+            if w == RIGHT {
+                strip.fetch::<RIGHT>(words, WRITE_AHEAD);
+            } else {
+                strip.fetch::<LEFT>(words, WRITE_AHEAD);
+            }
             // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
             unsafe {
                 match (precision, x.precision, w == RIGHT) {

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use super::{Precision, Rows};
 use crate::Pool;
 use crate::arch::{Level, level};
+use crate::memory::fetch;
 use crate::pool::Parts;
 use crate::vector::{Portable, Vector};
 
@@ -147,8 +148,8 @@ unsafe fn dots<V: Vector, const ROWS: usize>(
             for (weights, row) in weights.iter_mut().zip(&w) {
                 *weights = V::load(row.add(at));
                 // The next rows, most often: streams this short end before the processor sees that they are streams.
-                V::fetch(row.wrapping_add(at + AT_ONCE * words));
-                V::fetch(row.wrapping_add(at + 2 * AT_ONCE * words));
+                fetch(row.wrapping_add(at + AT_ONCE * words));
+                fetch(row.wrapping_add(at + 2 * AT_ONCE * words));
             }
             for (r, totals) in totals.iter_mut().enumerate() {
                 let x = V::load(a.add(r * stride + at));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::kernel::kernel;
 use super::round::{neighbours, two_rows, widen};
 use super::{GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
-use crate::memory::{floats, halves, words};
+use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
 use crate::rows::in_groups;
 
@@ -157,6 +157,18 @@ impl Tile {
         tile
     }
 
+    /// Asks for the numbers of `from` that the tile to the right of this one, most often the next, will read.
+    #[inline(always)]
+    pub(crate) fn fetch_beside(&self, from: Rows<'_>) {
+        let first = from.precision.words(self.col + self.cols);
+        for r in self.row..self.row + self.rows {
+            let row = from.words.as_ptr().wrapping_add(r * from.stride + first);
+            for word in (0..from.precision.words(RIGHT)).step_by(LINE) {
+                fetch(row.wrapping_add(word));
+            }
+        }
+    }
+
     /// Row `r` of the tile, in full width.
     #[inline(always)]
     pub(crate) fn line(&self, r: usize) -> &[f32; RIGHT] {
@@ -300,19 +312,15 @@ impl Strip {
         out: &Parts<'_, u32>,
         group: impl Fn(usize) -> [u32; GROUP],
     ) {
-        let ([row, col], [rows, cols]) = (self.place, self.size);
-        let first = self.precision.words(row);
-        let count = self.precision.words(row + rows) - first;
-        let panel = W * self.precision.words(self.depth);
-        let last = (col + cols - 1) / W * panel + (first + count) * W;
+        let (col, cols, count) = (self.place[1], self.size[1], self.count());
+        let last = self.at::<W>(col + cols - 1, count - 1) + 1;
         assert!(last <= out.len(), "the operand ends before word {last}");
-        let at = |col: usize, k: usize| col / W * panel + (first + k) * W + col % W;
         for k in 0..count {
             let group = group(k);
             // SAFETY: the caller's promise; nothing is written behind `last`.
             unsafe {
                 if W >= GROUP {
-                    out.write(at(col, k), group);
+                    out.write(self.at::<W>(col, k), group);
                 } else {
                     for (part, col) in group
                         .as_chunks::<W>()
@@ -320,10 +328,36 @@ impl Strip {
                         .iter()
                         .zip((col..col + cols).step_by(W))
                     {
-                        out.write(at(col, k), *part);
+                        out.write(self.at::<W>(col, k), *part);
                     }
                 }
             }
         }
+    }
+
+    /// Asks for the cache lines that the strip `further` columns on will be put into.
+    #[inline(always)]
+    pub(super) fn fetch<const W: usize>(self, out: &Parts<'_, u32>, further: usize) {
+        let from = self.place[1] + further;
+        for col in (from..from + GROUP).step_by(W.min(GROUP)) {
+            for k in (0..self.count()).step_by(LINE.div_ceil(W)) {
+                out.fetch_to_write(self.at::<W>(col, k));
+            }
+        }
+    }
+
+    /// Words of k.
+    #[inline(always)]
+    fn count(self) -> usize {
+        let ([row, _], [rows, _]) = (self.place, self.size);
+        self.precision.words(row + rows) - self.precision.words(row)
+    }
+
+    /// Where word `k` of a column lies, in panels of `W` columns.
+    #[inline(always)]
+    fn at<const W: usize>(self, col: usize, k: usize) -> usize {
+        let panel = W * self.precision.words(self.depth);
+        let k = self.precision.words(self.place[0]) + k;
+        col / W * panel + k * W + col % W
     }
 }

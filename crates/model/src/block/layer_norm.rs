@@ -44,7 +44,7 @@ impl LayerNorm {
     ) -> Tensor {
         let adds = sum.is_some();
         let mut dx = sum.unwrap_or_else(|| run.like(given[1]));
-        let d_parameters = gradients.pair_mut(self.gain, self.bias);
+        let d_parameters = gradients.pair_mut(run.pool, self.gain, self.bias);
         let gain = run.parameters.get(self.gain);
         norm::backward(
             run.pool,

@@ -222,14 +222,14 @@ impl Linear {
         right: Right<'_>,
         gradients: &mut Gradients,
     ) {
-        if let Some(dw) = gradients.get_mut(self.weight) {
-            finish::store(run.pool, dw, left, right, None, Onto::Itself);
+        if let Some((dw, onto)) = gradients.next_term(run.pool, self.weight) {
+            finish::store(run.pool, dw, left, right, None, onto);
         }
     }
 
     /// Adds the gradient of b.
     pub(crate) fn add_bias_gradient(&self, run: Run<'_>, dy: Rows<'_>, gradients: &mut Gradients) {
-        if let Some(db) = self.bias.and_then(|bias| gradients.get_mut(bias)) {
+        if let Some(db) = self.bias.and_then(|bias| gradients.get_mut(run.pool, bias)) {
             bias_gradient(run.pool, run.buffers, db, dy);
         }
     }

@@ -39,7 +39,7 @@ impl RmsNorm {
         let adds = sum.is_some();
         let mut dx = sum.unwrap_or_else(|| run.like(given[1]));
         let gain = run.parameters.get(self.gain);
-        let d_gain = gradients.get_mut(self.gain);
+        let d_gain = gradients.get_mut(run.pool, self.gain);
         norm::rms_backward(run.pool, run.buffers, &mut dx, d_gain, given, gain, adds);
         dx
     }

@@ -39,7 +39,7 @@ impl Layer<0> for EmbedRows {
         call: Backward<'_, (), 0>,
         gradients: &mut Gradients,
     ) -> [Tensor; 0] {
-        if let Some(table) = gradients.get_mut(self.table) {
+        if let Some(table) = gradients.get_mut(run.pool, self.table) {
             rows::scatter_add(run.pool, table, call.d_output.data(), &self.ids);
         }
         []

@@ -65,24 +65,32 @@ impl<L: Layer<N>, const N: usize> Subject<L, N> {
         let tensors = self.tensors(&buffers);
         let inputs = tensors.each_ref();
         let (y, saved) = self.layer.forward(run, inputs);
-        let d_output = Tensor::from_slice(&buffers, y.shape(), c);
-        let mut gradients = Gradients::zeros(self.parameters.layout());
-        // Gradients of parameters are added to what is there.
-        gradients.arena_mut().fill(1.0);
-        let call = Backward {
-            saved: &saved,
-            inputs,
-            output: Some(&y),
-            d_output,
-            sum: sum.map(|sum| Tensor::from_slice(&buffers, &self.inputs[0].0, sum)),
+        let through = |gradients: &mut Gradients| {
+            let call = Backward {
+                saved: &saved,
+                inputs,
+                output: Some(&y),
+                d_output: Tensor::from_slice(&buffers, y.shape(), c),
+                sum: sum.map(|sum| Tensor::from_slice(&buffers, &self.inputs[0].0, sum)),
+            };
+            let d_inputs = self.layer.backward(run, call, gradients);
+            d_inputs.iter().map(|d| d.data().to_vec()).collect()
         };
-        let d_inputs = self.layer.backward(run, call, &mut gradients);
-        let d_inputs = d_inputs.iter().map(|d| d.data().to_vec()).collect();
-        (
-            y.data().to_vec(),
-            d_inputs,
-            gradients.arena().iter().map(|g| g - 1.0).collect(),
-        )
+        // Gradients of parameters are added to what is there, and what was forgotten is not there.
+        let mut gradients = Gradients::zeros(self.parameters.layout());
+        gradients.arena_mut().fill(1.0);
+        let d_inputs = through(&mut gradients);
+        let added: Vec<f32> = gradients.arena().iter().map(|g| g - 1.0).collect();
+        gradients.forget();
+        through(&mut gradients);
+        gradients.settle(pool);
+        let size = added.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+        let off = distance(&added, gradients.arena());
+        assert!(
+            off <= 1e-5 * f64::from(size),
+            "forgotten ones begin at 0: {off}"
+        );
+        (y.data().to_vec(), d_inputs, added)
     }
 
     /// d Σ c·y along the number that `place` finds, from four points: (8·D(h) − D(2h))/6 without the h² term.

@@ -18,13 +18,13 @@ pub fn norm(pool: &Pool, g: &[f32]) -> f64 {
     .sqrt()
 }
 
-/// One AdamW step on parameters, their moments and their gradients, in one pass over the arenas; the gradients are left
-/// 0 for the next step. Each group is a run of the arenas with its own options.
+/// One AdamW step on parameters, their moments and their gradients, in one pass over the arenas. Each group is a run of
+/// them with its own options.
 pub fn step(
     pool: &Pool,
     theta: &mut [f32],
     [m, v]: [&mut [f32]; 2],
-    g: &mut [f32],
+    g: &[f32],
     groups: &(impl Iterator<Item = (Range<usize>, AdamW)> + Clone + Sync),
 ) {
     let arrays = ((theta, PIECE), (m, PIECE), (v, PIECE), (g, PIECE));
@@ -38,6 +38,5 @@ pub fn step(
                 adamw::step(&mut theta[part.clone()], m, v, &g[part], options);
             }
         }
-        g.fill(0.0);
     });
 }

@@ -13,6 +13,7 @@ use super::super::{Bias, Kept, Number};
 use super::PIECE;
 use super::tile::{KEYS, add_values, score};
 use crate::arch::{Level, level, multiversion};
+use crate::memory::{LINE, fetch};
 use crate::softmax::exponentials;
 use crate::vector::{Portable, Vector};
 
@@ -20,8 +21,6 @@ use crate::vector::{Portable, Vector};
 const BLOCK: usize = 16;
 /// How many rows ahead of their use keys and values are fetched from memory.
 const AHEAD: usize = 8;
-/// Words of a cache line.
-const LINE: usize = 16;
 
 /// What the piece gives for one head: m, l, Σ exp(score − m)·v [E], and the scores [PIECE].
 pub(super) const fn len(e: usize) -> usize {
@@ -121,7 +120,7 @@ fn groups(piece: &Piece<'_>) -> impl Iterator<Item = (usize, usize)> {
 #[inline(always)]
 unsafe fn scores<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [f32]) {
     for s in (0..piece.k.rows()).step_by(KEYS) {
-        (s..s + KEYS).for_each(|key| fetch::<V>(piece.k, key + AHEAD));
+        (s..s + KEYS).for_each(|key| fetch_row(piece.k, key + AHEAD));
         for (h, n) in groups(piece) {
             // SAFETY: the caller's promise.
             unsafe { heads!(n, score::<V, HALVES>(piece, parts, s, h)) };
@@ -137,7 +136,7 @@ unsafe fn scores<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [
 unsafe fn values<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [f32]) {
     let keys = piece.v.rows();
     for s in (0..keys).step_by(BLOCK) {
-        (s..s + BLOCK).for_each(|key| fetch::<V>(piece.v, key + AHEAD));
+        (s..s + BLOCK).for_each(|key| fetch_row(piece.v, key + AHEAD));
         let block = s..(s + BLOCK).min(keys);
         for (h, n) in groups(piece) {
             // SAFETY: the caller's promise.
@@ -148,10 +147,10 @@ unsafe fn values<V: Vector, const HALVES: bool>(piece: &Piece<'_>, parts: &mut [
 
 /// Asks for row `r`, which may lie behind the last one: it is then the first of the next piece.
 #[inline(always)]
-fn fetch<V: Vector>(rows: Kept<'_>, r: usize) {
+fn fetch_row(rows: Kept<'_>, r: usize) {
     let start = rows.words().as_ptr().wrapping_add(r * rows.stride());
     for line in (0..rows.stride()).step_by(LINE) {
-        V::fetch(start.wrapping_add(line));
+        fetch(start.wrapping_add(line));
     }
 }
 

@@ -98,7 +98,7 @@ impl Layer<1> for HeadNorm {
                 dx[k_end..].copy_from_slice(&dy[k_end..]);
             }
         });
-        if let Some([dw_q, dw_k]) = gradients.pair_mut(self.q_gain, self.k_gain) {
+        if let Some([dw_q, dw_k]) = gradients.pair_mut(run.pool, self.q_gain, self.k_gain) {
             for sums in partial.data().chunks_exact(2 * e) {
                 rows::add(dw_q, &sums[..e]);
                 rows::add(dw_k, &sums[e..]);

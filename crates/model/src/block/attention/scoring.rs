@@ -100,7 +100,7 @@ impl RelativeBias {
         [heads, keys]: [usize; 2],
         gradients: &mut Gradients,
     ) {
-        let Some(d_table) = gradients.get_mut(self.table) else {
+        let Some(d_table) = gradients.get_mut(run.pool, self.table) else {
             return;
         };
         let places = self.places(run, keys);

@@ -119,7 +119,11 @@ impl Layer<1> for NormMlp {
         let columns = PackedLeft::columns(run.pool, run.buffers, precision, normed.as_rows());
         self.up
             .add_weight_gradient(run, columns.view(), dh_right.view(), gradients);
-        if let Some(db) = self.up.bias.and_then(|bias| gradients.get_mut(bias)) {
+        if let Some(db) = self
+            .up
+            .bias
+            .and_then(|bias| gradients.get_mut(run.pool, bias))
+        {
             rows::sum_rows(db, sums.data());
         }
         drop((columns, dh_right));
