@@ -127,6 +127,17 @@ pub(crate) fn fetch<T>(at: *const T) {
     };
 }
 
+/// As [`fetch`], into the second-level cache, for what is not read at once.
+#[inline(always)]
+pub(crate) fn fetch_far<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: as above.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    };
+}
+
 /// Asks for the cache line at `at` alone, which will be written soon; it need not be there.
 #[inline(always)]
 pub(crate) fn fetch_to_write<T>(at: *const T) {

@@ -11,20 +11,31 @@
 
 use std::sync::OnceLock;
 
-use super::{Precision, RIGHT};
+use super::{BLOCK_ROWS, LEFT, Precision, RIGHT};
 use crate::arch::{Level, level};
+use crate::memory::fetch_far;
 use crate::vector::{Portable, Vector};
 
-/// Writes the product of `size` (rows of A, columns of a panel of B) over `words` words to `out` [LEFT, RIGHT]; what
-/// lies outside of it there is unspecified. Word k of row r of A is at r·`a_strides[0]` + k·`a_strides[1]`.
-pub(super) type Kernel = unsafe fn(
-    out: *mut f32,
-    size: [usize; 2],
-    words: usize,
-    a: *const u32,
-    a_strides: [usize; 2],
-    b: *const u32,
-);
+/// Words of B further on that are asked for with each word of k: rows of tiles together ask for as many as are read.
+pub(super) const SHARE: usize = RIGHT * LEFT / BLOCK_ROWS;
+
+/// Some words of k of a panel of A and of one of B.
+#[derive(Clone, Copy)]
+pub(super) struct Strips {
+    pub(super) words: usize,
+    /// Word k of row r is at r·`a_strides[0]` + k·`a_strides[1]`.
+    pub(super) a: *const u32,
+    pub(super) a_strides: [usize; 2],
+    pub(super) b: *const u32,
+    /// What will be read soon and is asked for meanwhile, [`SHARE`] for each word; it need not be readable.
+    pub(super) next: *const u32,
+    /// Whether they go on with the sums that are there.
+    pub(super) more: bool,
+}
+
+/// Writes the product of `size` (rows of A, columns of a panel of B) to `out` [LEFT, RIGHT]; what lies outside of it there
+/// is unspecified.
+pub(super) type Kernel = unsafe fn(out: *mut f32, size: [usize; 2], strips: Strips);
 
 /// The kernel of this processor.
 pub(super) fn kernel(precision: Precision) -> Kernel {
@@ -47,20 +58,27 @@ pub(super) fn kernel(precision: Precision) -> Kernel {
 /// One register tile: ROWS rows × VECTORS vectors.
 ///
 /// # Safety
-/// The processor has the instructions of `V`; `a` holds ROWS rows of `words` words at these strides, `b` that many
+/// The processor has the instructions of `V`; `a` holds ROWS rows of that many words at these strides, `b` as many
 /// groups of [`RIGHT`], of which the first VECTORS · LANES are read; `out` is writable in rows of [`RIGHT`].
 #[inline(always)]
 unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: bool>(
     out: *mut f32,
-    words: usize,
-    mut a: *const u32,
-    [row_stride, word_stride]: [usize; 2],
-    mut b: *const u32,
+    strips: Strips,
 ) {
+    let (mut a, mut b, mut next) = (strips.a, strips.b, strips.next);
+    let [row_stride, word_stride] = strips.a_strides;
     // SAFETY: the offsets stay within what the caller promises.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        for _ in 0..words {
+        if strips.more {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(out.add(r * RIGHT + v * V::LANES).cast());
+                }
+            }
+        }
+        for _ in 0..strips.words {
+            fetch_far(next);
             let mut columns = [V::zero(); VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = V::load(b.add(v * V::LANES));
@@ -78,6 +96,7 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
             // Behind the last word they may leave the operands by more than one element; nothing is read there.
             a = a.wrapping_add(word_stride);
             b = b.wrapping_add(RIGHT);
+            next = next.wrapping_add(SHARE);
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
@@ -95,10 +114,7 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
 unsafe fn panels<V: Vector, const PAIRS: bool>(
     out: *mut f32,
     [rows, cols]: [usize; 2],
-    words: usize,
-    a: *const u32,
-    strides: [usize; 2],
-    b: *const u32,
+    strips: Strips,
 ) {
     let width = V::TILE_VECTORS * V::LANES;
     let mut row = 0;
@@ -114,24 +130,25 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
             // SAFETY: height ≤ rows − row, so only rows of A are read; col + vectors · LANES ≤ RIGHT, a multiple of
             // the tile's width.
             unsafe {
-                let (out, a, b) = (
-                    out.add(row * RIGHT + col),
-                    a.add(row * strides[0]),
-                    b.add(col),
-                );
+                let out = out.add(row * RIGHT + col);
+                let strips = Strips {
+                    a: strips.a.add(row * strips.a_strides[0]),
+                    b: strips.b.add(col),
+                    ..strips
+                };
                 match (height, vectors) {
-                    (1, 1) => tile::<V, 1, 1, PAIRS>(out, words, a, strides, b),
-                    (1, 2) => tile::<V, 1, 2, PAIRS>(out, words, a, strides, b),
-                    (1, _) => tile::<V, 1, 3, PAIRS>(out, words, a, strides, b),
-                    (2, 1) => tile::<V, 2, 1, PAIRS>(out, words, a, strides, b),
-                    (2, 2) => tile::<V, 2, 2, PAIRS>(out, words, a, strides, b),
-                    (2, _) => tile::<V, 2, 3, PAIRS>(out, words, a, strides, b),
-                    (4, 1) => tile::<V, 4, 1, PAIRS>(out, words, a, strides, b),
-                    (4, 2) => tile::<V, 4, 2, PAIRS>(out, words, a, strides, b),
-                    (4, _) => tile::<V, 4, 3, PAIRS>(out, words, a, strides, b),
-                    (_, 1) => tile::<V, 8, 1, PAIRS>(out, words, a, strides, b),
-                    (_, 2) => tile::<V, 8, 2, PAIRS>(out, words, a, strides, b),
-                    (_, _) => tile::<V, 8, 3, PAIRS>(out, words, a, strides, b),
+                    (1, 1) => tile::<V, 1, 1, PAIRS>(out, strips),
+                    (1, 2) => tile::<V, 1, 2, PAIRS>(out, strips),
+                    (1, _) => tile::<V, 1, 3, PAIRS>(out, strips),
+                    (2, 1) => tile::<V, 2, 1, PAIRS>(out, strips),
+                    (2, 2) => tile::<V, 2, 2, PAIRS>(out, strips),
+                    (2, _) => tile::<V, 2, 3, PAIRS>(out, strips),
+                    (4, 1) => tile::<V, 4, 1, PAIRS>(out, strips),
+                    (4, 2) => tile::<V, 4, 2, PAIRS>(out, strips),
+                    (4, _) => tile::<V, 4, 3, PAIRS>(out, strips),
+                    (_, 1) => tile::<V, 8, 1, PAIRS>(out, strips),
+                    (_, 2) => tile::<V, 8, 2, PAIRS>(out, strips),
+                    (_, _) => tile::<V, 8, 3, PAIRS>(out, strips),
                 }
             }
         }
@@ -145,16 +162,9 @@ macro_rules! kernel {
         /// # Safety
         /// As for [`panels`].
         $(#[target_feature(enable = $features)])?
-        pub(super) unsafe fn $name(
-            out: *mut f32,
-            size: [usize; 2],
-            words: usize,
-            a: *const u32,
-            strides: [usize; 2],
-            b: *const u32,
-        ) {
+        pub(super) unsafe fn $name(out: *mut f32, size: [usize; 2], strips: Strips) {
             // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
-            unsafe { panels::<$vector, $pairs>(out, size, words, a, strides, b) }
+            unsafe { panels::<$vector, $pairs>(out, size, strips) }
         }
     };
 }
@@ -164,7 +174,7 @@ kernel!(portable_pairs, Portable, true);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::panels;
+    use super::{Strips, panels};
     use crate::vector::x86::{Avx2, Avx512, Avx512Bf16};
 
     kernel!(avx2_f32, Avx2, false, "avx2,fma");

@@ -27,6 +27,8 @@ mod transpose;
 pub use operand::{Left, Precision, Right, Rows};
 pub use tile::Tile;
 
+use std::cell::RefCell;
+
 use crate::Pool;
 
 /// Rows of a tile.
@@ -41,17 +43,22 @@ pub(crate) const GROUP: usize = 16;
 pub const BLOCK_ROWS: usize = 8 * LEFT;
 
 /// Most columns of C in one block of work, in panels of B.
-const BLOCK_PANELS: usize = 8;
+const BLOCK_PANELS: usize = 4;
+
+/// Words that stay in a last-level cache while the other operand passes.
+const NEAR: usize = 1 << 22;
 
 /// Blocks that each thread should find, so that one that comes late does not hold up the others.
 const BLOCKS_PER_THREAD: usize = 8;
 
-/// Words of k from which on a panel is too long for the second-level cache, and the product goes part after part.
-const DEEP: usize = 4096;
-/// Words of k in a part: so many of some panels of B lie in the second-level cache, of a panel of A in the first.
-const PART: usize = 1024;
-/// Panels of B whose parts are used by all rows of a block before the next part's turn.
-const DEEP_PANELS: usize = 2;
+/// Most words of k at a time: so many of a panel of A stay in the first-level cache while the panels of B of a block, which
+/// stay in the second, have their turn.
+const PART: usize = 384;
+
+thread_local! {
+    /// The tiles of a block whose sums wait for the next part of k.
+    static WAITING: RefCell<Vec<Tile>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Computes A·B and gives each tile of it to `finish` once, on whichever thread made it.
 pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile) + Sync) {
@@ -60,7 +67,7 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
     let wanted = pool.threads() * BLOCKS_PER_THREAD;
     let across = (panels * down / wanted).clamp(1, BLOCK_PANELS);
     let groups = panels.div_ceil(across);
-    let bands = pool.threads().min(down).max(1);
+    let bands = bands(pool.threads(), a, b, [down, groups]);
     pool.each(down * groups, |i| {
         let (row, group) = place(i, [down, groups], bands);
         let (row, panel) = (row * BLOCK_ROWS, group * across);
@@ -75,8 +82,24 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
     });
 }
 
-/// Row and column of block `i` of `down` × `across`: band of rows after band, column after column within a band. Each
-/// thread begins with the band whose rows it made, and the panels of B of a column stay near while the band passes.
+/// Into how many bands the rows of `down` × `across` blocks are best cut, of which each is passed column after column.
+fn bands(threads: usize, a: Left<'_>, b: Right<'_>, [down, across]: [usize; 2]) -> usize {
+    let words = a.precision().words(a.depth());
+    let [of_a, of_b] = [a.rows() * words, b.cols() * words];
+    let row_by_row = from_memory([of_a, of_b], down);
+    let column_by_column = from_memory([of_b, of_a], across);
+    if row_by_row < column_by_column || (row_by_row == column_by_column && of_a >= of_b) {
+        // Threads begin with runs of neighbouring blocks: each most often finds in its cache what it wrote there.
+        down
+    } else if words > PART {
+        // A column's panels are too much for a cache of its own: threads pass the same one, each its rows.
+        threads.min(down)
+    } else {
+        1
+    }
+}
+
+/// Row and column of block `i` of `down` × `across`: band of rows after band, column after column within a band.
 fn place(i: usize, [down, across]: [usize; 2], bands: usize) -> (usize, usize) {
     let band = ((i / across + 1) * bands - 1) / down;
     let [first, end] = [band, band + 1].map(|band| band * down / bands);
@@ -85,12 +108,20 @@ fn place(i: usize, [down, across]: [usize; 2], bands: usize) -> (usize, usize) {
     (first + within % rows, within / rows)
 }
 
-/// A·B on the calling thread, tile by tile, row after row of tiles.
+/// Words read from memory where one operand is read once and the other anew each time, unless it stays near.
+fn from_memory([once, again]: [usize; 2], times: usize) -> usize {
+    once + if again > NEAR { again * times } else { again }
+}
+
+/// A·B on the calling thread, tile by tile, row after row of tiles. `finish` must not ask for another product.
 pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
-    let mut tile = Tile::new();
-    if a.precision().words(a.depth()) > DEEP && a.rows() <= BLOCK_ROWS {
-        return deep_block(a, b, &mut tile, finish);
+    if a.precision().words(a.depth()) > PART {
+        return WAITING.with_borrow_mut(|tiles| {
+            tiles.resize_with(BLOCK_ROWS / LEFT * BLOCK_PANELS, Tile::new);
+            deep_block(a, b, tiles, finish);
+        });
     }
+    let mut tile = Tile::new();
     for row in (0..a.rows()).step_by(LEFT) {
         for col in (0..b.cols()).step_by(RIGHT) {
             tile.compute(a, b, row, col);
@@ -99,25 +130,24 @@ pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
     }
 }
 
-/// As [`block`], part of k after part: those words of B's panels are still near when the next rows of tiles need them.
-/// Sums wait in between; each is taken in the same order whatever the number of threads.
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "24 KiB; a step allocates nothing on the heap"
-)]
-fn deep_block(a: Left<'_>, b: Right<'_>, tile: &mut Tile, mut finish: impl FnMut(&mut Tile)) {
+/// As [`block`], part of k after part: those words of B's panels are still near when the next rows of tiles need them. Sums
+/// go on where they stopped, so that they are the same as of k as a whole.
+fn deep_block(a: Left<'_>, b: Right<'_>, tiles: &mut [Tile], mut finish: impl FnMut(&mut Tile)) {
     let words = a.precision().words(a.depth());
-    for first_panel in (0..b.cols().div_ceil(RIGHT)).step_by(DEEP_PANELS) {
-        let end = b.cols().min((first_panel + DEEP_PANELS) * RIGHT);
-        let mut sums = [[[0.0; LEFT * RIGHT]; DEEP_PANELS]; BLOCK_ROWS / LEFT];
-        for first in (0..words).step_by(PART) {
-            let part = first..(first + PART).min(words);
-            let last = part.end == words;
-            for (row, sums) in (0..a.rows()).step_by(LEFT).zip(&mut sums) {
-                for (col, sums) in (first_panel * RIGHT..end).step_by(RIGHT).zip(sums) {
-                    tile.compute_part(a, b, [row, col], part.clone());
-                    tile.sum_up(sums, last);
-                    if last {
+    let parts = words.div_ceil(PART);
+    for first_row in (0..a.rows()).step_by(BLOCK_ROWS) {
+        for first_col in (0..b.cols()).step_by(BLOCK_PANELS * RIGHT) {
+            let rows = first_row..a.rows().min(first_row + BLOCK_ROWS);
+            let cols = first_col..b.cols().min(first_col + BLOCK_PANELS * RIGHT);
+            for part in 0..parts {
+                let range = words * part / parts..words * (part + 1) / parts;
+                let places = rows.clone().step_by(LEFT).flat_map(|row| {
+                    let cols = cols.clone().step_by(RIGHT);
+                    cols.map(move |col| [row, col])
+                });
+                for (place, tile) in places.zip(&mut *tiles) {
+                    tile.compute_part(a, b, place, range.clone());
+                    if part + 1 == parts {
                         finish(tile);
                     }
                 }

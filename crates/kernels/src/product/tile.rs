@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::kernel::kernel;
+use super::kernel::{SHARE, Strips, kernel};
 use super::round::{neighbours, two_rows, widen};
-use super::{GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
+use super::{BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
 use crate::rows::in_groups;
@@ -45,7 +45,7 @@ impl Tile {
         self.compute_part(a, b, [row, col], 0..words);
     }
 
-    /// As [`Tile::compute`], summed over those words of k alone.
+    /// As [`Tile::compute`], over those words of k alone; what the words before them gave must be there already.
     #[inline]
     pub(super) fn compute_part(
         &mut self,
@@ -61,30 +61,29 @@ impl Tile {
         );
         let (rows, cols) = ((a.rows() - row).min(LEFT), (b.cols() - col).min(RIGHT));
         (self.row, self.col, self.rows, self.cols) = (row, col, rows, cols);
-        assert!(part.start <= part.end && part.end <= a.precision().words(a.depth()));
+        let words = a.precision().words(a.depth());
+        assert!(part.start <= part.end && part.end <= words);
         let (skipped_a, skipped_b) = (part.start * a.strides()[1], part.start * RIGHT);
+        // What the next part of k, or else the next block, reads of B: each row of tiles asks for a share of it.
+        let behind = if part.end < words {
+            part.end
+        } else {
+            b.cols().div_ceil(RIGHT) * words
+        };
+        let share = row % BLOCK_ROWS / LEFT * part.len() * SHARE;
+        let panel = b.panel(col / RIGHT).as_ptr();
+        let strips = Strips {
+            words: part.len(),
+            a: a.panel(row / LEFT).as_ptr().wrapping_add(skipped_a),
+            a_strides: a.strides(),
+            b: panel.wrapping_add(skipped_b),
+            next: panel.wrapping_add(behind * RIGHT + share),
+            more: part.start > 0,
+        };
         // SAFETY: `kernel` gives one whose instructions the processor has; `Left` and `Right` hold all words of these
         // panels (checked when they were made), of which `part` are some, and the tile has room for LEFT × RIGHT numbers.
         unsafe {
-            kernel(a.precision())(
-                self.values.as_mut_ptr(),
-                [rows, cols],
-                part.len(),
-                a.panel(row / LEFT).as_ptr().wrapping_add(skipped_a),
-                a.strides(),
-                b.panel(col / RIGHT).as_ptr().wrapping_add(skipped_b),
-            );
-        }
-    }
-
-    /// Adds the tile to `sums`, and becomes them if `last`.
-    #[inline(always)]
-    pub(super) fn sum_up(&mut self, sums: &mut [f32; LEFT * RIGHT], last: bool) {
-        for (x, sum) in self.values.iter_mut().zip(sums) {
-            *sum += *x;
-            if last {
-                *x = *sum;
-            }
+            kernel(a.precision())(self.values.as_mut_ptr(), [rows, cols], strips);
         }
     }
 
