@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use glassformer_kernels::product::stored::{MOST_ROWS, few_rows};
 use glassformer_kernels::product::{Precision, Rows};
@@ -43,26 +44,39 @@ pub(crate) enum Weight {
 }
 
 /// Matrices in `bf16` that stay in their file, where a few rows meet them, so that a model answers before it was laid out. When
-/// more rows come for the first time they are laid out after all, and from then on that serves few rows too: it is faster.
+/// more rows come at a time, or have come one by one, they are laid out after all: reading them is faster then. What comes out is
+/// the same, bit for bit.
 #[derive(Debug)]
 pub(crate) struct StoredFloats {
     matrices: Vec<StoredMatrix>,
     operand: OnceLock<PackedRight>,
+    /// Rows that met them in the file.
+    served: AtomicUsize,
+    /// How many do before they are laid out.
+    patience: usize,
 }
+
+/// Rows after which the first weights of a model are laid out: these took about as long from the file as laying out takes.
+const PATIENCE: usize = 16;
+/// Layers whose weights are laid out one after the other for the same token, so that none takes much longer than its neighbours.
+const AT_A_TOKEN: usize = 4;
 
 impl StoredFloats {
     /// None where they are of another type, or lie so that they cannot be read in place.
-    fn new(group: &[&StoredMatrix], precision: Precision) -> Option<Self> {
+    fn new(group: &[&StoredMatrix], precision: Precision, patience: usize) -> Option<Self> {
         let are_readable = group.iter().all(|matrix| matrix.in_place().is_some());
         (precision == Precision::Bf16 && are_readable).then(|| Self {
             matrices: group.iter().map(|&matrix| matrix.clone()).collect(),
             operand: OnceLock::new(),
+            served: AtomicUsize::new(0),
+            patience,
         })
     }
 
     /// Whether so many rows are multiplied with them where they are.
     pub(crate) fn takes(&self, rows: usize) -> bool {
-        rows <= MOST_ROWS && self.operand.get().is_none()
+        let has_patience = self.served.load(Relaxed) < self.patience;
+        rows <= MOST_ROWS && has_patience && self.operand.get().is_none()
     }
 
     /// Columns from `first` on of `y`, which has `width` of them: those of x·W.
@@ -73,6 +87,7 @@ impl StoredFloats {
         [width, mut first]: [usize; 2],
         x: Rows<'_>,
     ) {
+        self.served.fetch_add(x.row_count(), Relaxed);
         for matrix in &self.matrices {
             let rows = matrix.in_place().expect("checked");
             few_rows(pool, (y, width, first), x, rows, |r| matrix.row_in_file(r));
@@ -110,7 +125,7 @@ impl PackedWeights {
         layers: &[Linear],
     ) -> Self {
         let buffers = Buffers::new();
-        let pack = |linear: &Linear| {
+        let pack = |(i, linear): (usize, &Linear)| {
             let matrices: Vec<_> = parameters.stored(linear.weight).collect();
             let parts = if matrices.is_empty() || linear.storage == Storage::InOut {
                 let whole = linear.forward_operand(pool, &buffers, parameters, precision);
@@ -119,11 +134,12 @@ impl PackedWeights {
                     weight: Weight::Product(whole),
                 }]
             } else {
-                stored(pool, &buffers, precision, &matrices)
+                let patience = PATIENCE + i / AT_A_TOKEN;
+                stored(pool, &buffers, precision, &matrices, patience)
             };
             (linear.weight, parts)
         };
-        let weights = layers.iter().map(pack).collect();
+        let weights = layers.iter().enumerate().map(pack).collect();
         Self {
             precision,
             weights,
@@ -192,6 +208,7 @@ fn stored(
     buffers: &Buffers,
     precision: Precision,
     matrices: &[&StoredMatrix],
+    patience: usize,
 ) -> Vec<Part> {
     let kind = |matrix: &StoredMatrix| match matrix.data_type {
         DataType::Block(kind) if matrix.cols.is_multiple_of(kind.weights()) => Some(kind),
@@ -207,7 +224,7 @@ fn stored(
                 .flat_map(|matrix| (0..matrix.rows).map(|r| matrix.row(r)))
                 .collect();
             Weight::Quantised(Packed::new(pool, kind, [rows, cols], |r| bytes[r]))
-        } else if let Some(floats) = StoredFloats::new(group, precision) {
+        } else if let Some(floats) = StoredFloats::new(group, precision, patience) {
             Weight::Stored(floats)
         } else {
             Weight::Product(laid_out(pool, buffers, precision, group))

@@ -13,11 +13,14 @@ use std::sync::OnceLock;
 
 use super::{BLOCK_ROWS, LEFT, Precision, RIGHT};
 use crate::arch::{Level, level};
-use crate::memory::fetch_far;
+use crate::memory::{fetch, fetch_far};
 use crate::vector::{Portable, Vector};
 
 /// Words of B further on that are asked for with each word of k: rows of tiles together ask for as many as are read.
 pub(super) const SHARE: usize = RIGHT * LEFT / BLOCK_ROWS;
+
+/// Words between what a few rows read of B, as fast as memory gives it, and what is asked for meanwhile.
+const AHEAD: usize = 2048;
 
 /// Some words of k of a panel of A and of one of B.
 #[derive(Clone, Copy)]
@@ -78,7 +81,11 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
             }
         }
         for _ in 0..strips.words {
-            fetch_far(next);
+            if ROWS < V::TILE_ROWS {
+                (0..VECTORS).for_each(|v| fetch(b.wrapping_add(v * V::LANES + AHEAD)));
+            } else {
+                fetch_far(next);
+            }
             let mut columns = [V::zero(); VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = V::load(b.add(v * V::LANES));

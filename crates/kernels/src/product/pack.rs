@@ -8,7 +8,7 @@ use super::tile::Strip;
 use super::transpose::{SIDE, transpose};
 use super::{GROUP, LEFT, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
-use crate::memory::{fetch, floats};
+use crate::memory::{fetch, fetch_far, floats};
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
@@ -18,7 +18,7 @@ const STRIP: usize = LEFT;
 const READ_AHEAD: usize = 128;
 const WRITE_AHEAD: usize = 2 * RIGHT;
 /// Words transposed at a time where k is adjacent in memory.
-const RUN: usize = 64;
+pub(super) const RUN: usize = 64;
 /// Words of output below which another thread does not pay.
 const PIECE: usize = 8192;
 
@@ -199,24 +199,57 @@ multiversion! {
                     neighbours::<BF16>(&mut run[..count], floats(&row[2 * first..(2 * (first + count)).min(x.cols)]));
                 }
             }
-            let groups = panel[first * RIGHT..(first + count) * RIGHT].as_chunks_mut::<RIGHT>().0;
-            let (squares, rest) = groups.as_chunks_mut::<SIDE>();
-            let whole = squares.len() * SIDE;
-            for (i, square) in squares.iter_mut().enumerate() {
-                for lane in (0..RIGHT).step_by(SIDE) {
-                    // Written out: a closure over the array would be compiled for the oldest processor.
-                    let mut rows = [&[0; SIDE]; SIDE];
-                    for (row, run) in rows.iter_mut().zip(&run[lane..]) {
-                        *row = &run.as_chunks().0[i];
-                    }
-                    transpose::<BF16>(square, lane, rows);
+            let groups = panel[first * RIGHT..(first + count) * RIGHT].as_chunks_mut().0;
+            transposed::<BF16>(groups, &run);
+        }
+    }
+}
+
+multiversion! {
+    /// Some words of k of a panel of B: as many as there are `groups`, from word `first` on, of up to RIGHT rows of its
+    /// transpose. Those of other rows are any.
+    pub(super) fn part_of_panel(groups: &mut [[u32; RIGHT]], rows: &[&[u32]], first: usize) {
+        let (squares, rest) = groups.as_chunks_mut::<SIDE>();
+        let whole = squares.len() * SIDE;
+        for (i, square) in squares.iter_mut().enumerate() {
+            for lane in (0..RIGHT).step_by(SIDE) {
+                let mut beside = [&[0; SIDE]; SIDE];
+                for (word, row) in beside.iter_mut().zip(rows.get(lane..).unwrap_or_default()) {
+                    *word = row[first + i * SIDE..].first_chunk().expect("as many words as groups");
+                    // Streams this short end before the processor sees that they are streams: what is next of the row, and,
+                    // most often, the same of the next panel.
+                    fetch(word.as_ptr().wrapping_add(3 * SIDE));
+                    fetch_far(word.as_ptr().wrapping_add(RIGHT * row.len()));
                 }
+                transpose::<BF16>(square, lane, beside);
             }
-            for (k, group) in rest.iter_mut().enumerate() {
-                for (word, run) in group.iter_mut().zip(&run) {
-                    *word = run[whole + k];
-                }
+        }
+        for (k, group) in rest.iter_mut().enumerate() {
+            for (word, row) in group.iter_mut().zip(rows) {
+                *word = row[first + whole + k];
             }
+        }
+    }
+}
+
+/// `groups[k][i]` = `run[i][k]`, as far as there are groups.
+#[inline(always)]
+fn transposed<const WIDE: bool>(groups: &mut [[u32; RIGHT]], run: &[[u32; RUN]; RIGHT]) {
+    let (squares, rest) = groups.as_chunks_mut::<SIDE>();
+    let whole = squares.len() * SIDE;
+    for (i, square) in squares.iter_mut().enumerate() {
+        for lane in (0..RIGHT).step_by(SIDE) {
+            // Written out: a closure over the array would be compiled for the oldest processor.
+            let mut rows = [&[0; SIDE]; SIDE];
+            for (row, run) in rows.iter_mut().zip(&run[lane..]) {
+                *row = &run.as_chunks().0[i];
+            }
+            transpose::<WIDE>(square, lane, rows);
+        }
+    }
+    for (k, group) in rest.iter_mut().enumerate() {
+        for (word, run) in group.iter_mut().zip(run) {
+            *word = run[whole + k];
         }
     }
 }

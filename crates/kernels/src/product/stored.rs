@@ -3,27 +3,19 @@
 //! `y[r][n]` = Σ_k `a[r][k]`·`w[n][k]`: a [R,K] and w [N,K] are rows of `bf16`, sums are `f32`. The naive version is three
 //! nested loops (`tests/it/product.rs`); the departures:
 //!
-//! 1. **No layout.** To lay w out is to read and write all of it before the first product. So its rows are read where they
-//!    are, from front to back, straight from a memory map.
-//! 2. **[`AT_ONCE`] rows of each side by side**, so that each word that is loaded serves several multiply-adds.
-//! 3. **Threads** take pieces of w as they become free. Each element is summed by one thread in one order, so the result does
-//!    not depend on how many there are. It differs in its last bits from that of a product with panels, which sums in another order.
+//! 1. **No layout.** To lay w out is to write all of it before the first product. So its rows are read where they are, from
+//!    front to back, straight from a memory map; a piece of a panel at a time is laid out, meets the rows of a and is dropped
+//!    while it is in the first-level cache.
+//! 2. **Threads** take panels of w as they become free. Each element is summed by one thread in one order, the order of
+//!    [`product`](super::product) with w laid out: bit for bit the same comes out.
 
-use std::sync::OnceLock;
-
-use super::{Precision, Rows};
+use super::pack::{RUN, part_of_panel};
+use super::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile};
 use crate::Pool;
-use crate::arch::{Level, level};
-use crate::memory::fetch;
 use crate::pool::Parts;
-use crate::vector::{Portable, Vector};
 
 /// Most rows of a product that [`few_rows`] makes: beyond them an operand that is laid out is faster.
-pub const MOST_ROWS: usize = 8;
-/// Rows of w that are read side by side, and rows of a that meet them: their sums fill half the registers of AVX-512.
-const AT_ONCE: usize = 4;
-/// Bytes of w that a thread takes at a time, about.
-const PIECE: usize = 1 << 16;
+pub const MOST_ROWS: usize = LEFT;
 
 /// The rows of a matrix [N,K] in `bf16` as a file has them, adjacent, little-endian.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +46,8 @@ impl<'a> StoredRows<'a> {
         self.words.len() / self.width
     }
 
-    fn row(&self, n: usize) -> *const u32 {
-        self.words[n * self.width..][..self.width].as_ptr()
+    fn row(&self, n: usize) -> &'a [u32] {
+        &self.words[n * self.width..][..self.width]
     }
 }
 
@@ -77,146 +69,26 @@ pub fn few_rows(
     );
     assert!(y.len() == rows * width && first + n <= width, "y is R×O");
     let y = Parts::new(y);
-    // At least as many as are read at once, however long they are.
-    let each = (PIECE / (4 * w.width)).max(1).next_multiple_of(AT_ONCE);
-    let kernel = kernel();
-    pool.each(n.div_ceil(each), |piece| {
-        for at in (piece * each..n.min((piece + 1) * each)).step_by(AT_ONCE) {
-            let count = (n - at).min(AT_ONCE);
-            // Behind the last row the first of these again: what it gives is dropped.
-            let mut beside = [w.row(order(at)); AT_ONCE];
-            for (i, row) in beside.iter_mut().enumerate().take(count) {
-                *row = w.row(order(at + i));
-            }
-            for row in (0..rows).step_by(AT_ONCE) {
-                let some = (rows - row).min(AT_ONCE);
-                let mut sums = [[0.0; AT_ONCE]; AT_ONCE];
-                let from = a.range(row, row + some).words.as_ptr();
-                // SAFETY: it is for instructions that the processor has; the rows of both have that many words.
-                unsafe { kernel(&mut sums, from, (a.stride, some), beside, w.width) };
-                for (r, sums) in sums.iter().enumerate().take(some) {
-                    let start = (row + r) * width + first + at;
-                    // SAFETY: each element belongs to one piece.
-                    unsafe { y.slice(start..start + count) }.copy_from_slice(&sums[..count]);
-                }
-            }
+    pool.each(n.div_ceil(RIGHT), |panel| {
+        let columns = panel * RIGHT..n.min((panel + 1) * RIGHT);
+        let count = columns.len();
+        let mut beside: [&[u32]; RIGHT] = [&[]; RIGHT];
+        for (row, n) in beside.iter_mut().zip(columns.clone()) {
+            *row = w.row(order(n));
+        }
+        let mut groups = [[0; RIGHT]; RUN];
+        let mut tile = Tile::new();
+        for start in (0..w.width).step_by(RUN) {
+            let words = RUN.min(w.width - start);
+            part_of_panel(&mut groups[..words], &beside[..count], start);
+            let b = Right::new(groups.as_flattened(), a.precision, 2 * words, count);
+            let a = Left::from(a.columns(2 * start, 2 * (start + words)));
+            tile.add_part(a, b, [0, 0], 0..words, start > 0);
+        }
+        for (r, row) in tile.rows_mut() {
+            let start = r * width + first + columns.start;
+            // SAFETY: each element belongs to one panel.
+            unsafe { y.slice(start..start + count) }.copy_from_slice(row);
         }
     });
-}
-
-/// `sums[r][n]` of (row stride, count) rows from `a` on with the rows at `w`, over `words` words.
-type Kernel = unsafe fn(
-    sums: &mut [[f32; AT_ONCE]; AT_ONCE],
-    a: *const u32,
-    rows: (usize, usize),
-    w: [*const u32; AT_ONCE],
-    words: usize,
-);
-
-/// The kernel of this processor.
-fn kernel() -> Kernel {
-    static KERNEL: OnceLock<Kernel> = OnceLock::new();
-    *KERNEL.get_or_init(|| match level() {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512Bf16 => avx512_bf16,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => avx2,
-        _ => portable,
-    })
-}
-
-/// Some rows of a, as many as [`AT_ONCE`] or fewer.
-///
-/// # Safety
-/// The processor has the instructions of `V`; ROWS rows from `a` on, `stride` apart, and those at `w` hold `words` words.
-#[inline(always)]
-unsafe fn dots<V: Vector, const ROWS: usize>(
-    sums: &mut [[f32; AT_ONCE]; AT_ONCE],
-    a: *const u32,
-    stride: usize,
-    w: [*const u32; AT_ONCE],
-    words: usize,
-) {
-    // SAFETY: all reads lie within the first `words` words of a row.
-    unsafe {
-        let mut totals = [[V::zero(); AT_ONCE]; ROWS];
-        let whole = words / V::LANES * V::LANES;
-        for at in (0..whole).step_by(V::LANES) {
-            let mut weights = [V::zero(); AT_ONCE];
-            for (weights, row) in weights.iter_mut().zip(&w) {
-                *weights = V::load(row.add(at));
-                // The next rows, most often: streams this short end before the processor sees that they are streams.
-                fetch(row.wrapping_add(at + AT_ONCE * words));
-                fetch(row.wrapping_add(at + 2 * AT_ONCE * words));
-            }
-            for (r, totals) in totals.iter_mut().enumerate() {
-                let x = V::load(a.add(r * stride + at));
-                for (total, &weights) in totals.iter_mut().zip(&weights) {
-                    *total = total.add_pairs(x, weights);
-                }
-            }
-        }
-        for (r, (sums, totals)) in sums.iter_mut().zip(totals).enumerate() {
-            *sums = V::totals(totals);
-            for at in whole..words {
-                let x = a.add(r * stride + at).read();
-                for (sum, row) in sums.iter_mut().zip(&w) {
-                    *sum += pair(x, row.add(at).read());
-                }
-            }
-        }
-    }
-}
-
-/// a₀·b₀ + a₁·b₁ of two words.
-#[inline(always)]
-fn pair(a: u32, b: u32) -> f32 {
-    let low = |word: u32| f32::from_bits(word << 16);
-    let high = |word: u32| f32::from_bits(word & 0xffff_0000);
-    low(a) * low(b) + high(a) * high(b)
-}
-
-/// [`dots`] compiled for one instruction set.
-macro_rules! kernel {
-    ($name:ident, $vector:ty $(, $features:literal)?) => {
-        /// # Safety
-        /// As for [`dots`].
-        $(#[target_feature(enable = $features)])?
-        pub(super) unsafe fn $name(
-            sums: &mut [[f32; AT_ONCE]; AT_ONCE],
-            a: *const u32,
-            (stride, count): (usize, usize),
-            w: [*const u32; AT_ONCE],
-            words: usize,
-        ) {
-            // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
-            unsafe {
-                match count {
-                    1 => dots::<$vector, 1>(sums, a, stride, w, words),
-                    2 => dots::<$vector, 2>(sums, a, stride, w, words),
-                    3 => dots::<$vector, 3>(sums, a, stride, w, words),
-                    _ => dots::<$vector, AT_ONCE>(sums, a, stride, w, words),
-                }
-            }
-        }
-    };
-}
-
-kernel!(portable, Portable);
-#[cfg(target_arch = "x86_64")]
-use x86::{avx2, avx512, avx512_bf16};
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{AT_ONCE, dots};
-    use crate::vector::x86::{Avx2, Avx512, Avx512Bf16};
-
-    kernel!(avx2, Avx2, "avx2,fma");
-    kernel!(avx512, Avx512, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-    kernel!(
-        avx512_bf16,
-        Avx512Bf16,
-        "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma"
-    );
 }

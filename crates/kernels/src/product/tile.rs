@@ -51,8 +51,22 @@ impl Tile {
         &mut self,
         a: Left<'_>,
         b: Right<'_>,
+        place: [usize; 2],
+        part: Range<usize>,
+    ) {
+        let more = part.start > 0;
+        self.add_part(a, b, place, part, more);
+    }
+
+    /// Becomes the product over those words of k at that place, added to what is there if it is `more` of a sum.
+    #[inline]
+    pub(super) fn add_part(
+        &mut self,
+        a: Left<'_>,
+        b: Right<'_>,
         [row, col]: [usize; 2],
         part: Range<usize>,
+        more: bool,
     ) {
         assert_eq!(
             (a.depth(), a.precision()),
@@ -78,7 +92,7 @@ impl Tile {
             a_strides: a.strides(),
             b: panel.wrapping_add(skipped_b),
             next: panel.wrapping_add(behind * RIGHT + share),
-            more: part.start > 0,
+            more,
         };
         // SAFETY: `kernel` gives one whose instructions the processor has; `Left` and `Right` hold all words of these
         // panels (checked when they were made), of which `part` are some, and the tile has room for LEFT × RIGHT numbers.

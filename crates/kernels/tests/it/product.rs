@@ -415,6 +415,18 @@ fn check_few_rows([m, k, n]: [usize; 3], before: usize, threads: usize, seed: u6
     let rows = Rows::new(a_words.words(), precision, [m, k], stride);
     let place = (y.as_mut_slice(), width, before);
     few_rows(&pool, place, rows, stored, |row| n - 1 - row);
+    // Bit for bit what comes out with w laid out.
+    let mut laid_out = filled(Right::len(precision, k, n));
+    let file_rows = w.words(precision, &pool);
+    let file_rows = Rows::new(file_rows.words(), precision, [n, k], k / 2);
+    pack::right_transposed(&pool, laid_out.words_mut(), precision, file_rows);
+    let right = Right::new(laid_out.words(), precision, k, n);
+    let mut same = vec![0.0; m * n];
+    finish::store(&pool, &mut same, rows.into(), right, None, Onto::Nothing);
+    for (y, same) in y.chunks_exact(width).zip(same.chunks_exact(n)) {
+        let reversed: Vec<f32> = same.iter().rev().copied().collect();
+        assert_eq!(&y[before..], reversed);
+    }
     let expected = a.times(&w.t());
     for (y, expected) in y.chunks_exact(width).zip(expected.chunks_exact(n)) {
         assert!(y[..before].iter().all(|&x| x == 7.0));
