@@ -148,6 +148,48 @@ pub(crate) fn fetch_to_write<T>(at: *const T) {
     }
 }
 
+/// Copies `x` to `out` without reading what is there, where the processor can. Other threads see it after
+/// [`settle_writes`]. `WIDE` says that the code is compiled for AVX-512.
+#[inline(always)]
+pub(crate) fn write_past_caches<const WIDE: bool>(out: &mut [f32], x: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if WIDE && out.as_ptr().addr().is_multiple_of(size_of::<Line>()) {
+        let (lines, rest) = out.as_chunks_mut();
+        let (chunks, tail) = x.as_chunks();
+        for (line, chunk) in lines.iter_mut().zip(chunks) {
+            // SAFETY: `WIDE` holds in code that runs where AVX-512 is; lines of `out` begin at cache lines.
+            unsafe { x86::write_line(line, chunk) };
+        }
+        rest.copy_from_slice(tail);
+        return;
+    }
+    out.copy_from_slice(x);
+}
+
+/// Lets other threads see what this one [wrote past the caches](write_past_caches), before it tells them of it.
+#[inline(always)]
+pub(crate) fn settle_writes() {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: every x86-64 has it.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{_mm512_loadu_ps, _mm512_stream_ps};
+
+    use super::LINE;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn write_line(line: &mut [f32; LINE], x: &[f32; LINE]) {
+        // SAFETY: both are as long as a register; the caller promises that the line begins at a cache line.
+        unsafe { _mm512_stream_ps(line.as_mut_ptr(), _mm512_loadu_ps(x.as_ptr())) };
+    }
+}
+
 impl From<&[f32]> for Block {
     fn from(x: &[f32]) -> Self {
         let mut block = Self::zeros(x.len());

@@ -99,7 +99,7 @@ impl Gradients {
         let past = &mut self.past[self.layout.indices(id)];
         if past.iter().all(|past| *past) {
             past.fill(false);
-            return Some((&mut self.data[range], Onto::Nothing));
+            return Some((&mut self.data[range], Onto::NothingSoonRead));
         }
         Some((self.get_mut(pool, id)?, Onto::Itself))
     }

@@ -11,6 +11,7 @@ use super::{BLOCK_ROWS, Left, Precision, RIGHT, Right, Rows, Tile, product};
 use crate::Pool;
 use crate::activation::{Activation, for_each_activation};
 use crate::arch::multiversion;
+use crate::memory::{settle_writes, write_past_caches};
 use crate::pool::Parts;
 use crate::rows::in_groups;
 
@@ -19,6 +20,8 @@ use crate::rows::in_groups;
 pub enum Onto<'a> {
     /// Nothing: C is overwritten.
     Nothing,
+    /// Nothing, and C is not read soon: it goes to memory past the caches, which would read first what is there.
+    NothingSoonRead,
     /// What is in C.
     Itself,
     /// Other rows, of C's shape.
@@ -64,10 +67,17 @@ multiversion! {
             let out = unsafe { out.slice(range.clone()) };
             match onto {
                 Onto::Nothing => {}
+                Onto::NothingSoonRead => {
+                    write_past_caches::<BF16>(out, &line[..columns.len()]);
+                    continue;
+                }
                 Onto::Itself => in_groups(line, out, |x, more| *x += *more),
                 Onto::Rows(rows) => in_groups(line, &rows[range], |x, more| *x += *more),
             }
             in_groups(out, line, |out, x| *out = *x);
+        }
+        if matches!(onto, Onto::NothingSoonRead) {
+            settle_writes();
         }
     }
 }

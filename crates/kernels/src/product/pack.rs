@@ -111,8 +111,10 @@ multiversion! {
         for col in (0..cols).step_by(GROUP) {
             let cols = (cols - col).min(GROUP);
             let strip = Strip { precision, depth: x.rows, place: [first, col], size: [rows, cols] };
-            for r in first..first + rows {
-                fetch(x.words.as_ptr().wrapping_add(r * x.stride + x.precision.words(col + READ_AHEAD)));
+            // Of rows shorter than that, what is next of the rows below.
+            let (further, ahead) = if x.cols > READ_AHEAD { (0, col + READ_AHEAD) } else { (2 * STRIP, col) };
+            for r in first + further..first + further + rows {
+                fetch(x.words.as_ptr().wrapping_add(r * x.stride + x.precision.words(ahead)));
             }
             if w == RIGHT {
                 strip.fetch::<RIGHT>(words, WRITE_AHEAD);

@@ -45,7 +45,7 @@ pub(super) fn in_parts(
             .for_each(|y| glassformer_kernels::rows::add(y, bias));
     }
     match onto {
-        Onto::Nothing => {}
+        Onto::Nothing | Onto::NothingSoonRead => {}
         Onto::Rows(rows) => elementwise::add(run.pool, y, rows),
         Onto::Itself => unreachable!("gradients are not made from weights in a file"),
     }
