@@ -30,6 +30,14 @@ pub(crate) fn neighbours<const BF16: bool>(words: &mut [u32], x: &[f32]) {
             // SAFETY: `BF16` holds in code that is compiled for AVX-512 BF16 and runs where that is.
             unsafe { x86::neighbours(out, chunk) };
         }
+        // A panel's 48 columns end with half a register's; a masked write would hold up who reads them next.
+        if let (Some(chunk), Some(out)) = (rest.first_chunk(), tail.first_chunk_mut())
+            && rest.len() == chunk.len()
+        {
+            // SAFETY: as above.
+            unsafe { x86::half_of_neighbours(out, chunk) };
+            return;
+        }
         // SAFETY: as above.
         unsafe { x86::few_neighbours(tail, rest) };
         return;
@@ -94,6 +102,20 @@ pub(super) fn widen<const BF16: bool>(x: &mut [f32], halves: &[u16]) {
     }
 }
 
+/// Each number becomes the nearest that a `bf16` stands for.
+#[inline(always)]
+pub(super) fn round<const BF16: bool>(x: &mut [f32; GROUP]) {
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        // SAFETY: as in `neighbours`.
+        unsafe { x86::round(x) };
+        return;
+    }
+    for x in x {
+        *x = widened(bf16(*x) as u16);
+    }
+}
+
 /// Words of two rows: `words[i]` = (low[i], high[i]).
 #[inline(always)]
 pub(super) fn two_rows<const BF16: bool>(low: &[f32; GROUP], high: &[f32; GROUP]) -> [u32; GROUP] {
@@ -132,10 +154,11 @@ pub(super) fn interleaved<const BF16: bool>(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepu16_epi32,
-        _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
-        _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_permutexvar_epi16, _mm512_slli_epi32,
-        _mm512_storeu_ps, _mm512_storeu_si512,
+        __m256bh, __m256i, __m512bh, __m512i, _mm256_loadu_si256, _mm256_storeu_si256,
+        _mm512_castsi512_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32, _mm512_maskz_loadu_ps,
+        _mm512_or_si512, _mm512_permutexvar_epi16, _mm512_slli_epi32, _mm512_storeu_ps,
+        _mm512_storeu_si512,
     };
 
     /// Each word's halves: number i of the first row, and number i of the second, 16 further on.
@@ -164,7 +187,31 @@ mod x86 {
         }
     }
 
-    /// The same for fewer than 32 numbers; behind them is 0.
+    /// The same for 16 numbers.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) unsafe fn half_of_neighbours(words: &mut [u32; 8], x: &[f32; 16]) {
+        // SAFETY: both arrays have the length of what is read and written.
+        unsafe {
+            let halves = _mm512_cvtneps_pbh(_mm512_loadu_ps(x.as_ptr()));
+            let pairs = std::mem::transmute::<__m256bh, __m256i>(halves);
+            _mm256_storeu_si256(words.as_mut_ptr().cast(), pairs);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) unsafe fn round(x: &mut [f32; 16]) {
+        // SAFETY: the array has the length of what is read and written.
+        unsafe {
+            let halves = _mm512_cvtneps_pbh(_mm512_loadu_ps(x.as_ptr()));
+            let halves = std::mem::transmute::<__m256bh, __m256i>(halves);
+            let words = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves));
+            _mm512_storeu_ps(x.as_mut_ptr(), _mm512_castsi512_ps(words));
+        }
+    }
+
+    /// As `neighbours`, for fewer than 32 numbers; behind them is 0.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) unsafe fn few_neighbours(words: &mut [u32], x: &[f32]) {

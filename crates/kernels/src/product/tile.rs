@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::kernel::{SHARE, Strips, kernel};
-use super::round::{neighbours, two_rows, widen};
+use super::round::{neighbours, round, two_rows, widen};
 use super::{BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
@@ -209,10 +209,8 @@ impl Tile {
     #[inline(always)]
     pub(crate) fn round<const BF16: bool>(&mut self, precision: Precision) {
         if precision == Precision::Bf16 {
-            let mut words = [0; RIGHT / 2];
             for (_, line) in self.lines_mut() {
-                neighbours::<BF16>(&mut words, line);
-                widen::<BF16>(line, halves(&words));
+                line.as_chunks_mut().0.iter_mut().for_each(round::<BF16>);
             }
         }
     }
