@@ -268,3 +268,26 @@ fn read(matrices: &[&StoredMatrix], cols: usize, mut first: usize, mut out: &mut
         first = first.saturating_sub(matrix.rows);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_in_a_file_are_laid_out_in_time() {
+        let stored = StoredFloats {
+            matrices: Vec::new(),
+            operand: OnceLock::new(),
+            served: AtomicUsize::new(0),
+            patience: 3,
+        };
+        let numbers = [0.0; 16];
+        let x = Rows::f32(&numbers, 8);
+        for before in 0..2 {
+            assert!(stored.takes(1), "{before} times two rows came");
+            assert!(!stored.takes(MOST_ROWS + 1));
+            stored.times(&Pool::single(), &mut [], [0, 0], x);
+        }
+        assert!(!stored.takes(1), "four rows came");
+    }
+}

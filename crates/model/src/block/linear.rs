@@ -5,6 +5,7 @@
 
 use glassformer_kernels::matrix::MatRef;
 use glassformer_kernels::product::finish::{self, Onto};
+use glassformer_kernels::product::stored::MOST_ROWS;
 use glassformer_kernels::product::{Left, Precision, Right, Rows};
 use glassformer_tensor::ops::linear::{FEW, bias_gradient, few_rows};
 use glassformer_tensor::ops::product::{PackedLeft, PackedRight, Rounded};
@@ -122,7 +123,8 @@ impl Linear {
             Some([part]) => match &part.weight {
                 Weight::Product(_) => true,
                 Weight::Quantised(_) => false,
-                Weight::Stored(stored) => !stored.takes(rows),
+                // Whether laid out by now or not: what comes out must not depend on what came before.
+                Weight::Stored(_) => rows > MOST_ROWS,
             },
             Some(_) => false,
             None => true,

@@ -90,8 +90,9 @@ impl Layer<1> for NormMlp {
         let mut dh_right = PackedRight::uninitialised(run.buffers, precision, n, f);
         let mut post = PackedLeft::uninitialised(run.buffers, precision, f, n);
         let mut sums = run.tensor(&[n.div_ceil(BLOCK_ROWS), f]);
+        // Rounded once for both products that read its rows.
+        let rounded = Rounded::new(run.pool, run.buffers, precision, dy.as_rows());
         {
-            let rounded = Rounded::new(run.pool, run.buffers, precision, dy.as_rows());
             let w = self.down.backward_operand(run);
             let mut out = ActivationGradients {
                 rows: dh.words_mut(),
@@ -99,31 +100,21 @@ impl Layer<1> for NormMlp {
                 post: post.words_mut(),
                 sums: sums.data_mut(),
             };
-            let a = rounded.view().into();
-            finish::activate_backward(
-                run.pool,
-                &mut out,
-                self.activation,
-                a,
-                w.view(),
-                pre.as_rows(),
-            );
+            let (f, a, pre) = (self.activation, rounded.view().into(), pre.as_rows());
+            finish::activate_backward(run.pool, &mut out, f, a, w.view(), pre);
         }
         {
-            let right = PackedRight::of(run.pool, run.buffers, precision, dy.as_rows());
+            let right = PackedRight::of(run.pool, run.buffers, precision, rounded.view());
             self.down
                 .add_weight_gradient(run, post.view(), right.view(), gradients);
             self.down.add_bias_gradient(run, dy.as_rows(), gradients);
         }
-        drop(post);
+        drop((post, rounded));
         let columns = PackedLeft::columns(run.pool, run.buffers, precision, normed.as_rows());
         self.up
             .add_weight_gradient(run, columns.view(), dh_right.view(), gradients);
-        if let Some(db) = self
-            .up
-            .bias
-            .and_then(|bias| gradients.get_mut(run.pool, bias))
-        {
+        let up_bias = self.up.bias;
+        if let Some(db) = up_bias.and_then(|bias| gradients.get_mut(run.pool, bias)) {
             rows::sum_rows(db, sums.data());
         }
         drop((columns, dh_right));
