@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: how fast we are; with `--peers`, next to PyTorch and llama.cpp on the same machine.
 //!
 //! Ours and the peer's are measured in turn, round by round, and the ratio is the median over the rounds: whatever
-//! else the machine does then meets both. The peer is measured in the best of its modes, found by a quick pass first.
+//! else the machine does then meets both. The peer is measured in those of its modes that a quick pass finds to be near the
+//! quickest, and the best of them counts.
 
 mod load;
 mod ours;
@@ -171,7 +172,7 @@ fn alone(program: &Program, work: &Work, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// Finds the peer's best mode, then measures it and ours in turn.
+/// Finds the peer's quickest modes, then measures them and ours in turn: the one with the least median counts.
 fn compare(
     program: &Program,
     peers: &Peers,
@@ -181,32 +182,40 @@ fn compare(
     results: &mut Results,
 ) -> Result<()> {
     let ours = format!("{} --runs {}", work.ours, peer.runs);
-    let Some(best) = best_mode(peers, work, peer, results) else {
+    let mut raced = Vec::new();
+    for mode in quickest_modes(peers, work, peer, results) {
+        let asked = peers.start(peer, &mode)?;
+        results.met(&format!("{} {}", peer.who, asked.version));
+        raced.push((mode, asked, Vec::new()));
+    }
+    if raced.is_empty() {
         results.remarks.push(format!(
             "{}: {} ran in none of its modes; ours is measured alone.",
             work.title(),
             peer.who
         ));
         return alone(program, work, results);
-    };
-    let mut asked = peers.start(peer, &best)?;
-    results.met(&format!("{} {}", peer.who, asked.version));
-    let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    }
+    let mut mine = Vec::new();
     for round in 1..=rounds {
-        let fastest = program.fastest(&ours)?;
-        let a = fastest.ms;
-        let b = asked.round()?;
-        println!(
-            "{} {round}/{rounds}: ours {a:.2} ms, {} {b:.2} ms ({best})",
-            work.title(),
-            peer.who
-        );
-        theirs.push(b);
-        ratios.push(b / a);
-        mine.push(fastest);
+        mine.push(program.fastest(&ours)?);
+        let a = mine[mine.len() - 1].ms;
+        print!("{} {round}/{rounds}: ours {a:.2} ms", work.title());
+        for (mode, asked, times) in &mut raced {
+            let b = asked.round()?;
+            print!(", {} {b:.2} ms ({mode})", peer.who);
+            times.push(b);
+        }
+        println!();
     }
     results.command(&ours, program);
-    results.commands.push(peers.shown(peer, &best));
+    for (mode, ..) in &raced {
+        results.commands.push(peers.shown(peer, mode));
+    }
+    let all = raced.into_iter().map(|(mode, _, times)| (mode, times));
+    let best = all.min_by(|(_, a), (_, b)| median(a.clone()).total_cmp(&median(b.clone())));
+    let (mode, theirs) = best.expect("some modes");
+    let ratios = theirs.iter().zip(&mine).map(|(b, a)| b / a.ms).collect();
     mine.sort_by(|a, b| a.ms.total_cmp(&b.ms));
     let middle = mine.swap_remove(mine.len() / 2);
     results.comparisons.push(Comparison {
@@ -215,7 +224,7 @@ fn compare(
         precision: middle.precision,
         of_peak: middle.of_peak,
         theirs: median(theirs),
-        mode: best.to_string(),
+        mode: mode.to_string(),
         ratio: median(ratios),
         at_least: peer.at_least,
         aim: peer.aim,
@@ -223,9 +232,13 @@ fn compare(
     Ok(())
 }
 
-/// One round of every mode of the peer; the fastest. A mode that cannot run (no C++ compiler, say) is noted.
-fn best_mode(peers: &Peers, work: &Work, peer: &PeerWork, results: &mut Results) -> Option<Mode> {
-    let mut best: Option<(f64, Mode)> = None;
+/// Modes that are slower than the quickest by more than this share are not raced.
+const NEAR: f64 = 0.125;
+
+/// One round of every mode of the peer; the quickest, and those that another round might find quicker. A mode that cannot run
+/// (no C++ compiler, say) is noted.
+fn quickest_modes(peers: &Peers, work: &Work, peer: &PeerWork, results: &mut Results) -> Vec<Mode> {
+    let mut ran: Vec<(f64, Mode)> = Vec::new();
     for mode in peers.modes(peer) {
         let time = peers.start(peer, &mode).and_then(|mut asked| asked.round());
         match &time {
@@ -237,13 +250,11 @@ fn best_mode(peers: &Peers, work: &Work, peer: &PeerWork, results: &mut Results)
             .copied()
             .map_err(|_| "could not run".to_owned());
         results.modes.push((work.title(), mode.to_string(), told));
-        if let Ok(ms) = time
-            && best.as_ref().is_none_or(|(least, _)| ms < *least)
-        {
-            best = Some((ms, mode));
-        }
+        ran.extend(time.ok().map(|ms| (ms, mode)));
     }
-    best.map(|(_, mode)| mode)
+    let least = ran.iter().map(|(ms, _)| *ms).fold(f64::INFINITY, f64::min);
+    ran.retain(|(ms, _)| *ms <= least * (1.0 + NEAR));
+    ran.into_iter().map(|(_, mode)| mode).collect()
 }
 
 impl Results {

@@ -25,9 +25,18 @@ fn a_token_allocates_nothing_once_the_loop_has_run() {
 
 #[test]
 fn a_token_allocates_nothing_with_weights_in_a_file_of_bf16() {
-    let mut model = model_in_bf16(N_CTX);
-    model.pack(&Pool::single(), Precision::Bf16);
-    check("in its file", &model);
+    let (mut model, pool) = (model_in_bf16(N_CTX), Pool::single());
+    model.pack(&pool, Precision::Bf16);
+    let sampling = Sampling::greedy();
+    let mut generation = Generation::new(&model, &pool, &[1, 2, 3], sampling, Work::Cached);
+    (0..2).for_each(|_| _ = generation.step());
+    let seen = allocation_counter::measure(|| {
+        (0..8).for_each(|_| _ = generation.step());
+    });
+    assert_eq!(seen.count_total, 0, "in their file: {seen:?}");
+    // These lay them out.
+    (0..40).for_each(|_| _ = generation.step());
+    check("laid out meanwhile", &model);
 }
 
 fn check(what: &str, model: &Model) {
