@@ -59,7 +59,10 @@ multiversion! {
         add_bias(tile, bias);
         let columns = tile.columns();
         if let Onto::Rows(rows) = onto {
-            tile.fetch_beside(Rows::f32(rows, n));
+            tile.fetch_next(Rows::f32(rows, n));
+        }
+        if !matches!(onto, Onto::NothingSoonRead) {
+            tile.fetch_next_to_write(out, Precision::F32, n);
         }
         for (r, line) in tile.lines_mut() {
             let range = r * n + columns.start..r * n + columns.end;
@@ -224,7 +227,7 @@ multiversion! {
         // SAFETY: the tiles of a block of rows are made one after the other by one thread, each finished once.
         let sums = unsafe { sums.slice(block + columns.start..block + columns.end) };
         let mut activated = tile.read::<BF16>(pre);
-        tile.fetch_beside(pre);
+        tile.fetch_next(pre);
         let more = for_each_activation!(f, F => chain(tile, &mut activated, |h| F.value_and_slope::<FUSED>(h)));
         if first % BLOCK_ROWS == 0 {
             sums.fill(0.0);

@@ -11,7 +11,7 @@
 
 use std::sync::OnceLock;
 
-use super::{BLOCK_ROWS, LEFT, Precision, RIGHT};
+use super::{BLOCK_PANELS, BLOCK_ROWS, LEFT, Precision, RIGHT};
 use crate::arch::{Level, level};
 use crate::memory::{fetch, fetch_far};
 use crate::vector::{Portable, Vector};
@@ -22,6 +22,18 @@ pub(super) const SHARE: usize = RIGHT * LEFT / BLOCK_ROWS;
 /// Words between what a few rows read of B, as fast as memory gives it, and what is asked for meanwhile.
 const AHEAD: usize = 2048;
 
+/// What will be read soon and is asked for meanwhile; it need not be readable.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    /// Runs of words, one of each for each word.
+    pub(super) a: [*const u32; RUNS],
+    /// [`SHARE`] for each word.
+    pub(super) b: *const u32,
+}
+
+/// Runs of words of a panel of A that are asked for with each word of k: the tiles of a row together ask for all.
+pub(super) const RUNS: usize = LEFT / BLOCK_PANELS;
+
 /// Some words of k of a panel of A and of one of B.
 #[derive(Clone, Copy)]
 pub(super) struct Strips {
@@ -30,8 +42,7 @@ pub(super) struct Strips {
     pub(super) a: *const u32,
     pub(super) a_strides: [usize; 2],
     pub(super) b: *const u32,
-    /// What will be read soon and is asked for meanwhile, [`SHARE`] for each word; it need not be readable.
-    pub(super) next: *const u32,
+    pub(super) next: Next,
     /// Whether they go on with the sums that are there.
     pub(super) more: bool,
 }
@@ -84,7 +95,10 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
             if ROWS < V::TILE_ROWS {
                 (0..VECTORS).for_each(|v| fetch(b.wrapping_add(v * V::LANES + AHEAD)));
             } else {
-                fetch_far(next);
+                fetch_far(next.b);
+                if ROWS == LEFT {
+                    next.a.into_iter().for_each(fetch_far);
+                }
             }
             let mut columns = [V::zero(); VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
@@ -103,7 +117,8 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
             // Behind the last word they may leave the operands by more than one element; nothing is read there.
             a = a.wrapping_add(word_stride);
             b = b.wrapping_add(RIGHT);
-            next = next.wrapping_add(SHARE);
+            next.b = next.b.wrapping_add(SHARE);
+            next.a = next.a.map(|run| run.wrapping_add(1));
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {

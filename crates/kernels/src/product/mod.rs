@@ -117,7 +117,8 @@ fn from_memory([once, again]: [usize; 2], times: usize) -> usize {
 
 /// A·B on the calling thread, tile by tile, row after row of tiles. `finish` must not ask for another product.
 pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
-    if a.precision().words(a.depth()) > PART {
+    let words = a.precision().words(a.depth());
+    if words > PART {
         return WAITING.with_borrow_mut(|tiles| {
             tiles.resize_with(BLOCK_ROWS / LEFT * BLOCK_PANELS, Tile::new);
             deep_block(a, b, tiles, finish);
@@ -126,7 +127,7 @@ pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
     let mut tile = Tile::new();
     for row in (0..a.rows()).step_by(LEFT) {
         for col in (0..b.cols()).step_by(RIGHT) {
-            tile.compute(a, b, row, col);
+            tile.compute_part(a, b, [row, col], 0..words);
             finish(&mut tile);
         }
     }

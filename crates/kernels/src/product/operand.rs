@@ -1,5 +1,7 @@
 //! How the operands of a product lie in memory.
 
+use std::ops::Range;
+
 use super::round::widened;
 use super::{LEFT, RIGHT};
 use crate::arch::{Level, level};
@@ -230,6 +232,14 @@ impl<'a> Left<'a> {
     /// The words from panel `i` on.
     pub(super) fn panel(&self, i: usize) -> &'a [u32] {
         self.words.get(i * self.strides[2]..).unwrap_or_default()
+    }
+
+    /// Where run `i` begins of the LEFT runs in which words `part` of k of a panel lie; it need not be there.
+    pub(super) fn run(&self, panel: usize, part: &Range<usize>, i: usize) -> *const u32 {
+        let [row, word, panels] = self.strides;
+        let run = if word == 1 { row } else { part.len() };
+        let first = panel * panels + part.start * word + i * run;
+        self.words.as_ptr().wrapping_add(first)
     }
 
     /// From row to row within a panel, and from word to word.

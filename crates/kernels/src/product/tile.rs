@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::kernel::{SHARE, Strips, kernel};
+use super::kernel::{Next, RUNS, SHARE, Strips, kernel};
 use super::round::{neighbours, round, two_rows, widen};
-use super::{BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
+use super::{BLOCK_PANELS, BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
 use crate::rows::in_groups;
@@ -18,6 +18,8 @@ pub struct Tile {
     col: usize,
     rows: usize,
     cols: usize,
+    /// Where the tile after this one begins, most often, if it is one of a block.
+    next: Option<[usize; 2]>,
 }
 
 impl Default for Tile {
@@ -35,6 +37,7 @@ impl Tile {
             col: 0,
             rows: 0,
             cols: 0,
+            next: None,
         }
     }
 
@@ -42,10 +45,11 @@ impl Tile {
     #[inline]
     pub fn compute(&mut self, a: Left<'_>, b: Right<'_>, row: usize, col: usize) {
         let words = a.precision().words(a.depth());
-        self.compute_part(a, b, [row, col], 0..words);
+        self.add_part(a, b, [row, col], 0..words, false);
     }
 
-    /// As [`Tile::compute`], over those words of k alone; what the words before them gave must be there already.
+    /// As [`Tile::compute`], over those words of k alone, as one of the tiles of a block; what the words before them gave
+    /// must be there already.
     #[inline]
     pub(super) fn compute_part(
         &mut self,
@@ -54,8 +58,14 @@ impl Tile {
         place: [usize; 2],
         part: Range<usize>,
     ) {
-        let more = part.start > 0;
-        self.add_part(a, b, place, part, more);
+        let (next, more) = (next(a, b, place, &part), part.start > 0);
+        self.sum(a, b, place, part, more, next);
+        let [row, col] = place;
+        self.next = Some(if col + RIGHT < b.cols() {
+            [row, col + RIGHT]
+        } else {
+            [row + LEFT, 0]
+        });
     }
 
     /// Becomes the product over those words of k at that place, added to what is there if it is `more` of a sum.
@@ -64,9 +74,29 @@ impl Tile {
         &mut self,
         a: Left<'_>,
         b: Right<'_>,
+        place: [usize; 2],
+        part: Range<usize>,
+        more: bool,
+    ) {
+        // What is here already.
+        let [row, col] = place;
+        let next = Next {
+            a: [a.panel(row / LEFT).as_ptr(); RUNS],
+            b: b.panel(col / RIGHT).as_ptr(),
+        };
+        self.sum(a, b, place, part, more, next);
+        self.next = None;
+    }
+
+    #[inline(always)]
+    fn sum(
+        &mut self,
+        a: Left<'_>,
+        b: Right<'_>,
         [row, col]: [usize; 2],
         part: Range<usize>,
         more: bool,
+        next: Next,
     ) {
         assert_eq!(
             (a.depth(), a.precision()),
@@ -77,21 +107,14 @@ impl Tile {
         (self.row, self.col, self.rows, self.cols) = (row, col, rows, cols);
         let words = a.precision().words(a.depth());
         assert!(part.start <= part.end && part.end <= words);
-        let (skipped_a, skipped_b) = (part.start * a.strides()[1], part.start * RIGHT);
-        // What the next part of k, or else the next block, reads of B: each row of tiles asks for a share of it.
-        let behind = if part.end < words {
-            part.end
-        } else {
-            b.cols().div_ceil(RIGHT) * words
-        };
-        let share = row % BLOCK_ROWS / LEFT * part.len() * SHARE;
-        let panel = b.panel(col / RIGHT).as_ptr();
+        let a_panel = a.panel(row / LEFT).as_ptr();
+        let b_panel = b.panel(col / RIGHT).as_ptr();
         let strips = Strips {
             words: part.len(),
-            a: a.panel(row / LEFT).as_ptr().wrapping_add(skipped_a),
+            a: a_panel.wrapping_add(part.start * a.strides()[1]),
             a_strides: a.strides(),
-            b: panel.wrapping_add(skipped_b),
-            next: panel.wrapping_add(behind * RIGHT + share),
+            b: b_panel.wrapping_add(part.start * RIGHT),
+            next,
             more,
         };
         // SAFETY: `kernel` gives one whose instructions the processor has; `Left` and `Right` hold all words of these
@@ -103,7 +126,7 @@ impl Tile {
 
     /// Becomes a tile of zeros at that place of C [rows,cols].
     pub(crate) fn blank(&mut self, row: usize, col: usize, rows: usize, cols: usize) {
-        (self.row, self.col) = (row, col);
+        (self.row, self.col, self.next) = (row, col, None);
         (self.rows, self.cols) = ((rows - row).min(LEFT), (cols - col).min(RIGHT));
         self.values.fill(0.0);
     }
@@ -112,6 +135,7 @@ impl Tile {
     pub(super) fn shift(&mut self, rows: usize, cols: usize) {
         self.row += rows;
         self.col += cols;
+        self.next = self.next.map(|[row, col]| [row + rows, col + cols]);
     }
 
     /// Row of C at which the tile begins.
@@ -170,15 +194,36 @@ impl Tile {
         tile
     }
 
-    /// Asks for the numbers of `from` that the tile to the right of this one, most often the next, will read.
+    /// Asks for the numbers of `from` that the tile after this one will read.
     #[inline(always)]
-    pub(crate) fn fetch_beside(&self, from: Rows<'_>) {
-        let first = from.precision.words(self.col + self.cols);
-        for r in self.row..self.row + self.rows {
-            let row = from.words.as_ptr().wrapping_add(r * from.stride + first);
-            for word in (0..from.precision.words(RIGHT)).step_by(LINE) {
-                fetch(row.wrapping_add(word));
-            }
+    pub(crate) fn fetch_next(&self, from: Rows<'_>) {
+        self.next_lines(from.precision, from.stride, |word| {
+            fetch(from.words.as_ptr().wrapping_add(word));
+        });
+    }
+
+    /// Asks for the place in row-major C, as of [`Tile::to_rows`], of the tile after this one.
+    #[inline(always)]
+    pub(crate) fn fetch_next_to_write<T: Copy>(
+        &self,
+        out: &Parts<'_, T>,
+        precision: Precision,
+        stride: usize,
+    ) {
+        self.next_lines(precision, stride, |word| out.fetch_to_write(word));
+    }
+
+    /// Calls `f` with a word of each cache line of the tile after this one in row-major C.
+    #[inline(always)]
+    fn next_lines(&self, precision: Precision, stride: usize, f: impl Fn(usize)) {
+        let Some([row, col]) = self.next else {
+            return;
+        };
+        for row in row..row + LEFT {
+            let first = row * stride + precision.words(col);
+            (0..precision.words(RIGHT))
+                .step_by(LINE)
+                .for_each(|word| f(first + word));
         }
     }
 
@@ -227,6 +272,7 @@ impl Tile {
         stride: usize,
     ) {
         let width = precision.words(self.cols);
+        self.fetch_next_to_write(out, precision, stride);
         for r in 0..self.rows {
             let start = (self.row + r) * stride + precision.words(self.col);
             // SAFETY: the caller's promise; tiles begin at whole words.
@@ -297,8 +343,42 @@ impl Tile {
                     }
                 }
             }
+            if let Some([row, first]) = self.next {
+                let place = [row, first + col];
+                Strip { place, ..strip }.fetch::<W>(out, 0);
+            }
         }
     }
+}
+
+/// What the tile of A·B at (row, col) asks for while the words `part` of k are summed.
+#[inline(always)]
+fn next(a: Left<'_>, b: Right<'_>, [row, col]: [usize; 2], part: &Range<usize>) -> Next {
+    let words = a.precision().words(a.depth());
+    // What the next row of tiles reads of A, or else the first row of the next part of k: each tile asks for some runs.
+    let is_last = row + LEFT >= a.rows() || (row + LEFT).is_multiple_of(BLOCK_ROWS);
+    let (below, of) = if is_last && part.end < words {
+        (
+            row / BLOCK_ROWS * BLOCK_ROWS,
+            part.end..part.end + part.len(),
+        )
+    } else {
+        (row + LEFT, part.clone())
+    };
+    let first = col / RIGHT % BLOCK_PANELS * RUNS;
+    let runs = std::array::from_fn(|i| a.run(below / LEFT, &of, first + i));
+    // What the next part of k, or else the next block, reads of B: each row of tiles asks for a share.
+    let behind = if part.end < words {
+        part.end
+    } else {
+        b.cols().div_ceil(RIGHT) * words
+    };
+    let share = row % BLOCK_ROWS / LEFT * part.len() * SHARE;
+    let b = b
+        .panel(col / RIGHT)
+        .as_ptr()
+        .wrapping_add(behind * RIGHT + share);
+    Next { a: runs, b }
 }
 
 /// Up to LEFT rows of a [K,·] matrix, a group of columns wide, on their way into panels in which k runs down the rows.
