@@ -10,7 +10,7 @@
 //!
 //! Departure: queries go in blocks of [`QUERIES`], keys in blocks of [`KEYS`]. A tile of scores and the same tile of dP
 //! are made together, and P and dS go from the first-level cache straight into the layouts of the three products
-//! that need them. Tiles in which no query sees a key are left out.
+//! that need them. Tiles in which no query sees a key are left out, and the products sum over what is seen alone.
 
 mod output;
 
@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use self::output::Written;
 pub use self::output::{Output, OutputRows};
-use super::forward::{Space, right, right_transposed, rounded};
+use super::forward::{Space, right, right_transposed, rounded, within};
 use super::{Head, Input, Sees, Shape, head};
 use crate::Pool;
 use crate::arch::multiversion;
@@ -27,13 +27,13 @@ use crate::dropout::Mask;
 use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
-use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block};
+use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, banded_block};
 use crate::rows::{in_groups, inner_products};
 
 /// Queries handled at a time.
 const QUERIES: usize = 128;
 /// Keys handled at a time: a multiple of a panel's columns, and even.
-const KEYS: usize = 4 * RIGHT;
+const KEYS: usize = 8 * RIGHT;
 
 /// What the forward pass leaves for the backward pass.
 #[derive(Clone, Copy, Debug)]
@@ -173,37 +173,41 @@ impl Scratch {
             dq.fill(0.0);
             let (begin, last) = (one.head.seen(start).start, one.head.seen(end - 1).end);
             for first in (begin / RIGHT * RIGHT..last).step_by(KEYS) {
-                // The queries before the one that stands at this block's first key see nothing of it.
-                let from = match one.head.sees {
-                    Sees::All => start,
-                    Sees::Past | Sees::Window(_) => {
-                        start.max(first.saturating_sub(keys - queries) / LEFT * LEFT)
-                    }
-                };
+                let keys = first..(first + KEYS).min(last.next_multiple_of(2)).min(keys);
+                // The queries before the first one that sees something of these keys.
+                let from = one.head.seen_by(keys.clone()).start / LEFT * LEFT;
+                let from = from.max(start);
                 let place = Place {
                     queries: from..end,
-                    keys: first..(first + KEYS).min(last.next_multiple_of(2)).min(keys),
+                    keys,
                 };
-                let (span, columns) = (place.keys.clone(), (place.keys.start, place.keys.end));
-                self.block.fill(
-                    one,
-                    inner,
-                    &place,
-                    [q, dz],
-                    [kt, vt].map(|x| x.columns(columns.0, columns.1)),
-                    d_bias,
-                );
+                let Range {
+                    start: first,
+                    end: last,
+                } = place.keys;
+                let of_keys = [kt, vt].map(|x| x.columns(first, last));
+                self.block
+                    .fill(one, inner, &place, [q, dz], of_keys, d_bias);
                 let [ds, ds_t, p_t] = self.block.operands(precision, &place);
-                let part = first * e..span.end * e;
-                block(ds, k.rows(span.start, span.end), |tile| {
-                    add_tile(tile, &mut dq[(from - start) * e..], e);
-                });
-                block(ds_t, q_right.rows(from, end), |tile| {
-                    add_tile(tile, &mut dk[part.clone()], e);
-                });
-                block(p_t, dz_right.rows(from, end), |tile| {
-                    add_tile(tile, &mut dv[part.clone()], e);
-                });
+                let part = first * e..last * e;
+                banded_block(
+                    ds,
+                    k.rows(first, last),
+                    |rows| place.keys_seen(&one.head, rows),
+                    |tile| add_tile(tile, &mut dq[(from - start) * e..], e),
+                );
+                banded_block(
+                    ds_t,
+                    q_right.rows(from, end),
+                    |rows| place.queries_that_see(&one.head, rows),
+                    |tile| add_tile(tile, &mut dk[part.clone()], e),
+                );
+                banded_block(
+                    p_t,
+                    dz_right.rows(from, end),
+                    |rows| place.queries_that_see(&one.head, rows),
+                    |tile| add_tile(tile, &mut dv[part.clone()], e),
+                );
             }
             for (r, t) in (start..end).enumerate() {
                 write(t, &dq[r * e..][..e]);
@@ -228,6 +232,22 @@ struct Place {
     keys: Range<usize>,
 }
 
+impl Place {
+    /// Keys of the block that its queries `rows` see some of, both counted from the block's first.
+    fn keys_seen(&self, head: &Head<'_>, rows: Range<usize>) -> Range<usize> {
+        let first = self.queries.start;
+        let [start, end] = [rows.start, rows.end - 1].map(|row| head.seen(first + row));
+        within(start.start..end.end, self.keys.start, self.keys.len())
+    }
+
+    /// Queries of the block that see some of its keys `rows`, both counted from the block's first.
+    fn queries_that_see(&self, head: &Head<'_>, rows: Range<usize>) -> Range<usize> {
+        let first = self.keys.start;
+        let queries = head.seen_by(first + rows.start..first + rows.end);
+        within(queries, self.queries.start, self.queries.len())
+    }
+}
+
 /// dS and P of one block, in the layouts of the products that follow.
 struct ScoreBlock {
     /// dS as A [queries, keys], rows of KEYS numbers.
@@ -245,7 +265,7 @@ impl Default for ScoreBlock {
 }
 
 impl ScoreBlock {
-    /// Computes the block at `place`; the B are already cut to its keys.
+    /// Computes the tiles of the block at `place` in which a query sees a key; the B are already cut to its keys.
     fn fill(
         &mut self,
         one: &HeadGradient<'_>,
@@ -271,11 +291,8 @@ impl ScoreBlock {
                     d.compute(dz, vt, row, col);
                     let scores = one.scores(inner, place, col);
                     combine(&mut p, &mut d, &scores, d_bias);
-                } else {
-                    p.blank(row, col, q.rows(), kt.cols());
-                    d.blank(row, col, q.rows(), kt.cols());
+                    spread(&p, &d, [&ds, &ds_t, &p_t], q.precision(), depth);
                 }
-                spread(&p, &d, [&ds, &ds_t, &p_t], q.precision(), depth);
             }
         }
     }

@@ -131,9 +131,14 @@ pub(super) fn rounded<'a>(space: &'a mut Space, x: Rows<'a>, precision: Precisio
     Rows::new(words, precision, [x.rows, x.cols], width)
 }
 
-/// `x` as B.
+/// `x` as B, in the panels that it fills best.
 pub(super) fn right<'a>(space: &'a mut Space, x: Rows<'_>, precision: Precision) -> Right<'a> {
-    let words = space.words(Right::len(precision, x.rows, x.cols));
+    let [wide, narrow] = [Right::len, Right::narrow_len].map(|len| len(precision, x.rows, x.cols));
+    let words = space.words(wide.min(narrow));
+    if narrow < wide {
+        pack::narrow_right(&Pool::single(), words, precision, x);
+        return Right::narrow(words, precision, x.rows, x.cols);
+    }
     pack::right(&Pool::single(), words, precision, x);
     Right::new(words, precision, x.rows, x.cols)
 }

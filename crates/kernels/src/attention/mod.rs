@@ -193,6 +193,16 @@ impl Sees {
             }
         }
     }
+
+    /// Queries, of `queries`, that look at some of the keys `seen`, of `keys`.
+    fn queries(self, seen: Range<usize>, queries: usize, keys: usize) -> Range<usize> {
+        let at = |key: usize| key.saturating_sub(keys - queries).min(queries);
+        match self {
+            Self::All => 0..queries,
+            Self::Past => at(seen.start)..queries,
+            Self::Window(width) => at(seen.start)..at((seen.end - 1).saturating_add(width)),
+        }
+    }
 }
 
 impl Shape<'_> {
@@ -317,6 +327,11 @@ impl Head<'_> {
     /// Keys that query `t` looks at.
     fn seen(&self, t: usize) -> Range<usize> {
         self.sees.keys(t, self.q.rows, self.k.rows)
+    }
+
+    /// Queries that look at some of `keys`, which are not none.
+    fn seen_by(&self, keys: Range<usize>) -> Range<usize> {
+        self.sees.queries(keys, self.q.rows, self.k.rows)
     }
 
     /// What is added to the scores of query `t`, from key `first` on, as far as there are numbers.

@@ -42,6 +42,8 @@ pub(super) struct Strips {
     pub(super) a: *const u32,
     pub(super) a_strides: [usize; 2],
     pub(super) b: *const u32,
+    /// From word to word of B: columns of a panel.
+    pub(super) b_stride: usize,
     pub(super) next: Next,
     /// Whether they go on with the sums that are there.
     pub(super) more: bool,
@@ -73,7 +75,7 @@ pub(super) fn kernel(precision: Precision) -> Kernel {
 ///
 /// # Safety
 /// The processor has the instructions of `V`; `a` holds ROWS rows of that many words at these strides, `b` as many
-/// groups of [`RIGHT`], of which the first VECTORS · LANES are read; `out` is writable in rows of [`RIGHT`].
+/// groups of columns, of which the first VECTORS · LANES are read; `out` is writable in rows of [`RIGHT`].
 #[inline(always)]
 unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: bool>(
     out: *mut f32,
@@ -116,7 +118,7 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
             }
             // Behind the last word they may leave the operands by more than one element; nothing is read there.
             a = a.wrapping_add(word_stride);
-            b = b.wrapping_add(RIGHT);
+            b = b.wrapping_add(strips.b_stride);
             next.b = next.b.wrapping_add(SHARE);
             next.a = next.a.map(|run| run.wrapping_add(1));
         }
@@ -149,8 +151,8 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
         };
         for col in (0..cols).step_by(width) {
             let vectors = (cols - col).div_ceil(V::LANES).min(V::TILE_VECTORS);
-            // SAFETY: height ≤ rows − row, so only rows of A are read; col + vectors · LANES ≤ RIGHT, a multiple of
-            // the tile's width.
+            // SAFETY: height ≤ rows − row, so only rows of A are read; a panel's columns are a multiple of LANES, so
+            // that col + vectors · LANES does not leave it.
             unsafe {
                 let out = out.add(row * RIGHT + col);
                 let strips = Strips {

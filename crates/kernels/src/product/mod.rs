@@ -2,7 +2,7 @@
 //!
 //! A is [M,K], B is [K,N]. The naive version is three nested loops (`tests/it/product.rs`); the departures:
 //!
-//! 1. **Layout** ([`operand`], [`pack`]). B lies in panels of [`RIGHT`] columns, each panel word by word along K, so the
+//! 1. **Layout** ([`operand`], [`pack`]). B lies in panels of [`RIGHT`] (or [`NARROW`]) columns, each panel word by word along K, so the
 //!    inner loop ([`kernel`]) reads it from front to back. A is read row by row where it lies, or in panels of [`LEFT`]
 //!    rows where it is the transpose of what lies in memory. A word is 32 bits: an `f32`, or in [`Precision::Bf16`]
 //!    two adjacent k, which one `vdpbf16ps` multiplies and adds in f32. Odd ends are filled with 0.
@@ -30,6 +30,7 @@ pub use operand::{Left, Precision, Right, Rows};
 pub use tile::Tile;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use crate::Pool;
 
@@ -37,6 +38,9 @@ use crate::Pool;
 pub const LEFT: usize = 8;
 /// Columns of a tile, and of a panel of B.
 pub const RIGHT: usize = 48;
+
+/// Columns of a narrow panel of B. Heads are mostly 64 wide: two of these make better use of the registers than 48 and 16.
+pub const NARROW: usize = 32;
 
 /// Columns handled at a time where rows are laid out: a panel of B has some whole groups, a group some panels of A.
 pub(crate) const GROUP: usize = 16;
@@ -65,7 +69,7 @@ thread_local! {
 /// Computes A·B and gives each tile of it to `finish` once, on whichever thread made it.
 pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile) + Sync) {
     let down = a.rows().div_ceil(BLOCK_ROWS);
-    let panels = b.cols().div_ceil(RIGHT);
+    let panels = b.cols().div_ceil(b.width());
     let wanted = pool.threads() * BLOCKS_PER_THREAD;
     let across = (panels * down / wanted).clamp(1, BLOCK_PANELS);
     let groups = panels.div_ceil(across);
@@ -78,7 +82,7 @@ pub fn product(pool: &Pool, a: Left<'_>, b: Right<'_>, finish: impl Fn(&mut Tile
             b.panels(panel, across),
         );
         block(a, b, |tile| {
-            tile.shift(row, panel * RIGHT);
+            tile.shift(row, panel * b.width());
             finish(tile);
         });
     });
@@ -126,8 +130,31 @@ pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
     }
     let mut tile = Tile::new();
     for row in (0..a.rows()).step_by(LEFT) {
-        for col in (0..b.cols()).step_by(RIGHT) {
+        for col in (0..b.cols()).step_by(b.width()) {
             tile.compute_part(a, b, [row, col], 0..words);
+            finish(&mut tile);
+        }
+    }
+}
+
+/// As [`block`], where rows of A have numbers only at those k that `within` says of each panel's rows: the others are not
+/// read, whatever they are, but for one beside an odd end. Nothing is finished where there is none.
+pub(crate) fn banded_block(
+    a: Left<'_>,
+    b: Right<'_>,
+    within: impl Fn(Range<usize>) -> Range<usize>,
+    mut finish: impl FnMut(&mut Tile),
+) {
+    let precision = a.precision();
+    let mut tile = Tile::new();
+    for row in (0..a.rows()).step_by(LEFT) {
+        let Range { start, end } = within(row..(row + LEFT).min(a.rows()));
+        if start >= end {
+            continue;
+        }
+        let part = precision.words(start / 2 * 2)..precision.words(end);
+        for col in (0..b.cols()).step_by(b.width()) {
+            tile.add_part(a, b, [row, col], part.clone(), false);
             finish(&mut tile);
         }
     }
@@ -139,13 +166,13 @@ fn deep_block(a: Left<'_>, b: Right<'_>, tiles: &mut [Tile], mut finish: impl Fn
     let words = a.precision().words(a.depth());
     let parts = words.div_ceil(PART);
     for first_row in (0..a.rows()).step_by(BLOCK_ROWS) {
-        for first_col in (0..b.cols()).step_by(BLOCK_PANELS * RIGHT) {
+        for first_col in (0..b.cols()).step_by(BLOCK_PANELS * b.width()) {
             let rows = first_row..a.rows().min(first_row + BLOCK_ROWS);
-            let cols = first_col..b.cols().min(first_col + BLOCK_PANELS * RIGHT);
+            let cols = first_col..b.cols().min(first_col + BLOCK_PANELS * b.width());
             for part in 0..parts {
                 let range = words * part / parts..words * (part + 1) / parts;
                 let places = rows.clone().step_by(LEFT).flat_map(|row| {
-                    let cols = cols.clone().step_by(RIGHT);
+                    let cols = cols.clone().step_by(b.width());
                     cols.map(move |col| [row, col])
                 });
                 for (place, tile) in places.zip(&mut *tiles) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::round::widened;
-use super::{LEFT, RIGHT};
+use super::{LEFT, NARROW, RIGHT};
 use crate::arch::{Level, level};
 use crate::matrix::MatRef;
 use crate::memory::{self, halves};
@@ -248,13 +248,15 @@ impl<'a> Left<'a> {
     }
 }
 
-/// B [K,N], in panels of [`RIGHT`] columns: `panel[word][column]`.
+/// B [K,N], in panels of [`RIGHT`] columns, or of [`NARROW`] ones: `panel[word][column]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Right<'a> {
     words: &'a [u32],
     depth: usize,
     cols: usize,
     precision: Precision,
+    /// Columns of a panel.
+    width: usize,
     /// From panel to panel.
     stride: usize,
 }
@@ -262,12 +264,35 @@ pub struct Right<'a> {
 impl<'a> Right<'a> {
     /// Words of a B.
     pub fn len(precision: Precision, depth: usize, cols: usize) -> usize {
-        cols.div_ceil(RIGHT) * RIGHT * precision.words(depth)
+        Self::len_in_panels_of(RIGHT, precision, depth, cols)
+    }
+
+    /// Words of a B in panels of [`NARROW`] columns.
+    pub fn narrow_len(precision: Precision, depth: usize, cols: usize) -> usize {
+        Self::len_in_panels_of(NARROW, precision, depth, cols)
+    }
+
+    fn len_in_panels_of(width: usize, precision: Precision, depth: usize, cols: usize) -> usize {
+        cols.next_multiple_of(width) * precision.words(depth)
     }
 
     /// B as [`super::pack::right`] writes it. Panics when there are too few words.
     pub fn new(words: &'a [u32], precision: Precision, depth: usize, cols: usize) -> Self {
-        let len = Self::len(precision, depth, cols);
+        Self::in_panels_of(RIGHT, words, precision, [depth, cols])
+    }
+
+    /// B as [`super::pack::narrow_right`] writes it. Panics when there are too few words.
+    pub fn narrow(words: &'a [u32], precision: Precision, depth: usize, cols: usize) -> Self {
+        Self::in_panels_of(NARROW, words, precision, [depth, cols])
+    }
+
+    fn in_panels_of(
+        width: usize,
+        words: &'a [u32],
+        precision: Precision,
+        [depth, cols]: [usize; 2],
+    ) -> Self {
+        let len = Self::len_in_panels_of(width, precision, depth, cols);
         assert!(
             words.len() >= len,
             "B [{depth},{cols}] takes {len} words, not {}",
@@ -278,27 +303,28 @@ impl<'a> Right<'a> {
             depth,
             cols,
             precision,
-            stride: RIGHT * precision.words(depth),
+            width,
+            stride: width * precision.words(depth),
         }
     }
 
     /// Panels of columns from `first` on, at most `count`.
     #[must_use]
     pub fn panels(self, first: usize, count: usize) -> Self {
-        self.columns(first * RIGHT, (first + count) * RIGHT)
+        self.columns(first * self.width, (first + count) * self.width)
     }
 
     /// Columns `start..end`, as far as there are; `start` must begin a panel.
     #[must_use]
     pub fn columns(self, start: usize, end: usize) -> Self {
         assert!(
-            start.is_multiple_of(RIGHT) && start <= self.cols,
+            start.is_multiple_of(self.width) && start <= self.cols,
             "column {start} begins no panel"
         );
         Self {
             words: self
                 .words
-                .get(start / RIGHT * self.stride..)
+                .get(start / self.width * self.stride..)
                 .unwrap_or_default(),
             cols: end.min(self.cols) - start,
             ..self
@@ -321,7 +347,7 @@ impl<'a> Right<'a> {
         Self {
             words: self
                 .words
-                .get(self.precision.words(start) * RIGHT..)
+                .get(self.precision.words(start) * self.width..)
                 .unwrap_or_default(),
             depth: end - start,
             ..self
@@ -338,6 +364,11 @@ impl<'a> Right<'a> {
         self.cols
     }
 
+    /// Columns of a panel, and of a tile of C.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// What the numbers were rounded to.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -345,7 +376,7 @@ impl<'a> Right<'a> {
 
     /// The words of panel `i`.
     pub(super) fn panel(&self, i: usize) -> &'a [u32] {
-        let len = RIGHT * self.precision.words(self.depth);
+        let len = self.width * self.precision.words(self.depth);
         &self.words[i * self.stride..][..len]
     }
 }

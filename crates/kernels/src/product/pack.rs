@@ -6,7 +6,7 @@
 use super::round::{interleaved, neighbours, two_rows};
 use super::tile::Strip;
 use super::transpose::{SIDE, transpose};
-use super::{GROUP, LEFT, Precision, RIGHT, Rows};
+use super::{GROUP, LEFT, NARROW, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
 use crate::memory::{fetch, fetch_far, floats};
 use crate::pool::{Parts, Pool};
@@ -53,6 +53,11 @@ multiversion! {
 /// B [K,N] from its rows.
 pub fn right(pool: &Pool, words: &mut [u32], precision: Precision, b: Rows<'_>) {
     down_rows::<RIGHT>(pool, words, precision, b);
+}
+
+/// As [`right`], in narrow panels.
+pub fn narrow_right(pool: &Pool, words: &mut [u32], precision: Precision, b: Rows<'_>) {
+    down_rows::<NARROW>(pool, words, precision, b);
 }
 
 /// B [K,N] from the rows of its transpose [N,K].
@@ -106,31 +111,54 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
 multiversion! {
     /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
     fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
-        let rows = STRIP.min(x.rows - first);
-        let cols = x.cols.next_multiple_of(w);
-        for col in (0..cols).step_by(GROUP) {
-            let cols = (cols - col).min(GROUP);
-            let strip = Strip { precision, depth: x.rows, place: [first, col], size: [rows, cols] };
-            // Of rows shorter than that, what is next of the rows below.
-            let (further, ahead) = if x.cols > READ_AHEAD { (0, col + READ_AHEAD) } else { (2 * STRIP, col) };
-            for r in first + further..first + further + rows {
-                fetch(x.words.as_ptr().wrapping_add(r * x.stride + x.precision.words(ahead)));
-            }
-            if w == RIGHT {
-                strip.fetch::<RIGHT>(words, WRITE_AHEAD);
-            } else {
-                strip.fetch::<LEFT>(words, WRITE_AHEAD);
-            }
-            // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
-            unsafe {
-                match (precision, x.precision, w == RIGHT) {
-                    (Precision::F32, _, true) => strip.put::<RIGHT>(words, |k| copied(x, first + k, col)),
-                    (Precision::F32, _, false) => strip.put::<LEFT>(words, |k| copied(x, first + k, col)),
-                    (_, Precision::F32, true) => strip.put::<RIGHT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
-                    (_, Precision::F32, false) => strip.put::<LEFT>(words, |k| rounded::<BF16>(x, first + 2 * k, col)),
-                    (_, _, true) => strip.put::<RIGHT>(words, |k| both::<BF16>(x, first + 2 * k, col)),
-                    (_, _, false) => strip.put::<LEFT>(words, |k| both::<BF16>(x, first + 2 * k, col)),
+        match w {
+            RIGHT => groups::<RIGHT, BF16>(words, precision, x, first),
+            NARROW => groups::<NARROW, BF16>(words, precision, x, first),
+            _ => groups::<LEFT, BF16>(words, precision, x, first),
+        }
+    }
+}
+
+/// As [`strip`], of panels of `W` columns, group after group.
+#[inline(always)]
+fn groups<const W: usize, const BF16: bool>(
+    words: &Parts<'_, u32>,
+    precision: Precision,
+    x: Rows<'_>,
+    first: usize,
+) {
+    let rows = STRIP.min(x.rows - first);
+    let cols = x.cols.next_multiple_of(W);
+    for col in (0..cols).step_by(GROUP) {
+        let cols = (cols - col).min(GROUP);
+        let strip = Strip {
+            precision,
+            depth: x.rows,
+            place: [first, col],
+            size: [rows, cols],
+        };
+        // Of rows shorter than that, what is next of the rows below.
+        let (further, ahead) = if x.cols > READ_AHEAD {
+            (0, col + READ_AHEAD)
+        } else {
+            (2 * STRIP, col)
+        };
+        for r in first + further..first + further + rows {
+            fetch(
+                x.words
+                    .as_ptr()
+                    .wrapping_add(r * x.stride + x.precision.words(ahead)),
+            );
+        }
+        strip.fetch::<W>(words, WRITE_AHEAD);
+        // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
+        unsafe {
+            match (precision, x.precision) {
+                (Precision::F32, _) => strip.put::<W>(words, |k| copied(x, first + k, col)),
+                (_, Precision::F32) => {
+                    strip.put::<W>(words, |k| rounded::<BF16>(x, first + 2 * k, col));
                 }
+                (_, _) => strip.put::<W>(words, |k| both::<BF16>(x, first + 2 * k, col)),
             }
         }
     }

@@ -61,8 +61,8 @@ impl Tile {
         let (next, more) = (next(a, b, place, &part), part.start > 0);
         self.sum(a, b, place, part, more, next);
         let [row, col] = place;
-        self.next = Some(if col + RIGHT < b.cols() {
-            [row, col + RIGHT]
+        self.next = Some(if col + b.width() < b.cols() {
+            [row, col + b.width()]
         } else {
             [row + LEFT, 0]
         });
@@ -82,7 +82,7 @@ impl Tile {
         let [row, col] = place;
         let next = Next {
             a: [a.panel(row / LEFT).as_ptr(); RUNS],
-            b: b.panel(col / RIGHT).as_ptr(),
+            b: b.panel(col / b.width()).as_ptr(),
         };
         self.sum(a, b, place, part, more, next);
         self.next = None;
@@ -103,17 +103,18 @@ impl Tile {
             (b.depth(), b.precision()),
             "A is M×K, B is K×N, of one precision"
         );
-        let (rows, cols) = ((a.rows() - row).min(LEFT), (b.cols() - col).min(RIGHT));
+        let (rows, cols) = ((a.rows() - row).min(LEFT), (b.cols() - col).min(b.width()));
         (self.row, self.col, self.rows, self.cols) = (row, col, rows, cols);
         let words = a.precision().words(a.depth());
         assert!(part.start <= part.end && part.end <= words);
         let a_panel = a.panel(row / LEFT).as_ptr();
-        let b_panel = b.panel(col / RIGHT).as_ptr();
+        let b_panel = b.panel(col / b.width()).as_ptr();
         let strips = Strips {
             words: part.len(),
             a: a_panel.wrapping_add(part.start * a.strides()[1]),
             a_strides: a.strides(),
-            b: b_panel.wrapping_add(part.start * RIGHT),
+            b: b_panel.wrapping_add(part.start * b.width()),
+            b_stride: b.width(),
             next,
             more,
         };
@@ -122,13 +123,6 @@ impl Tile {
         unsafe {
             kernel(a.precision())(self.values.as_mut_ptr(), [rows, cols], strips);
         }
-    }
-
-    /// Becomes a tile of zeros at that place of C [rows,cols].
-    pub(crate) fn blank(&mut self, row: usize, col: usize, rows: usize, cols: usize) {
-        (self.row, self.col, self.next) = (row, col, None);
-        (self.rows, self.cols) = ((rows - row).min(LEFT), (cols - col).min(RIGHT));
-        self.values.fill(0.0);
     }
 
     /// Moves the tile's place by that of its block.
@@ -365,19 +359,18 @@ fn next(a: Left<'_>, b: Right<'_>, [row, col]: [usize; 2], part: &Range<usize>) 
     } else {
         (row + LEFT, part.clone())
     };
-    let first = col / RIGHT % BLOCK_PANELS * RUNS;
+    let panel = col / b.width();
+    let first = panel % BLOCK_PANELS * RUNS;
     let runs = std::array::from_fn(|i| a.run(below / LEFT, &of, first + i));
     // What the next part of k, or else the next block, reads of B: each row of tiles asks for a share.
     let behind = if part.end < words {
         part.end
     } else {
-        b.cols().div_ceil(RIGHT) * words
+        b.cols().div_ceil(b.width()) * words
     };
     let share = row % BLOCK_ROWS / LEFT * part.len() * SHARE;
-    let b = b
-        .panel(col / RIGHT)
-        .as_ptr()
-        .wrapping_add(behind * RIGHT + share);
+    let ahead = behind * b.width() + share;
+    let b = b.panel(panel).as_ptr().wrapping_add(ahead);
     Next { a: runs, b }
 }
 
