@@ -152,18 +152,24 @@ pub(crate) fn fetch_to_write<T>(at: *const T) {
 /// [`settle_writes`]. `WIDE` says that the code is compiled for AVX-512.
 #[inline(always)]
 pub(crate) fn write_past_caches<const WIDE: bool>(out: &mut [f32], x: &[f32]) {
+    let (lines, rest) = words_mut(out).as_chunks_mut();
+    let (chunks, tail) = words(x).as_chunks();
+    for (line, chunk) in lines.iter_mut().zip(chunks) {
+        write_line_past_caches::<WIDE>(line, chunk);
+    }
+    rest.copy_from_slice(tail);
+}
+
+/// As [`write_past_caches`], of as many words as a cache line has.
+#[inline(always)]
+pub(crate) fn write_line_past_caches<const WIDE: bool>(line: &mut [u32; LINE], x: &[u32; LINE]) {
     #[cfg(target_arch = "x86_64")]
-    if WIDE && out.as_ptr().addr().is_multiple_of(size_of::<Line>()) {
-        let (lines, rest) = out.as_chunks_mut();
-        let (chunks, tail) = x.as_chunks();
-        for (line, chunk) in lines.iter_mut().zip(chunks) {
-            // SAFETY: `WIDE` holds in code that runs where AVX-512 is; lines of `out` begin at cache lines.
-            unsafe { x86::write_line(line, chunk) };
-        }
-        rest.copy_from_slice(tail);
+    if WIDE && line.as_ptr().addr().is_multiple_of(size_of::<Line>()) {
+        // SAFETY: `WIDE` holds in code that runs where AVX-512 is; the words begin at a cache line.
+        unsafe { x86::write_line(line, x) };
         return;
     }
-    out.copy_from_slice(x);
+    *line = *x;
 }
 
 /// Lets other threads see what this one [wrote past the caches](write_past_caches), before it tells them of it.
@@ -178,15 +184,20 @@ pub(crate) fn settle_writes() {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{_mm512_loadu_ps, _mm512_stream_ps};
+    use std::arch::x86_64::{_mm512_loadu_si512, _mm512_stream_si512};
 
     use super::LINE;
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn write_line(line: &mut [f32; LINE], x: &[f32; LINE]) {
+    pub(super) unsafe fn write_line(line: &mut [u32; LINE], x: &[u32; LINE]) {
         // SAFETY: both are as long as a register; the caller promises that the line begins at a cache line.
-        unsafe { _mm512_stream_ps(line.as_mut_ptr(), _mm512_loadu_ps(x.as_ptr())) };
+        unsafe {
+            _mm512_stream_si512(
+                line.as_mut_ptr().cast(),
+                _mm512_loadu_si512(x.as_ptr().cast()),
+            );
+        };
     }
 }
 

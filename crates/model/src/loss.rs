@@ -174,11 +174,15 @@ impl Group<'_> {
             let mut logits = self.logits(&x, range.clone());
             let targets = &self.targets[range.clone()];
             let Objective { weight, smoothing } = self.objective;
-            let rows = logits.data_mut();
-            rows::losses_and_gradients(run.pool, losses, rows, targets, smoothing, weight);
             let words = &mut d_logits.words_mut()[range.start * width..range.end * width];
-            let source = logits.as_rows();
-            glassformer_kernels::product::pack::rows(run.pool, words, run.precision, source);
+            rows::losses_and_gradients(
+                run.pool,
+                losses,
+                logits.data_mut(),
+                (words, run.precision),
+                targets,
+                [smoothing, weight],
+            );
             let a = d_logits.as_rows().range(range.start, range.end).into();
             finish::store(run.pool, dx, a, self.back, None, Onto::Nothing);
         }

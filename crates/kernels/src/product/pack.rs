@@ -6,9 +6,9 @@
 use super::round::{interleaved, neighbours, two_rows};
 use super::tile::Strip;
 use super::transpose::{SIDE, transpose};
-use super::{GROUP, LEFT, NARROW, Precision, RIGHT, Rows};
+use super::{GROUP, LEFT, NARROW, NEAR, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
-use crate::memory::{fetch, fetch_far, floats};
+use crate::memory::{LINE, fetch, fetch_far, floats, settle_writes};
 use crate::pool::{Parts, Pool};
 
 /// Rows handled at a time where words are made of two rows: few enough that their strides cannot crowd a cache set.
@@ -65,9 +65,10 @@ pub fn right_transposed(pool: &Pool, words: &mut [u32], precision: Precision, b:
     let panel = RIGHT * precision.words(b.cols);
     let panels = b.rows.div_ceil(RIGHT);
     assert!(words.len() >= panels * panel, "room for B");
+    let past_caches = panels * panel > NEAR;
     pool.chunks(&mut words[..panels * panel], panel.max(1), |p, panel| {
         let (first, last) = (p * RIGHT, ((p + 1) * RIGHT).min(b.rows));
-        along_rows(panel, precision, b.range(first, last));
+        along_rows(panel, precision, b.range(first, last), past_caches);
     });
 }
 
@@ -86,7 +87,7 @@ pub fn right_transposed_from(
         let first = p * RIGHT;
         let mut rows = vec![0.0; RIGHT.min(n - first) * k];
         read(first, &mut rows);
-        along_rows(panel, precision, Rows::f32(&rows, k));
+        along_rows(panel, precision, Rows::f32(&rows, k), false);
     });
 }
 
@@ -105,6 +106,7 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
         for first in (i * each..((i + 1) * each).min(x.rows)).step_by(STRIP) {
             strip(&words, W, precision, x, first);
         }
+        settle_writes();
     });
 }
 
@@ -129,6 +131,7 @@ fn groups<const W: usize, const BF16: bool>(
 ) {
     let rows = STRIP.min(x.rows - first);
     let cols = x.cols.next_multiple_of(W);
+    let past_caches = W >= GROUP && words.len() > NEAR;
     for col in (0..cols).step_by(GROUP) {
         let cols = (cols - col).min(GROUP);
         let strip = Strip {
@@ -136,6 +139,7 @@ fn groups<const W: usize, const BF16: bool>(
             depth: x.rows,
             place: [first, col],
             size: [rows, cols],
+            past_caches,
         };
         // Of rows shorter than that, what is next of the rows below.
         let (further, ahead) = if x.cols > READ_AHEAD {
@@ -150,15 +154,17 @@ fn groups<const W: usize, const BF16: bool>(
                     .wrapping_add(r * x.stride + x.precision.words(ahead)),
             );
         }
-        strip.fetch::<W>(words, WRITE_AHEAD);
+        if !past_caches {
+            strip.fetch::<W>(words, WRITE_AHEAD);
+        }
         // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
         unsafe {
             match (precision, x.precision) {
-                (Precision::F32, _) => strip.put::<W>(words, |k| copied(x, first + k, col)),
+                (Precision::F32, _) => strip.put::<W, BF16>(words, |k| copied(x, first + k, col)),
                 (_, Precision::F32) => {
-                    strip.put::<W>(words, |k| rounded::<BF16>(x, first + 2 * k, col));
+                    strip.put::<W, BF16>(words, |k| rounded::<BF16>(x, first + 2 * k, col));
                 }
-                (_, _) => strip.put::<W>(words, |k| both::<BF16>(x, first + 2 * k, col)),
+                (_, _) => strip.put::<W, BF16>(words, |k| both::<BF16>(x, first + 2 * k, col)),
             }
         }
     }
@@ -216,13 +222,18 @@ fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
 
 multiversion! {
     /// One panel of B from up to RIGHT rows of its transpose: rounds runs of words, then transposes them.
-    fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>) {
+    fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>, past_caches: bool) {
         let depth = precision.words(x.cols);
         let mut run = [[0u32; RUN]; RIGHT];
         for first in (0..depth).step_by(RUN) {
             let count = RUN.min(depth - first);
             for (lane, run) in run.iter_mut().enumerate().take(x.rows) {
                 let row = x.row(lane);
+                // What the next run reads: no processor foresees as many streams as there are rows.
+                let ahead = row.as_ptr().wrapping_add(x.precision.words(2 * (first + RUN)));
+                for line in (0..x.precision.words(2 * RUN)).step_by(LINE) {
+                    fetch(ahead.wrapping_add(line));
+                }
                 if precision == x.precision {
                     run[..count].copy_from_slice(&row[first..first + count]);
                 } else {
@@ -230,7 +241,14 @@ multiversion! {
                 }
             }
             let groups = panel[first * RIGHT..(first + count) * RIGHT].as_chunks_mut().0;
-            transposed::<BF16>(groups, &run);
+            if past_caches {
+                transposed::<BF16, true>(groups, &run);
+            } else {
+                transposed::<BF16, false>(groups, &run);
+            }
+        }
+        if past_caches {
+            settle_writes();
         }
     }
 }
@@ -251,7 +269,7 @@ multiversion! {
                     fetch(word.as_ptr().wrapping_add(3 * SIDE));
                     fetch_far(word.as_ptr().wrapping_add(RIGHT * row.len()));
                 }
-                transpose::<BF16>(square, lane, beside);
+                transpose::<BF16, false>(square, lane, beside);
             }
         }
         for (k, group) in rest.iter_mut().enumerate() {
@@ -264,7 +282,10 @@ multiversion! {
 
 /// `groups[k][i]` = `run[i][k]`, as far as there are groups.
 #[inline(always)]
-fn transposed<const WIDE: bool>(groups: &mut [[u32; RIGHT]], run: &[[u32; RUN]; RIGHT]) {
+fn transposed<const WIDE: bool, const PAST: bool>(
+    groups: &mut [[u32; RIGHT]],
+    run: &[[u32; RUN]; RIGHT],
+) {
     let (squares, rest) = groups.as_chunks_mut::<SIDE>();
     let whole = squares.len() * SIDE;
     for (i, square) in squares.iter_mut().enumerate() {
@@ -274,7 +295,7 @@ fn transposed<const WIDE: bool>(groups: &mut [[u32; RIGHT]], run: &[[u32; RUN]; 
             for (row, run) in rows.iter_mut().zip(&run[lane..]) {
                 *row = &run.as_chunks().0[i];
             }
-            transpose::<WIDE>(square, lane, rows);
+            transpose::<WIDE, PAST>(square, lane, rows);
         }
     }
     for (k, group) in rest.iter_mut().enumerate() {

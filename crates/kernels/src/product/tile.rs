@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::kernel::{Next, RUNS, SHARE, Strips, kernel};
 use super::round::{neighbours, round, two_rows, widen};
 use super::{BLOCK_PANELS, BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
-use crate::memory::{LINE, fetch, floats, halves, words};
+use crate::memory::{LINE, fetch, floats, halves, words, write_line_past_caches};
 use crate::pool::Parts;
 use crate::rows::in_groups;
 
@@ -324,16 +324,19 @@ impl Tile {
                 depth,
                 place: [self.row, self.col + col],
                 size: [self.rows, (cols - col).min(GROUP)],
+                past_caches: false,
             };
             let group = |r: usize| &self.line(r).as_chunks::<GROUP>().0[g];
             // SAFETY: the caller's promise.
             unsafe {
                 match precision {
-                    Precision::F32 => strip.put::<W>(out, |k| {
+                    Precision::F32 => strip.put::<W, BF16>(out, |k| {
                         *words(group(k)).first_chunk().expect("a whole group")
                     }),
                     Precision::Bf16 => {
-                        strip.put::<W>(out, |k| two_rows::<BF16>(group(2 * k), group(2 * k + 1)));
+                        strip.put::<W, BF16>(out, |k| {
+                            two_rows::<BF16>(group(2 * k), group(2 * k + 1))
+                        });
                     }
                 }
             }
@@ -383,6 +386,9 @@ pub(super) struct Strip {
     pub(super) place: [usize; 2],
     /// Rows; columns up to the end of the last panel that the group reaches.
     pub(super) size: [usize; 2],
+    /// Whether they go past the caches, where panels are wide enough: they are too much to stay there. Then
+    /// [`settle_writes`](crate::memory::settle_writes) follows.
+    pub(super) past_caches: bool,
 }
 
 impl Strip {
@@ -391,7 +397,7 @@ impl Strip {
     /// # Safety
     /// No other thread touches this strip's place in `out`.
     #[inline(always)]
-    pub(super) unsafe fn put<const W: usize>(
+    pub(super) unsafe fn put<const W: usize, const WIDE: bool>(
         self,
         out: &Parts<'_, u32>,
         group: impl Fn(usize) -> [u32; GROUP],
@@ -403,7 +409,11 @@ impl Strip {
             let group = group(k);
             // SAFETY: the caller's promise; nothing is written behind `last`.
             unsafe {
-                if W >= GROUP {
+                if W >= GROUP && self.past_caches {
+                    let at = self.at::<W>(col, k);
+                    let line = out.slice(at..at + GROUP).first_chunk_mut();
+                    write_line_past_caches::<WIDE>(line.expect("a line"), &group);
+                } else if W >= GROUP {
                     out.write(self.at::<W>(col, k), group);
                 } else {
                     for (part, col) in group

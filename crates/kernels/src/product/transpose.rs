@@ -5,11 +5,11 @@ use super::RIGHT;
 /// Words that are transposed at a time.
 pub(super) const SIDE: usize = 16;
 
-/// `groups[k][first + i]` = `rows[i][k]` for 16 rows of 16 words.
+/// `groups[k][first + i]` = `rows[i][k]` for 16 rows of 16 words; `PAST` the caches, where the processor can.
 ///
 /// Four rounds of shuffles, each of which doubles the size of the squares whose corners are exchanged.
 #[inline(always)]
-pub(super) fn transpose<const WIDE: bool>(
+pub(super) fn transpose<const WIDE: bool, const PAST: bool>(
     groups: &mut [[u32; RIGHT]; SIDE],
     first: usize,
     rows: [&[u32; SIDE]; SIDE],
@@ -21,7 +21,7 @@ pub(super) fn transpose<const WIDE: bool>(
             "columns {first} and {SIDE} more of {RIGHT}"
         );
         // SAFETY: `WIDE` holds in code that is compiled for AVX-512 and runs where that is; the columns were checked.
-        unsafe { x86::transpose(groups, first, rows) };
+        unsafe { x86::transpose::<PAST>(groups, first, rows) };
         return;
     }
     for (k, group) in groups.iter_mut().enumerate() {
@@ -34,15 +34,17 @@ pub(super) fn transpose<const WIDE: bool>(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
-        _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        __m512i, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_shuffle_i32x4,
+        _mm512_storeu_si512, _mm512_stream_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
     };
 
     use super::{RIGHT, SIDE};
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn transpose(
+    #[expect(clippy::cast_ptr_alignment, reason = "looked at before it matters")]
+    pub(super) unsafe fn transpose<const PAST: bool>(
         groups: &mut [[u32; RIGHT]; SIDE],
         first: usize,
         rows: [&[u32; SIDE]; SIDE],
@@ -82,7 +84,12 @@ mod x86 {
                     _mm512_shuffle_i32x4::<0xdd>(high[0], high[1]),
                 ];
                 for (i, column) in columns.into_iter().enumerate() {
-                    _mm512_storeu_si512(groups[4 * i + j].as_mut_ptr().add(first).cast(), column);
+                    let line = groups[4 * i + j].as_mut_ptr().add(first).cast::<__m512i>();
+                    if PAST && line.is_aligned() {
+                        _mm512_stream_si512(line, column);
+                    } else {
+                        _mm512_storeu_si512(line, column);
+                    }
                 }
             }
         }
@@ -92,13 +99,15 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::{RIGHT, SIDE, transpose};
+    use crate::memory::settle_writes;
 
-    fn check<const WIDE: bool>() {
+    fn check<const WIDE: bool, const PAST: bool>() {
         let rows: [[u32; SIDE]; SIDE] =
             std::array::from_fn(|i| std::array::from_fn(|k| (100 * i + k) as u32));
         for first in [0, 16, 32] {
             let mut groups = [[7; RIGHT]; SIDE];
-            transpose::<WIDE>(&mut groups, first, rows.each_ref());
+            transpose::<WIDE, PAST>(&mut groups, first, rows.each_ref());
+            settle_writes();
             for (k, group) in groups.iter().enumerate() {
                 for (at, &word) in group.iter().enumerate() {
                     let inside = (first..first + SIDE).contains(&at);
@@ -115,10 +124,11 @@ mod tests {
 
     #[test]
     fn rows_become_columns() {
-        check::<false>();
+        check::<false, false>();
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f") {
-            check::<true>();
+            check::<true, false>();
+            check::<true, true>();
         }
     }
 }
