@@ -349,3 +349,32 @@ impl Head<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Sees;
+
+    #[test]
+    fn queries_that_see_keys_are_those_whose_keys_they_are() {
+        let all = [1, 2, 3, 7, 40].map(Sees::Window);
+        for sees in [Sees::All, Sees::Past].into_iter().chain(all) {
+            for (queries, keys) in [(1, 1), (5, 5), (5, 9), (12, 30)] {
+                for start in 0..keys {
+                    for end in start + 1..=keys {
+                        let seen: Vec<_> = (0..queries)
+                            .filter(|&t| {
+                                let of = sees.keys(t, queries, keys);
+                                of.start < end && start < of.end
+                            })
+                            .collect();
+                        let said: Vec<_> = sees.queries(start..end, queries, keys).collect();
+                        assert_eq!(
+                            said, seen,
+                            "{sees:?}, keys {start}..{end} of {keys}, {queries} queries"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

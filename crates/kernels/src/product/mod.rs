@@ -23,6 +23,7 @@ pub mod operand;
 pub mod pack;
 pub(crate) mod round;
 pub mod stored;
+mod strip;
 pub mod tile;
 mod transpose;
 

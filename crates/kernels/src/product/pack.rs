@@ -4,7 +4,7 @@
 //! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
 
 use super::round::{interleaved, neighbours, two_rows};
-use super::tile::Strip;
+use super::strip::Strip;
 use super::transpose::{SIDE, transpose};
 use super::{GROUP, LEFT, NARROW, NEAR, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
@@ -106,7 +106,6 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
         for first in (i * each..((i + 1) * each).min(x.rows)).step_by(STRIP) {
             strip(&words, W, precision, x, first);
         }
-        settle_writes();
     });
 }
 
@@ -167,6 +166,9 @@ fn groups<const W: usize, const BF16: bool>(
                 (_, _) => strip.put::<W, BF16>(words, |k| both::<BF16>(x, first + 2 * k, col)),
             }
         }
+    }
+    if past_caches {
+        settle_writes();
     }
 }
 

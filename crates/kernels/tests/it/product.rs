@@ -116,9 +116,17 @@ fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
     ]
 }
 
-/// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs; from layout 5 read on the way.
+const IN_NARROW: usize = 6;
+
+/// B in its words, from its rows or from the rows of its transpose, in f32 or already in pairs; from layout 5 read on the way, in
+/// narrow panels in layout [`IN_NARROW`].
 fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block {
-    let mut block = filled(Right::len(precision, b.rows, b.cols));
+    let len = if layout == IN_NARROW {
+        Right::narrow_len
+    } else {
+        Right::len
+    };
+    let mut block = filled(len(precision, b.rows, b.cols));
     let source = if layout.is_multiple_of(2) {
         b.clone()
     } else {
@@ -137,6 +145,8 @@ fn right(b: &Matrix, precision: Precision, layout: usize, pool: &Pool) -> Block 
         };
         let size = [source.rows, source.cols];
         pack::right_transposed_from(pool, block.words_mut(), precision, size, read);
+    } else if layout == IN_NARROW {
+        pack::narrow_right(pool, block.words_mut(), precision, rows);
     } else if layout.is_multiple_of(2) {
         pack::right(pool, block.words_mut(), precision, rows);
     } else {
@@ -180,14 +190,15 @@ proptest! {
 
     #[test]
     fn is_the_sum_of_products(
-        (m, k, n) in sizes(), precision in precisions(), layouts in (0usize..4, 0usize..6),
+        (m, k, n) in sizes(), precision in precisions(), layouts in (0usize..4, 0usize..=IN_NARROW),
         threads in 1usize..4, (onto, shift) in (0usize..4, 0usize..3), with_bias: bool, seed: u64,
     ) {
         let pool = Pool::new(threads);
         let (a, b) = (Matrix::new(seed, 1, precision, m, k), Matrix::new(seed, 2, precision, k, n));
         let (a_words, b_words) = (left(&a, precision, layouts.0, &pool), right(&b, precision, layouts.1, &pool));
         let left = left_view(&a, &a_words, precision, layouts.0);
-        let right = Right::new(b_words.words(), precision, k, n);
+        let view = if layouts.1 == IN_NARROW { Right::narrow } else { Right::new };
+        let right = view(b_words.words(), precision, k, n);
         let bias = normals(seed, 3, n);
         let other = normals(seed, 4, m * n);
         // Behind a few numbers rows begin inside of cache lines.
@@ -311,6 +322,30 @@ proptest! {
         prop_assert_eq!(&results[0], &results[1]);
         prop_assert_eq!(&results[0], &results[2]);
     }
+}
+
+/// What is too much for the caches is written past them; in parts it is not.
+#[test]
+#[cfg_attr(miri, ignore = "too much")]
+fn large_operands_are_laid_out_as_small_ones() {
+    let (pool, precision) = (Pool::new(2), Precision::Bf16);
+    let (k, n) = (300, 30_100);
+    let b = Matrix::new(5, 1, precision, k, n);
+    let transposed = b.t();
+    let mut large = filled(Right::len(precision, k, n));
+    let mut small = large.clone();
+    let half = 15_072; // whole panels
+    let at = half * precision.words(k);
+    for (first, end, place) in [(0, half, 0..at), (half, n, at..large.len())] {
+        let part = Rows::f32(&b.data, n).columns(first, end);
+        pack::right(&pool, &mut small.words_mut()[place], precision, part);
+    }
+    pack::right(&pool, large.words_mut(), precision, Rows::f32(&b.data, n));
+    assert!(large.words() == small.words(), "from rows");
+    large.fill(f32::NAN);
+    let rows = Rows::f32(&transposed.data, k);
+    pack::right_transposed(&pool, large.words_mut(), precision, rows);
+    assert!(large.words() == small.words(), "from columns");
 }
 
 #[test]
