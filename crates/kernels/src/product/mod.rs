@@ -10,7 +10,8 @@
 //!    in the first-level cache: bias, activation, residual and the layout for the next product happen without C ever
 //!    going to memory.
 //! 3. **Memory**: while a tile is made, its kernel asks for its share of what the next part of k or the next block reads of
-//!    B; and blocks go in the order in which least is read from memory.
+//!    B, and the next row of tiles of A; where it is finished, for the place of the next tile. And blocks go in the order
+//!    in which least is read from memory.
 //! 4. **Threads** take blocks of C as they become free. Each element is summed by one thread in one order, so the
 //!    result does not depend on how many there are.
 //!
