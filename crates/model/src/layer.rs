@@ -10,7 +10,7 @@ use crate::{Gradients, PackedWeights, Parameters};
 pub struct Run<'a> {
     /// The model's parameters.
     pub parameters: &'a Parameters,
-    /// Weights laid out for products beforehand, of a model that does not change.
+    /// Weights laid out for products beforehand.
     pub packed: Option<&'a PackedWeights>,
     /// The threads.
     pub pool: &'a Pool,

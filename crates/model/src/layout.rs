@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Where a parameter lies in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Where a parameter lies in the arena; in the order of these places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParamId {
     pub(crate) offset: usize,
     pub(crate) len: usize,

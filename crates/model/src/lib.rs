@@ -37,6 +37,7 @@ mod parameters;
 mod pass;
 mod site;
 mod tape;
+mod trainable;
 mod weight_name;
 
 pub use adapter::{Adapter, AdapterError, LoraConfig, Targets};
@@ -54,4 +55,5 @@ pub use parameters::Parameters;
 pub use pass::{Mode, Pass};
 pub use site::{BlockSite, Site, Stack, StackSite};
 pub use tape::{Tape, Value};
+pub use trainable::Trainable;
 pub use weight_name::{BlockWeight, WeightName, WeightView};

@@ -16,7 +16,7 @@ use glassformer_tensor::ops::loss as rows;
 pub use glassformer_tensor::ops::loss::IGNORED;
 use glassformer_tensor::ops::product::Rounded;
 
-use crate::block::Linear;
+use crate::block::{Linear, Operand};
 use crate::{Gradients, Run};
 
 /// Most logits that exist at one time: they fit the last-level cache.
@@ -104,27 +104,22 @@ pub fn learn(
     let mut losses = run.tensor(&[targets.len()]);
     let mut dx = run.like(x);
     let back = unembed.backward_operand(run);
-    let mut all = |w: Option<Right<'_>>| {
-        let width = unembed.d_in;
-        let groups = dx.data_mut().chunks_mut(GROUP * width);
-        for (i, (dx, losses)) in groups.zip(losses.data_mut().chunks_mut(GROUP)).enumerate() {
-            let first = i * GROUP;
-            let group = Group {
-                run,
-                unembed,
-                forward: w,
-                back: back.view(),
-                x: &Rounded::There(x.as_rows().range(first, first + losses.len())),
-                targets: &targets[first..first + losses.len()],
-                objective,
-            };
-            group.gradient(losses, dx, gradients);
-        }
-    };
-    if unembed.has_operand(run, x.rows()) {
-        unembed.with_operand(run, |w| all(Some(w)));
-    } else {
-        all(None);
+    let forward = unembed
+        .has_operand(run, x.rows())
+        .then(|| unembed.operand(run));
+    let groups = dx.data_mut().chunks_mut(GROUP * unembed.d_in);
+    for (i, (dx, losses)) in groups.zip(losses.data_mut().chunks_mut(GROUP)).enumerate() {
+        let first = i * GROUP;
+        let group = Group {
+            run,
+            unembed,
+            forward: forward.as_ref().map(Operand::view),
+            back: back.view(),
+            x: &Rounded::There(x.as_rows().range(first, first + losses.len())),
+            targets: &targets[first..first + losses.len()],
+            objective,
+        };
+        group.gradient(losses, dx, gradients);
     }
     let total = losses.data().iter().map(|&loss| f64::from(loss)).sum();
     (total, dx)

@@ -140,7 +140,8 @@ pub struct Model {
     pub parameters: Parameters,
     /// What operands of products are rounded to when the model runs.
     pub precision: Precision,
-    /// Weights laid out beforehand by [`Model::pack`]. Whoever changes the parameters afterwards must drop them.
+    /// Weights laid out beforehand by [`Model::pack`] or [`Model::pack_trained`]. Whoever changes the parameters afterwards
+    /// must drop them, or have them follow.
     pub packed: Option<PackedWeights>,
 }
 
@@ -175,6 +176,15 @@ impl Model {
     /// As [`Model::pack`], of a model whose adapter alone will be trained: all that stays as it is.
     pub fn pack_frozen(&mut self, pool: &Pool, precision: Precision) {
         self.pack_only(pool, precision, &self.network.linears());
+    }
+
+    /// Lays the weights of a model that will be trained as a whole out for products in `precision`: training's steps keep
+    /// them up. It costs two operands of each matrix in memory, and saves laying them out for each pass.
+    pub fn pack_trained(&mut self, pool: &Pool, precision: Precision) {
+        let linears = self.network.linears();
+        let packed = PackedWeights::for_training(pool, &self.parameters, precision, &linears);
+        self.precision = precision;
+        self.packed = Some(packed);
     }
 
     fn pack_only(&mut self, pool: &Pool, precision: Precision, linears: &[Linear]) {

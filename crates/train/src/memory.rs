@@ -8,8 +8,9 @@
 //! | kept of each block for the backward pass | 2·4·N·D + w·N·(6·D + F) |
 //! | … and with dropout | + 4·4·N·D |
 //! | with `--recompute`: kept of one block only; of each of the L its input | + L·4·N·D |
-//! | operands of one block's products, forward and backward | w·(2·(4·D² + 2·D·F) + N·(8·D + 3·F)) + 4·N·D |
-//! | loss: both operands of W_U, a chunk of logits, gradients of a group of them | w·(2·V·D + 2·G·V) + 4·C·V |
+//! | operands of weights, forward and backward: in bf16 of all blocks, else and with `--recompute` of one; of W_U | w·2·(L·(4·D² + 2·D·F) + V·D) |
+//! | operands of one block's products beside them | w·N·(8·D + 3·F) + 4·N·D |
+//! | loss: a chunk of logits, gradients of a group of them | w·2·G·V + 4·C·V |
 //!
 //! An adapter with A parameters on a model that stays as it is, whose linear layers are I → O (q·k·v, out, the first and the last
 //! of the MLP):
@@ -67,14 +68,19 @@ impl Needs {
         } else {
             layers * kept
         };
-        let block = w * (2 * matrices + n * (8 * d + 3 * f)) + 4 * n * d;
+        let operands = if options.keeps_operands() {
+            2 * w * (layers * matrices + v * d)
+        } else {
+            2 * w * (matrices + v * d)
+        };
+        let block = w * n * (8 * d + 3 * f) + 4 * n * d;
         let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
         let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));
-        let loss = w * (2 * v * d + 2 * group * v) + 4 * chunk * v;
+        let loss = w * 2 * group * v + 4 * chunk * v;
         let bytes = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
         Self {
             arenas: bytes(16 * parameters),
-            work: bytes(kept + block + loss),
+            work: bytes(kept + operands + block + loss),
             frozen: 0,
         }
     }

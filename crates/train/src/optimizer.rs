@@ -2,7 +2,7 @@
 
 use glassformer_kernels::adamw::AdamW;
 use glassformer_kernels::memory::Block;
-use glassformer_model::{Gradients, Parameters};
+use glassformer_model::{Gradients, PackedWeights, Trainable};
 use glassformer_tensor::{Pool, ops::optimizer};
 
 use crate::Options;
@@ -29,15 +29,16 @@ impl Optimizer {
     }
 
     /// One step with gradients summed over the batch's mean, which are forgotten afterwards; returns the norm of the
-    /// gradient before clipping.
-    pub fn step(
+    /// gradient before clipping. Operands that follow the weights are up to date again.
+    pub fn step<'a>(
         &mut self,
         pool: &Pool,
-        parameters: &mut Parameters,
+        trainable: impl Into<Trainable<'a>>,
         gradients: &mut Gradients,
         options: &Options,
         learning_rate: f64,
     ) -> f64 {
+        let Trainable { parameters, packed } = trainable.into();
         gradients.settle(pool);
         let norm = optimizer::norm(pool, gradients.arena());
         let gradient_scale = clipping(norm, options.clip);
@@ -56,7 +57,8 @@ impl Optimizer {
         });
         let moments = [&mut *self.m, &mut *self.v];
         let theta = parameters.arena_mut();
-        optimizer::step(pool, theta, moments, gradients.arena(), &groups);
+        let matrices = packed.into_iter().flat_map(PackedWeights::follow);
+        optimizer::step(pool, theta, moments, gradients.arena(), &groups, matrices);
         gradients.forget();
         norm
     }

@@ -154,6 +154,12 @@ pub(crate) fn two() -> usize {
 }
 
 impl Options {
+    /// Whether operands of all weights are kept from step to step: in `bf16` they take half as much memory as in `f32`, and
+    /// not where memory is to be saved.
+    pub fn keeps_operands(&self) -> bool {
+        self.precision == Compute::Bf16 && !self.recompute
+    }
+
     /// The sizes of the model for a vocabulary of `vocab` tokens.
     pub fn dimensions(&self, vocab: usize) -> Dimensions {
         Dimensions {

@@ -309,9 +309,8 @@ fn assemble(
         progress,
         mut notes,
     } = begin;
-    model.precision = request.options.precision.into();
+    prepare(&mut model, &request.options, pool);
     if model.parameters.adapter().is_some() {
-        model.pack_frozen(pool, model.precision);
         memory::check_adapter(&request.options, &model, memory::available())?;
     }
     let options = &request.options;
@@ -339,6 +338,16 @@ fn assemble(
         request,
         notes,
     })
+}
+
+/// Sets a model up for steps of training: its precision, and what of its weights is laid out once for all of them.
+pub fn prepare(model: &mut Model, options: &Options, pool: &Pool) {
+    model.precision = options.precision.into();
+    if model.parameters.adapter().is_some() {
+        model.pack_frozen(pool, model.precision);
+    } else if options.keeps_operands() {
+        model.pack_trained(pool, model.precision);
+    }
 }
 
 /// The options of a fine-tuned run tell the sizes of the model that it began with.

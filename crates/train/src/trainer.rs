@@ -172,7 +172,7 @@ impl Trainer {
         let rate = learning_rate(&self.options, step);
         let norm = self.optimizer.step(
             pool,
-            self.model.parameters.trained_mut(),
+            &mut self.model,
             &mut workspace.gradients,
             &self.options,
             rate,

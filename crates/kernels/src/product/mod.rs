@@ -18,6 +18,7 @@
 //! The panels of B stay in the second-level cache while the rows of A of one block stream past (Goto & van de Geijn
 //! 2008, with the roles of A and B exchanged, as C is row-major here).
 
+pub mod both_ways;
 pub mod finish;
 mod kernel;
 pub mod operand;

@@ -4,7 +4,7 @@
 //! down the rows, a word is made of two rows; where it runs along them, of two neighbours.
 
 use super::round::{interleaved, neighbours, two_rows};
-use super::strip::Strip;
+use super::strip::{Down, Strip};
 use super::transpose::{SIDE, transpose};
 use super::{GROUP, LEFT, NARROW, NEAR, Precision, RIGHT, Rows};
 use crate::arch::multiversion;
@@ -102,43 +102,53 @@ fn down_rows<const W: usize>(pool: &Pool, words: &mut [u32], precision: Precisio
     let words = Parts::new(&mut words[..len]);
     // A multiple of the strip, so that no word is shared by two pieces.
     let each = (PIECE / x.cols.max(1)).next_multiple_of(STRIP).max(STRIP);
+    let down = Down {
+        precision,
+        depth: x.rows,
+        past_caches: W >= GROUP && len > NEAR,
+    };
     pool.each(x.rows.div_ceil(each), |i| {
-        for first in (i * each..((i + 1) * each).min(x.rows)).step_by(STRIP) {
-            strip(&words, W, precision, x, first);
-        }
+        let (first, last) = (i * each, ((i + 1) * each).min(x.rows));
+        strips(&words, W, down, x.range(first, last), first);
     });
 }
 
 multiversion! {
-    /// Rows `first..first + STRIP` of `x` into all panels of `w` columns.
-    fn strip(words: &Parts<'_, u32>, w: usize, precision: Precision, x: Rows<'_>, first: usize) {
-        match w {
-            RIGHT => groups::<RIGHT, BF16>(words, precision, x, first),
-            NARROW => groups::<NARROW, BF16>(words, precision, x, first),
-            _ => groups::<LEFT, BF16>(words, precision, x, first),
+    /// Rows that are number `first` of K and those after it into all panels of `w` columns.
+    pub(super) fn strips(words: &Parts<'_, u32>, w: usize, down: Down, x: Rows<'_>, first: usize) {
+        for r in (0..x.rows).step_by(STRIP) {
+            let rows = x.range(r, (r + STRIP).min(x.rows));
+            match w {
+                RIGHT => groups::<RIGHT, BF16>(words, down, rows, first + r),
+                NARROW => groups::<NARROW, BF16>(words, down, rows, first + r),
+                _ => groups::<LEFT, BF16>(words, down, rows, first + r),
+            }
+        }
+        if down.past_caches {
+            settle_writes();
         }
     }
 }
 
-/// As [`strip`], of panels of `W` columns, group after group.
+/// As [`strips`], of at most STRIP rows into panels of `W` columns, group after group.
 #[inline(always)]
 fn groups<const W: usize, const BF16: bool>(
     words: &Parts<'_, u32>,
-    precision: Precision,
+    down: Down,
     x: Rows<'_>,
     first: usize,
 ) {
-    let rows = STRIP.min(x.rows - first);
+    let Down {
+        precision,
+        past_caches,
+        ..
+    } = down;
     let cols = x.cols.next_multiple_of(W);
-    let past_caches = W >= GROUP && words.len() > NEAR;
     for col in (0..cols).step_by(GROUP) {
-        let cols = (cols - col).min(GROUP);
         let strip = Strip {
-            precision,
-            depth: x.rows,
+            down,
             place: [first, col],
-            size: [rows, cols],
-            past_caches,
+            size: [x.rows, (cols - col).min(GROUP)],
         };
         // Of rows shorter than that, what is next of the rows below.
         let (further, ahead) = if x.cols > READ_AHEAD {
@@ -146,7 +156,7 @@ fn groups<const W: usize, const BF16: bool>(
         } else {
             (2 * STRIP, col)
         };
-        for r in first + further..first + further + rows {
+        for r in further..further + x.rows {
             fetch(
                 x.words
                     .as_ptr()
@@ -159,16 +169,13 @@ fn groups<const W: usize, const BF16: bool>(
         // SAFETY: the strip's words belong to these rows alone (`first` is a multiple of STRIP).
         unsafe {
             match (precision, x.precision) {
-                (Precision::F32, _) => strip.put::<W, BF16>(words, |k| copied(x, first + k, col)),
+                (Precision::F32, _) => strip.put::<W, BF16>(words, |k| copied(x, k, col)),
                 (_, Precision::F32) => {
-                    strip.put::<W, BF16>(words, |k| rounded::<BF16>(x, first + 2 * k, col));
+                    strip.put::<W, BF16>(words, |k| rounded::<BF16>(x, 2 * k, col));
                 }
-                (_, _) => strip.put::<W, BF16>(words, |k| both::<BF16>(x, first + 2 * k, col)),
+                (_, _) => strip.put::<W, BF16>(words, |k| both::<BF16>(x, 2 * k, col)),
             }
         }
-    }
-    if past_caches {
-        settle_writes();
     }
 }
 
@@ -224,7 +231,7 @@ fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
 
 multiversion! {
     /// One panel of B from up to RIGHT rows of its transpose: rounds runs of words, then transposes them.
-    fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>, past_caches: bool) {
+    pub(super) fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>, past_caches: bool) {
         let depth = precision.words(x.cols);
         let mut run = [[0u32; RUN]; RIGHT];
         for first in (0..depth).step_by(RUN) {

@@ -4,18 +4,24 @@ use super::{GROUP, Precision};
 use crate::memory::{LINE, write_line_past_caches};
 use crate::pool::Parts;
 
-/// Up to LEFT rows of a [K,·] matrix, a group of columns wide, on their way into panels in which k runs down the rows.
+/// Panels in which k runs down the rows of what they are made of.
 #[derive(Clone, Copy)]
-pub(super) struct Strip {
+pub(super) struct Down {
     pub(super) precision: Precision,
     /// K.
     pub(super) depth: usize,
+    /// Whether they are written past the caches, where they are wide enough: they are too much to stay there. Then
+    /// [`settle_writes`](crate::memory::settle_writes) follows.
+    pub(super) past_caches: bool,
+}
+
+/// Up to LEFT rows of a [K,·] matrix, a group of columns wide, on their way into such panels.
+#[derive(Clone, Copy)]
+pub(super) struct Strip {
+    pub(super) down: Down,
     pub(super) place: [usize; 2],
     /// Rows; columns up to the end of the last panel that the group reaches.
     pub(super) size: [usize; 2],
-    /// Whether they go past the caches, where panels are wide enough: they are too much to stay there. Then
-    /// [`settle_writes`](crate::memory::settle_writes) follows.
-    pub(super) past_caches: bool,
 }
 
 impl Strip {
@@ -36,7 +42,7 @@ impl Strip {
             let group = group(k);
             // SAFETY: the caller's promise; nothing is written behind `last`.
             unsafe {
-                if W >= GROUP && self.past_caches {
+                if W >= GROUP && self.down.past_caches {
                     let at = self.at::<W>(col, k);
                     let line = out.slice(at..at + GROUP).first_chunk_mut();
                     write_line_past_caches::<WIDE>(line.expect("a line"), &group);
@@ -71,14 +77,18 @@ impl Strip {
     #[inline(always)]
     fn count(self) -> usize {
         let ([row, _], [rows, _]) = (self.place, self.size);
-        self.precision.words(row + rows) - self.precision.words(row)
+        let precision = self.down.precision;
+        precision.words(row + rows) - precision.words(row)
     }
 
     /// Where word `k` of a column lies, in panels of `W` columns.
     #[inline(always)]
     fn at<const W: usize>(self, col: usize, k: usize) -> usize {
-        let panel = W * self.precision.words(self.depth);
-        let k = self.precision.words(self.place[0]) + k;
+        let Down {
+            precision, depth, ..
+        } = self.down;
+        let panel = W * precision.words(depth);
+        let k = precision.words(self.place[0]) + k;
         col / W * panel + k * W + col % W
     }
 }

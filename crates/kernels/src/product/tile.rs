@@ -4,15 +4,16 @@ use std::ops::Range;
 
 use super::kernel::{Next, RUNS, SHARE, Strips, kernel};
 use super::round::{neighbours, round, two_rows, widen};
-use super::strip::Strip;
+use super::strip::{Down, Strip};
 use super::{BLOCK_PANELS, BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
 use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
 use crate::rows::in_groups;
 
-/// LEFT × RIGHT numbers of C, row-major, of which `rows` × `cols` count.
+/// LEFT × RIGHT numbers of C, row-major, of which `rows` × `cols` count. In this order in memory: the numbers begin at a cache
+/// line, so that no vector of them lies across two.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Tile {
     values: [f32; LEFT * RIGHT],
     row: usize,
@@ -321,11 +322,13 @@ impl Tile {
         let cols = self.cols.next_multiple_of(W);
         for (g, col) in (0..cols).step_by(GROUP).enumerate() {
             let strip = Strip {
-                precision,
-                depth,
+                down: Down {
+                    precision,
+                    depth,
+                    past_caches: false,
+                },
                 place: [self.row, self.col + col],
                 size: [self.rows, (cols - col).min(GROUP)],
-                past_caches: false,
             };
             let group = |r: usize| &self.line(r).as_chunks::<GROUP>().0[g];
             // SAFETY: the caller's promise.

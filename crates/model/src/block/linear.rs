@@ -25,6 +25,33 @@ pub enum Storage {
     OutIn,
 }
 
+/// Which way a pass takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// x·W.
+    Forward,
+    /// dy·Wᵀ.
+    Backward,
+}
+
+/// W or Wᵀ as B of a product.
+pub(crate) enum Operand<'a> {
+    /// As it was packed before.
+    Kept(&'a PackedRight),
+    /// Packed for one call.
+    Made(PackedRight),
+}
+
+impl Operand<'_> {
+    /// The operand.
+    pub(crate) fn view(&self) -> Right<'_> {
+        match self {
+            Self::Kept(operand) => operand.view(),
+            Self::Made(operand) => operand.view(),
+        }
+    }
+}
+
 /// A linear layer's parameters and sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
@@ -69,44 +96,58 @@ impl Linear {
         f(Rows::f32(parameters.get(self.weight), cols))
     }
 
-    /// W as B [I,O].
-    pub(crate) fn forward_operand(
+    /// W as B [I,O], or Wᵀ as B [O,I], laid out.
+    pub(crate) fn laid_out(
         &self,
         pool: &Pool,
         buffers: &Buffers,
         parameters: &Parameters,
         precision: Precision,
+        way: Way,
     ) -> PackedRight {
-        self.with_rows(pool, buffers, parameters, |rows| match self.storage {
-            Storage::InOut => PackedRight::of(pool, buffers, precision, rows),
-            Storage::OutIn => PackedRight::of_transposed(pool, buffers, precision, rows),
+        self.with_rows(pool, buffers, parameters, |rows| {
+            if self.runs_down(way) {
+                PackedRight::of(pool, buffers, precision, rows)
+            } else {
+                PackedRight::of_transposed(pool, buffers, precision, rows)
+            }
         })
     }
 
-    /// Wᵀ as B [O,I], for dx.
-    pub(crate) fn backward_operand(&self, run: Run<'_>) -> PackedRight {
-        let (pool, buffers, precision) = (run.pool, run.buffers, run.precision);
-        self.with_rows(pool, buffers, run.parameters, |rows| match self.storage {
-            Storage::InOut => PackedRight::of_transposed(pool, buffers, precision, rows),
-            Storage::OutIn => PackedRight::of(pool, buffers, precision, rows),
-        })
+    /// Whether the rows of the operand are W's rows in memory, and not its columns.
+    pub(crate) fn runs_down(&self, way: Way) -> bool {
+        (self.storage == Storage::InOut) == (way == Way::Forward)
     }
 
-    /// Calls `f` with W as B [I,O]: as packed beforehand, or packed for this call.
+    /// W as B [I,O]: as packed beforehand, or packed for this call.
     ///
     /// # Panics
     /// Unless the layer [has one operand](Self::has_operand).
-    pub(crate) fn with_operand<T>(&self, run: Run<'_>, f: impl FnOnce(Right<'_>) -> T) -> T {
+    pub(crate) fn operand<'a>(&self, run: Run<'a>) -> Operand<'a> {
         match self.packed(run) {
             Some([part]) => {
                 let operand = part.weight.operand(run.pool);
-                f(operand.expect("weights in floats").view())
+                Operand::Kept(operand.expect("weights in floats"))
             }
             Some(_) => panic!("the weights of this layer are several operands"),
-            None => f(self
-                .forward_operand(run.pool, run.buffers, run.parameters, run.precision)
-                .view()),
+            None => self.made(run, Way::Forward),
         }
+    }
+
+    /// Wᵀ as B [O,I], for dx: kept while the model is trained, or packed for this call.
+    pub(crate) fn backward_operand<'a>(&self, run: Run<'a>) -> Operand<'a> {
+        let packed = run
+            .packed
+            .filter(|packed| packed.precision() == run.precision);
+        match packed.and_then(|packed| packed.backward(self.weight)) {
+            Some(operand) => Operand::Kept(operand),
+            None => self.made(run, Way::Backward),
+        }
+    }
+
+    fn made(&self, run: Run<'_>, way: Way) -> Operand<'static> {
+        let (pool, buffers, precision) = (run.pool, run.buffers, run.precision);
+        Operand::Made(self.laid_out(pool, buffers, run.parameters, precision, way))
     }
 
     /// W as it was packed beforehand, in the precision of this run where it is in floats.
@@ -191,9 +232,8 @@ impl Linear {
             return in_parts(run, parts, x, y, self.bias(run), onto);
         }
         let x = Rounded::new(run.pool, run.buffers, run.precision, x);
-        self.with_operand(run, |w| {
-            finish::store(run.pool, y, x.view().into(), w, self.bias(run), onto);
-        });
+        let (a, w) = (x.view().into(), self.operand(run));
+        finish::store(run.pool, y, a, w.view(), self.bias(run), onto);
     }
 
     /// Adds the gradients of W and b, where they are trained, given x and dy as rows.

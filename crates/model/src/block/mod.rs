@@ -22,6 +22,7 @@ pub use cross_block::{CrossBlock, forward_across};
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOnto, Storage};
+pub(crate) use linear::{Operand, Way};
 pub use lora::{Adapted, LowRank};
 pub use norm::Norm;
 pub use norm_linear::NormLinear;

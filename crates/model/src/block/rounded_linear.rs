@@ -38,10 +38,9 @@ impl RoundedLinear {
         let mut y = run.in_precision(self.kept, &[x.rows(), self.linear.d_out]);
         if self.linear.has_operand(run, x.rows()) {
             let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
-            self.linear.with_operand(run, |w| {
-                let (a, bias) = (x.view().into(), self.linear.bias(run));
-                finish::round(run.pool, y.words_mut(), self.kept, a, w, bias);
-            });
+            let (a, w) = (x.view().into(), self.linear.operand(run));
+            let bias = self.linear.bias(run);
+            finish::round(run.pool, y.words_mut(), self.kept, a, w.view(), bias);
         } else {
             let exact = self.linear.apply(run, x, None);
             pack::rows(run.pool, y.words_mut(), self.kept, exact.as_rows());

@@ -1,5 +1,8 @@
 //! Operands of products in buffers: what is laid out for the processor lives no longer than it is needed.
 
+use std::ops::Range;
+
+use glassformer_kernels::product::both_ways::BothWays;
 use glassformer_kernels::product::{Left, Precision, Right, Rows, pack};
 
 use crate::{Buffers, Pool, Tensor};
@@ -119,6 +122,46 @@ impl PackedRight {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         std::mem::size_of_val(self.words.words())
+    }
+}
+
+/// The operands that one matrix is, W and its transpose, to be kept up with it.
+#[derive(Debug)]
+pub struct BothOperands<'a> {
+    /// Made of the matrix by [`PackedRight::of`].
+    pub of: &'a mut PackedRight,
+    /// Made of it by [`PackedRight::of_transposed`].
+    pub of_transposed: &'a mut PackedRight,
+    /// Bytes of all operands that are laid out together with these.
+    pub among: usize,
+}
+
+impl BothOperands<'_> {
+    /// Numbers of the matrix.
+    pub fn len(&self) -> usize {
+        self.of.depth * self.of.cols
+    }
+
+    /// Whether the matrix has no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Changes the matrix, the first of the `arrays`, and lays it out, as [`BothWays::follow`] does.
+    pub fn follow<const N: usize>(
+        self,
+        pool: &Pool,
+        arrays: [&mut [f32]; N],
+        change: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
+    ) {
+        let both = BothWays {
+            precision: self.of.precision,
+            size: [self.of.depth, self.of.cols],
+            down: self.of.words_mut(),
+            along: self.of_transposed.words_mut(),
+            among: self.among / size_of::<u32>(),
+        };
+        both.follow(pool, arrays, change);
     }
 }
 

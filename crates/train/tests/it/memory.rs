@@ -1,10 +1,10 @@
 //! What a run says that it needs, and what it takes; what a step allocates once it has run.
 
 use glassformer_kernels::product::Precision;
-use glassformer_model::{Gradients, Mode, Model, Pass, Tape, families::gpt2};
+use glassformer_model::{Gradients, Mode, Model, PackedWeights, Pass, Tape, families::gpt2};
 use glassformer_tensor::{Buffers, Pool};
 use glassformer_train::memory::{self, Needs};
-use glassformer_train::{Compute, Optimizer, Options, Workspace, gradient};
+use glassformer_train::{Compute, Optimizer, Options, Workspace, gradient, setup};
 
 use crate::runs::{self, Place};
 
@@ -42,14 +42,15 @@ struct Work {
 impl Work {
     fn new(options: Options, vocab: usize, threads: usize) -> Self {
         let mut model = gpt2::new(&options.config(vocab), 7, &Pool::single());
-        model.precision = options.precision.into();
+        let pool = Pool::new(threads);
+        setup::prepare(&mut model, &options, &pool);
         let n = options.batch_size * options.n_ctx;
         Self {
             gradients: Gradients::zeros(model.parameters.layout()),
             optimizer: Optimizer::new(model.parameters.arena().len()),
             tape: Tape::new(options.recompute),
             buffers: Buffers::new(),
-            pool: Pool::new(threads),
+            pool,
             tokens: (0..n).map(|i| (i * i % vocab) as u32).collect(),
             options,
             model,
@@ -76,10 +77,9 @@ impl Work {
             1,
             &mut self.gradients,
         );
-        let parameters = &mut self.model.parameters;
         self.optimizer.step(
             &self.pool,
-            parameters,
+            &mut self.model,
             &mut self.gradients,
             &self.options,
             1e-3,
@@ -111,7 +111,10 @@ fn the_estimate_is_near_what_is_taken() {
             let needs = Needs::of(&work.options, &work.model.dimensions());
             let arenas = 16 * work.model.parameters.arena().len() as u64;
             assert_eq!(needs.arenas, arenas, "{shape:?}");
-            let ratio = needs.work as f64 / work.buffers.bytes() as f64;
+            let operands = work.model.packed.as_ref();
+            let operands = operands.map_or(0, PackedWeights::bytes_in_training);
+            let taken = operands + work.buffers.bytes();
+            let ratio = needs.work as f64 / taken as f64;
             let told = format!(
                 "{shape:?} {precision:?} dropout {dropout} recompute {recompute}: {ratio:.2} of what was taken"
             );

@@ -74,7 +74,7 @@ fn train(name: &str, model: &mut Model, file: &TensorFile, pool: &Pool) -> f64 {
         let pass = Pass::new(model.run(pool, &buffers), batch, positions, mode);
         let loss = gradient(model, pass, [x, y], 1, &mut gradients) / size as f64;
         let rate = learning_rate(&options, step as u64 + 1);
-        let norm = optimizer.step(pool, &mut model.parameters, &mut gradients, &options, rate);
+        let norm = optimizer.step(pool, &mut *model, &mut gradients, &options, rate);
         let (off, norm_off) = (
             (loss - f64::from(losses[step])).abs(),
             (norm - f64::from(norms[step])).abs(),

@@ -264,11 +264,12 @@ impl TrainFlags {
             options.batch_size = batch.get();
         }
         options.recompute = self.recompute;
+        options.precision = self.common.precision().of_training();
         let recomputed = if self.recompute { ", recomputed" } else { "" };
         let (batch, n_ctx) = (options.batch_size, options.n_ctx);
         let (pool, report) = self.common.begin()?;
         let operations = Count::of(&model).training(batch, n_ctx);
-        let mut training = Training::new(model, options, pool, self.common.precision());
+        let mut training = Training::new(model, options, pool);
         report.add(&Measurement {
             name: format!("train {name}{recomputed}"),
             precision: self.common.precision(),

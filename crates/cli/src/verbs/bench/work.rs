@@ -16,7 +16,7 @@ use glassformer_model::{
 };
 use glassformer_tensor::ops::product::PackedRight;
 use glassformer_tensor::{Buffers, Pool, Tensor};
-use glassformer_train::{Optimizer, Options, gradient};
+use glassformer_train::{Compute, Optimizer, Options, gradient, setup};
 
 use crate::verbs::vectors::TextEmbedder;
 
@@ -71,6 +71,14 @@ impl Precision {
             Self::Bf16 => product::Precision::Bf16,
         }
     }
+
+    /// As training's options have it.
+    pub(super) fn of_training(self) -> Compute {
+        match self {
+            Self::F32 => Compute::F32,
+            Self::Bf16 => Compute::Bf16,
+        }
+    }
 }
 
 /// The peaks of the processor on `threads` threads.
@@ -116,13 +124,8 @@ pub(super) struct Training {
 
 impl Training {
     /// Of batch and context, `options` has the last word; the other sizes are the model's.
-    pub(super) fn new(
-        mut model: Model,
-        options: Options,
-        pool: Pool,
-        precision: Precision,
-    ) -> Self {
-        model.precision = precision.of_engine();
+    pub(super) fn new(mut model: Model, options: Options, pool: Pool) -> Self {
+        setup::prepare(&mut model, &options, &pool);
         let len = model.parameters.arena().len();
         Self {
             optimizer: Optimizer::new(len),
@@ -153,11 +156,10 @@ impl Training {
             let pass = Pass::new(run, batch, n_ctx, mode);
             let loss = gradient(&self.model, pass, [&x, &y], 1, &mut self.gradients);
             let rate = self.options.learning_rate;
-            let parameters = &mut self.model.parameters;
-            let gradients = &mut self.gradients;
+            let (model, gradients) = (&mut self.model, &mut self.gradients);
             let norm = self
                 .optimizer
-                .step(&self.pool, parameters, gradients, &self.options, rate);
+                .step(&self.pool, model, gradients, &self.options, rate);
             (loss, norm)
         })
     }

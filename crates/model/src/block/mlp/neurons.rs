@@ -30,11 +30,10 @@ impl Neurons {
         let mut post = room(x.rows());
         let mut pre = room(if run.keeps { x.rows() } else { 0 });
         let x = Rounded::new(run.pool, run.buffers, run.precision, x.as_rows());
-        self.up.with_operand(run, |w| {
-            let out = [pre.words_mut(), post.words_mut()];
-            let (a, bias) = (x.view().into(), self.up.bias(run));
-            finish::activate(run.pool, out, self.activation, a, w, bias);
-        });
+        let out = [pre.words_mut(), post.words_mut()];
+        let (a, w) = (x.view().into(), self.up.operand(run));
+        let bias = self.up.bias(run);
+        finish::activate(run.pool, out, self.activation, a, w.view(), bias);
         (post, pre)
     }
 }
