@@ -16,7 +16,7 @@ use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
 use crate::product::round::write;
-use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, block, pack};
+use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, Tiles, block, pack};
 use crate::reduce::{larger, largest, total};
 use crate::rows::in_groups;
 
@@ -216,8 +216,9 @@ impl Panel {
             let keys = (last - first).min(KEYS);
             let kt = kt.columns(first, first + keys);
             let scores = &mut self.scores[..keys.div_ceil(RIGHT)];
+            let products = Tiles::new(q.into(), kt);
             for (i, tile) in scores.iter_mut().enumerate() {
-                tile.compute(q.into(), kt, 0, i * RIGHT);
+                products.make(tile, [0, i]);
             }
             // Whole words of v; what is beyond the last visible key meets a 0 in the pattern.
             let span = keys.next_multiple_of(2).min(v.depth() - first);

@@ -11,47 +11,47 @@
 
 use std::sync::OnceLock;
 
-use super::{BLOCK_PANELS, BLOCK_ROWS, LEFT, Precision, RIGHT};
+use super::{LEFT, Precision, RIGHT};
 use crate::arch::{Level, level};
 use crate::memory::{fetch, fetch_far};
 use crate::vector::{Portable, Vector};
 
-/// Words of B further on that are asked for with each word of k: rows of tiles together ask for as many as are read.
-pub(super) const SHARE: usize = RIGHT * LEFT / BLOCK_ROWS;
-
 /// Words between what a few rows read of B, as fast as memory gives it, and what is asked for meanwhile.
-const AHEAD: usize = 2048;
+const FURTHER: usize = 2048;
 
-/// What will be read soon and is asked for meanwhile; it need not be readable.
+/// What will be read soon, and is asked for while some words of k pass: a place for each of them. It need not be readable.
 #[derive(Clone, Copy)]
-pub(super) struct Next {
-    /// Runs of words, one of each for each word.
-    pub(super) a: [*const u32; RUNS],
-    /// [`SHARE`] for each word.
-    pub(super) b: *const u32,
+pub(super) struct Ahead {
+    /// Words of k.
+    pub(super) words: usize,
+    /// The first place.
+    pub(super) at: *const u32,
+    /// From place to place.
+    pub(super) step: usize,
 }
 
-/// Runs of words of a panel of A that are asked for with each word of k: the tiles of a row together ask for all.
-pub(super) const RUNS: usize = LEFT / BLOCK_PANELS;
+/// Things that a tile asks for, one after the other: each that it asks for costs as much as a load, so there is no more than
+/// one for each word of k.
+pub(super) const AHEAD: usize = 3;
 
 /// Some words of k of a panel of A and of one of B.
 #[derive(Clone, Copy)]
 pub(super) struct Strips {
-    pub(super) words: usize,
+    /// Together they have all the words.
+    pub(super) ahead: [Ahead; AHEAD],
     /// Word k of row r is at r·`a_strides[0]` + k·`a_strides[1]`.
     pub(super) a: *const u32,
     pub(super) a_strides: [usize; 2],
     pub(super) b: *const u32,
     /// From word to word of B: columns of a panel.
     pub(super) b_stride: usize,
-    pub(super) next: Next,
     /// Whether they go on with the sums that are there.
     pub(super) more: bool,
 }
 
 /// Writes the product of `size` (rows of A, columns of a panel of B) to `out` [LEFT, RIGHT]; what lies outside of it there
 /// is unspecified.
-pub(super) type Kernel = unsafe fn(out: *mut f32, size: [usize; 2], strips: Strips);
+pub(super) type Kernel = unsafe fn(out: *mut f32, size: [usize; 2], strips: &Strips);
 
 /// The kernel of this processor.
 pub(super) fn kernel(precision: Precision) -> Kernel {
@@ -79,9 +79,9 @@ pub(super) fn kernel(precision: Precision) -> Kernel {
 #[inline(always)]
 unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: bool>(
     out: *mut f32,
-    strips: Strips,
+    strips: &Strips,
 ) {
-    let (mut a, mut b, mut next) = (strips.a, strips.b, strips.next);
+    let (mut a, mut b) = (strips.a, strips.b);
     let [row_stride, word_stride] = strips.a_strides;
     // SAFETY: the offsets stay within what the caller promises.
     unsafe {
@@ -93,34 +93,37 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
                 }
             }
         }
-        for _ in 0..strips.words {
-            if ROWS < V::TILE_ROWS {
-                (0..VECTORS).for_each(|v| fetch(b.wrapping_add(v * V::LANES + AHEAD)));
-            } else {
-                fetch_far(next.b);
-                if ROWS == LEFT {
-                    next.a.into_iter().for_each(fetch_far);
+        for Ahead {
+            words,
+            mut at,
+            step,
+        } in strips.ahead
+        {
+            for _ in 0..words {
+                if ROWS < V::TILE_ROWS {
+                    (0..VECTORS).for_each(|v| fetch(b.wrapping_add(v * V::LANES + FURTHER)));
+                } else {
+                    fetch_far(at);
+                    at = at.wrapping_add(step);
                 }
-            }
-            let mut columns = [V::zero(); VECTORS];
-            for (v, column) in columns.iter_mut().enumerate() {
-                *column = V::load(b.add(v * V::LANES));
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let row = V::splat(a.add(r * row_stride));
-                for (sum, &column) in sums.iter_mut().zip(&columns) {
-                    *sum = if PAIRS {
-                        sum.add_pairs(row, column)
-                    } else {
-                        sum.add_product(row, column)
-                    };
+                let mut columns = [V::zero(); VECTORS];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    *column = V::load(b.add(v * V::LANES));
                 }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let row = V::splat(a.add(r * row_stride));
+                    for (sum, &column) in sums.iter_mut().zip(&columns) {
+                        *sum = if PAIRS {
+                            sum.add_pairs(row, column)
+                        } else {
+                            sum.add_product(row, column)
+                        };
+                    }
+                }
+                // Behind the last word they may leave the operands by more than one element; nothing is read there.
+                a = a.wrapping_add(word_stride);
+                b = b.wrapping_add(strips.b_stride);
             }
-            // Behind the last word they may leave the operands by more than one element; nothing is read there.
-            a = a.wrapping_add(word_stride);
-            b = b.wrapping_add(strips.b_stride);
-            next.b = next.b.wrapping_add(SHARE);
-            next.a = next.a.map(|run| run.wrapping_add(1));
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
@@ -138,9 +141,14 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PAIRS: 
 unsafe fn panels<V: Vector, const PAIRS: bool>(
     out: *mut f32,
     [rows, cols]: [usize; 2],
-    strips: Strips,
+    strips: &Strips,
 ) {
     let width = V::TILE_VECTORS * V::LANES;
+    if V::TILE_ROWS == LEFT && rows == LEFT && (width - V::LANES + 1..=width).contains(&cols) {
+        // Most tiles by far: nothing but the loop.
+        // SAFETY: the caller's promise.
+        return unsafe { tile::<V, 8, 3, PAIRS>(out, strips) };
+    }
     let mut row = 0;
     while row < rows {
         let height = match rows - row {
@@ -155,10 +163,10 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
             // that col + vectors · LANES does not leave it.
             unsafe {
                 let out = out.add(row * RIGHT + col);
-                let strips = Strips {
+                let strips = &Strips {
                     a: strips.a.add(row * strips.a_strides[0]),
                     b: strips.b.add(col),
-                    ..strips
+                    ..*strips
                 };
                 match (height, vectors) {
                     (1, 1) => tile::<V, 1, 1, PAIRS>(out, strips),
@@ -186,7 +194,7 @@ macro_rules! kernel {
         /// # Safety
         /// As for [`panels`].
         $(#[target_feature(enable = $features)])?
-        pub(super) unsafe fn $name(out: *mut f32, size: [usize; 2], strips: Strips) {
+        pub(super) unsafe fn $name(out: *mut f32, size: [usize; 2], strips: &Strips) {
             // SAFETY: the caller's promise; the instructions are those that this function is compiled for.
             unsafe { panels::<$vector, $pairs>(out, size, strips) }
         }

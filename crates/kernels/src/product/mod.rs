@@ -27,10 +27,12 @@ pub(crate) mod round;
 pub mod stored;
 mod strip;
 pub mod tile;
+mod tiles;
 mod transpose;
 
 pub use operand::{Left, Precision, Right, Rows};
 pub use tile::Tile;
+pub(crate) use tiles::Tiles;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -124,17 +126,18 @@ fn from_memory([once, again]: [usize; 2], times: usize) -> usize {
 
 /// A·B on the calling thread, tile by tile, row after row of tiles. `finish` must not ask for another product.
 pub fn block(a: Left<'_>, b: Right<'_>, mut finish: impl FnMut(&mut Tile)) {
-    let words = a.precision().words(a.depth());
-    if words > PART {
-        return WAITING.with_borrow_mut(|tiles| {
-            tiles.resize_with(BLOCK_ROWS / LEFT * BLOCK_PANELS, Tile::new);
-            deep_block(a, b, tiles, finish);
+    let tiles = Tiles::new(a, b);
+    if tiles.words() > PART {
+        return WAITING.with_borrow_mut(|waiting| {
+            waiting.resize_with(BLOCK_ROWS / LEFT * BLOCK_PANELS, Tile::new);
+            deep_block(&tiles, waiting, finish);
         });
     }
     let mut tile = Tile::new();
-    for row in (0..a.rows()).step_by(LEFT) {
-        for col in (0..b.cols()).step_by(b.width()) {
-            tile.compute_part(a, b, [row, col], 0..words);
+    let [rows, cols] = tiles.panels();
+    for i in 0..rows {
+        for j in 0..cols {
+            tiles.make_part(&mut tile, [i, j], 0..tiles.words());
             finish(&mut tile);
         }
     }
@@ -149,15 +152,17 @@ pub(crate) fn banded_block(
     mut finish: impl FnMut(&mut Tile),
 ) {
     let precision = a.precision();
-    let mut tile = Tile::new();
-    for row in (0..a.rows()).step_by(LEFT) {
+    let (tiles, mut tile) = (Tiles::new(a, b), Tile::new());
+    let [rows, cols] = tiles.panels();
+    for i in 0..rows {
+        let row = i * LEFT;
         let Range { start, end } = within(row..(row + LEFT).min(a.rows()));
         if start >= end {
             continue;
         }
         let part = precision.words(start / 2 * 2)..precision.words(end);
-        for col in (0..b.cols()).step_by(b.width()) {
-            tile.add_part(a, b, [row, col], part.clone(), false);
+        for j in 0..cols {
+            tiles.add_part(&mut tile, [i, j], part.clone(), false);
             finish(&mut tile);
         }
     }
@@ -165,21 +170,22 @@ pub(crate) fn banded_block(
 
 /// As [`block`], part of k after part: those words of B's panels are still near when the next rows of tiles need them. Sums
 /// go on where they stopped, so that they are the same as of k as a whole.
-fn deep_block(a: Left<'_>, b: Right<'_>, tiles: &mut [Tile], mut finish: impl FnMut(&mut Tile)) {
-    let words = a.precision().words(a.depth());
+fn deep_block(tiles: &Tiles<'_>, waiting: &mut [Tile], mut finish: impl FnMut(&mut Tile)) {
+    let words = tiles.words();
     let parts = words.div_ceil(PART);
-    for first_row in (0..a.rows()).step_by(BLOCK_ROWS) {
-        for first_col in (0..b.cols()).step_by(BLOCK_PANELS * b.width()) {
-            let rows = first_row..a.rows().min(first_row + BLOCK_ROWS);
-            let cols = first_col..b.cols().min(first_col + BLOCK_PANELS * b.width());
+    let [rows, cols] = tiles.panels();
+    for first_row in (0..rows).step_by(BLOCK_ROWS / LEFT) {
+        for first_col in (0..cols).step_by(BLOCK_PANELS) {
+            let below = first_row..rows.min(first_row + BLOCK_ROWS / LEFT);
+            let beside = first_col..cols.min(first_col + BLOCK_PANELS);
             for part in 0..parts {
                 let range = words * part / parts..words * (part + 1) / parts;
-                let places = rows.clone().step_by(LEFT).flat_map(|row| {
-                    let cols = cols.clone().step_by(b.width());
-                    cols.map(move |col| [row, col])
+                let places = below.clone().flat_map(|i| {
+                    let beside = beside.clone();
+                    beside.map(move |j| [i, j])
                 });
-                for (place, tile) in places.zip(&mut *tiles) {
-                    tile.compute_part(a, b, place, range.clone());
+                for (place, tile) in places.zip(&mut *waiting) {
+                    tiles.make_part(tile, place, range.clone());
                     if part + 1 == parts {
                         finish(tile);
                     }

@@ -10,7 +10,7 @@
 //!    [`product`](super::product) with w laid out: bit for bit the same comes out.
 
 use super::pack::{RUN, part_of_panel};
-use super::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile};
+use super::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, Tiles};
 use crate::Pool;
 use crate::pool::Parts;
 
@@ -83,7 +83,7 @@ pub fn few_rows(
             part_of_panel(&mut groups[..words], &beside[..count], start);
             let b = Right::new(groups.as_flattened(), a.precision, 2 * words, count);
             let a = Left::from(a.columns(2 * start, 2 * (start + words)));
-            tile.add_part(a, b, [0, 0], 0..words, start > 0);
+            Tiles::new(a, b).add_part(&mut tile, [0, 0], 0..words, start > 0);
         }
         for (r, row) in tile.rows_mut() {
             let start = r * width + first + columns.start;

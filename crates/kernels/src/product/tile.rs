@@ -1,11 +1,9 @@
 //! A tile of a product while it is in the first-level cache, and how it becomes an operand of the next product.
 
-use std::ops::Range;
 
-use super::kernel::{Next, RUNS, SHARE, Strips, kernel};
 use super::round::{neighbours, round, two_rows, widen};
 use super::strip::{Down, Strip};
-use super::{BLOCK_PANELS, BLOCK_ROWS, GROUP, LEFT, Left, Precision, RIGHT, Right, Rows};
+use super::{GROUP, LEFT, Precision, RIGHT, Rows};
 use crate::memory::{LINE, fetch, floats, halves, words};
 use crate::pool::Parts;
 use crate::rows::in_groups;
@@ -15,13 +13,13 @@ use crate::rows::in_groups;
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Tile {
-    values: [f32; LEFT * RIGHT],
-    row: usize,
-    col: usize,
-    rows: usize,
-    cols: usize,
+    pub(super) values: [f32; LEFT * RIGHT],
+    pub(super) row: usize,
+    pub(super) col: usize,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
     /// Where the tile after this one begins, most often, if it is one of a block.
-    next: Option<[usize; 2]>,
+    pub(super) next: Option<[usize; 2]>,
 }
 
 impl Default for Tile {
@@ -40,90 +38,6 @@ impl Tile {
             rows: 0,
             cols: 0,
             next: None,
-        }
-    }
-
-    /// Becomes the tile of A·B at (row, col), both multiples of the tile's sizes.
-    #[inline]
-    pub fn compute(&mut self, a: Left<'_>, b: Right<'_>, row: usize, col: usize) {
-        let words = a.precision().words(a.depth());
-        self.add_part(a, b, [row, col], 0..words, false);
-    }
-
-    /// As [`Tile::compute`], over those words of k alone, as one of the tiles of a block; what the words before them gave
-    /// must be there already.
-    #[inline]
-    pub(super) fn compute_part(
-        &mut self,
-        a: Left<'_>,
-        b: Right<'_>,
-        place: [usize; 2],
-        part: Range<usize>,
-    ) {
-        let (next, more) = (next(a, b, place, &part), part.start > 0);
-        self.sum(a, b, place, part, more, next);
-        let [row, col] = place;
-        self.next = Some(if col + b.width() < b.cols() {
-            [row, col + b.width()]
-        } else {
-            [row + LEFT, 0]
-        });
-    }
-
-    /// Becomes the product over those words of k at that place, added to what is there if it is `more` of a sum.
-    #[inline]
-    pub(super) fn add_part(
-        &mut self,
-        a: Left<'_>,
-        b: Right<'_>,
-        place: [usize; 2],
-        part: Range<usize>,
-        more: bool,
-    ) {
-        // What is here already.
-        let [row, col] = place;
-        let next = Next {
-            a: [a.panel(row / LEFT).as_ptr(); RUNS],
-            b: b.panel(col / b.width()).as_ptr(),
-        };
-        self.sum(a, b, place, part, more, next);
-        self.next = None;
-    }
-
-    #[inline(always)]
-    fn sum(
-        &mut self,
-        a: Left<'_>,
-        b: Right<'_>,
-        [row, col]: [usize; 2],
-        part: Range<usize>,
-        more: bool,
-        next: Next,
-    ) {
-        assert_eq!(
-            (a.depth(), a.precision()),
-            (b.depth(), b.precision()),
-            "A is M×K, B is K×N, of one precision"
-        );
-        let (rows, cols) = ((a.rows() - row).min(LEFT), (b.cols() - col).min(b.width()));
-        (self.row, self.col, self.rows, self.cols) = (row, col, rows, cols);
-        let words = a.precision().words(a.depth());
-        assert!(part.start <= part.end && part.end <= words);
-        let a_panel = a.panel(row / LEFT).as_ptr();
-        let b_panel = b.panel(col / b.width()).as_ptr();
-        let strips = Strips {
-            words: part.len(),
-            a: a_panel.wrapping_add(part.start * a.strides()[1]),
-            a_strides: a.strides(),
-            b: b_panel.wrapping_add(part.start * b.width()),
-            b_stride: b.width(),
-            next,
-            more,
-        };
-        // SAFETY: `kernel` gives one whose instructions the processor has; `Left` and `Right` hold all words of these
-        // panels (checked when they were made), of which `part` are some, and the tile has room for LEFT × RIGHT numbers.
-        unsafe {
-            kernel(a.precision())(self.values.as_mut_ptr(), [rows, cols], strips);
         }
     }
 
@@ -350,33 +264,4 @@ impl Tile {
             }
         }
     }
-}
-
-/// What the tile of A·B at (row, col) asks for while the words `part` of k are summed.
-#[inline(always)]
-fn next(a: Left<'_>, b: Right<'_>, [row, col]: [usize; 2], part: &Range<usize>) -> Next {
-    let words = a.precision().words(a.depth());
-    // What the next row of tiles reads of A, or else the first row of the next part of k: each tile asks for some runs.
-    let is_last = row + LEFT >= a.rows() || (row + LEFT).is_multiple_of(BLOCK_ROWS);
-    let (below, of) = if is_last && part.end < words {
-        (
-            row / BLOCK_ROWS * BLOCK_ROWS,
-            part.end..part.end + part.len(),
-        )
-    } else {
-        (row + LEFT, part.clone())
-    };
-    let panel = col / b.width();
-    let first = panel % BLOCK_PANELS * RUNS;
-    let runs = std::array::from_fn(|i| a.run(below / LEFT, &of, first + i));
-    // What the next part of k, or else the next block, reads of B: each row of tiles asks for a share.
-    let behind = if part.end < words {
-        part.end
-    } else {
-        b.cols().div_ceil(b.width()) * words
-    };
-    let share = row % BLOCK_ROWS / LEFT * part.len() * SHARE;
-    let ahead = behind * b.width() + share;
-    let b = b.panel(panel).as_ptr().wrapping_add(ahead);
-    Next { a: runs, b }
 }

@@ -10,7 +10,7 @@ use crate::dropout::Mask;
 use crate::exp::exp;
 use crate::memory::Block;
 use crate::pool::Parts;
-use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile};
+use crate::product::{LEFT, Left, Precision, RIGHT, Right, Rows, Tile, Tiles};
 
 /// Which block of scores.
 pub(super) struct Place {
@@ -66,15 +66,18 @@ impl ScoreBlock {
         let [ds, ds_t, p_t] = [&mut self.ds, &mut self.ds_t, &mut self.p_t]
             .map(|block| Parts::new(block.words_mut()));
         let (mut p, mut d) = (Tile::new(), Tile::new());
-        for row in (0..end - start).step_by(LEFT) {
+        let (p_tiles, d_tiles) = (Tiles::new(q, kt), Tiles::new(dz, vt));
+        let [rows, cols] = p_tiles.panels();
+        for i in 0..rows {
+            let row = i * LEFT;
             let first = one.head.seen(start + row).start;
             let last = one.head.seen((start + row + LEFT).min(end) - 1).end;
-            for col in (0..kt.cols()).step_by(RIGHT) {
-                let depth = end - start;
+            for j in 0..cols {
+                let (depth, col) = (end - start, j * RIGHT);
                 let key = place.keys.start + col;
                 if key < last && key + RIGHT > first {
-                    p.compute(q, kt, row, col);
-                    d.compute(dz, vt, row, col);
+                    p_tiles.make(&mut p, [i, j]);
+                    d_tiles.make(&mut d, [i, j]);
                     let scores = one.scores(inner, place, col);
                     combine(&mut p, &mut d, &scores, d_bias);
                     spread(&p, &d, [&ds, &ds_t, &p_t], q.precision(), depth);
