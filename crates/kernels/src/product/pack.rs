@@ -230,30 +230,32 @@ fn both<const BF16: bool>(x: Rows<'_>, r: usize, col: usize) -> [u32; GROUP] {
 }
 
 multiversion! {
-    /// One panel of B from up to RIGHT rows of its transpose: rounds runs of words, then transposes them.
+    /// One panel of B from up to RIGHT rows of its transpose: rounds runs of words if need be, then transposes them.
     pub(super) fn along_rows(panel: &mut [u32], precision: Precision, x: Rows<'_>, past_caches: bool) {
         let depth = precision.words(x.cols);
         let mut run = [[0u32; RUN]; RIGHT];
         for first in (0..depth).step_by(RUN) {
             let count = RUN.min(depth - first);
-            for (lane, run) in run.iter_mut().enumerate().take(x.rows) {
-                let row = x.row(lane);
+            let mut lanes: [&[u32]; RIGHT] = [&[0; RUN]; RIGHT];
+            for ((r, lane), run) in lanes.iter_mut().enumerate().take(x.rows).zip(&mut run) {
+                let row = x.row(r);
                 // What the next run reads: no processor foresees as many streams as there are rows.
                 let ahead = row.as_ptr().wrapping_add(x.precision.words(2 * (first + RUN)));
                 for line in (0..x.precision.words(2 * RUN)).step_by(LINE) {
                     fetch(ahead.wrapping_add(line));
                 }
-                if precision == x.precision {
-                    run[..count].copy_from_slice(&row[first..first + count]);
+                *lane = if precision == x.precision {
+                    &row[first..first + count]
                 } else {
                     neighbours::<BF16>(&mut run[..count], floats(&row[2 * first..(2 * (first + count)).min(x.cols)]));
-                }
+                    run
+                };
             }
             let groups = panel[first * RIGHT..(first + count) * RIGHT].as_chunks_mut().0;
             if past_caches {
-                transposed::<BF16, true>(groups, &run);
+                transposed::<BF16, true>(groups, &lanes);
             } else {
-                transposed::<BF16, false>(groups, &run);
+                transposed::<BF16, false>(groups, &lanes);
             }
         }
         if past_caches {
@@ -289,11 +291,11 @@ multiversion! {
     }
 }
 
-/// `groups[k][i]` = `run[i][k]`, as far as there are groups.
+/// `groups[k][i]` = `lanes[i][k]`, as far as there are groups.
 #[inline(always)]
 fn transposed<const WIDE: bool, const PAST: bool>(
     groups: &mut [[u32; RIGHT]],
-    run: &[[u32; RUN]; RIGHT],
+    lanes: &[&[u32]; RIGHT],
 ) {
     let (squares, rest) = groups.as_chunks_mut::<SIDE>();
     let whole = squares.len() * SIDE;
@@ -301,15 +303,15 @@ fn transposed<const WIDE: bool, const PAST: bool>(
         for lane in (0..RIGHT).step_by(SIDE) {
             // Written out: a closure over the array would be compiled for the oldest processor.
             let mut rows = [&[0; SIDE]; SIDE];
-            for (row, run) in rows.iter_mut().zip(&run[lane..]) {
-                *row = &run.as_chunks().0[i];
+            for (row, lane) in rows.iter_mut().zip(&lanes[lane..]) {
+                *row = &lane.as_chunks().0[i];
             }
             transpose::<WIDE, PAST>(square, lane, rows);
         }
     }
     for (k, group) in rest.iter_mut().enumerate() {
-        for (word, run) in group.iter_mut().zip(run) {
-            *word = run[whole + k];
+        for (word, lane) in group.iter_mut().zip(lanes) {
+            *word = lane[whole + k];
         }
     }
 }
