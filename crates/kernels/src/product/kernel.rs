@@ -144,10 +144,14 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
     strips: &Strips,
 ) {
     let width = V::TILE_VECTORS * V::LANES;
-    if V::TILE_ROWS == LEFT && rows == LEFT && (width - V::LANES + 1..=width).contains(&cols) {
+    if V::TILE_ROWS == LEFT && rows == LEFT {
         // Most tiles by far: nothing but the loop.
         // SAFETY: the caller's promise.
-        return unsafe { tile::<V, 8, 3, PAIRS>(out, strips) };
+        match cols.div_ceil(V::LANES) {
+            3 => return unsafe { tile::<V, LEFT, 3, PAIRS>(out, strips) },
+            2 => return unsafe { tile::<V, LEFT, 2, PAIRS>(out, strips) },
+            _ => {}
+        }
     }
     let mut row = 0;
     while row < rows {

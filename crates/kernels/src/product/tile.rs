@@ -1,6 +1,5 @@
 //! A tile of a product while it is in the first-level cache, and how it becomes an operand of the next product.
 
-
 use super::round::{neighbours, round, two_rows, widen};
 use super::strip::{Down, Strip};
 use super::{GROUP, LEFT, Precision, RIGHT, Rows};
