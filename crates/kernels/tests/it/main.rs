@@ -3,6 +3,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod both_ways;
 mod cross_entropy;
 mod dropout;
 mod isa;

@@ -6,6 +6,7 @@ mod cache;
 mod configs;
 mod encoders;
 mod export;
+mod following;
 mod fused;
 mod fused_layers;
 mod gguf;
