@@ -146,9 +146,10 @@ unsafe fn panels<V: Vector, const PAIRS: bool>(
     let width = V::TILE_VECTORS * V::LANES;
     if V::TILE_ROWS == LEFT && rows == LEFT {
         // Most tiles by far: nothing but the loop.
-        // SAFETY: the caller's promise.
         match cols.div_ceil(V::LANES) {
+            // SAFETY: the caller's promise.
             3 => return unsafe { tile::<V, LEFT, 3, PAIRS>(out, strips) },
+            // SAFETY: as above.
             2 => return unsafe { tile::<V, LEFT, 2, PAIRS>(out, strips) },
             _ => {}
         }

@@ -9,9 +9,9 @@
 //! 2. **Finishing** ([`tile`], [`finish`]). Each tile [LEFT, RIGHT] of C is handed to a closure as soon as it is there,
 //!    in the first-level cache: bias, activation, residual and the layout for the next product happen without C ever
 //!    going to memory.
-//! 3. **Memory**: while a tile is made, its kernel asks for its share of what the next part of k or the next block reads of
-//!    B, and the next row of tiles of A; where it is finished, for the place of the next tile. And blocks go in the order
-//!    in which least is read from memory.
+//! 3. **Memory** ([`tiles`]): while a tile is made, its kernel asks for its share of what the next part of k or the next block
+//!    reads of B, and the next row of tiles of A; where it is finished, for the place of the next tile. And blocks go in the
+//!    order in which least is read from memory. Weights in training are laid out while they change ([`both_ways`]).
 //! 4. **Threads** take blocks of C as they become free. Each element is summed by one thread in one order, so the
 //!    result does not depend on how many there are.
 //!

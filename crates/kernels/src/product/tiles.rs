@@ -1,11 +1,14 @@
 //! How the tiles of a product are made.
+//!
+//! The inner loop of a small tile is as short as some four hundred cycles, in which the processor works ahead by a hundred: what
+//! lies between two loops is hidden as long as it is few instructions. So what tiles have in common is looked up once for all.
 
 use std::ops::Range;
 
-use super::kernel::{Ahead, Kernel, Strips, kernel};
+use super::kernel::{AHEAD, Ahead, Kernel, Strips, kernel};
 use super::{BLOCK_PANELS, BLOCK_ROWS, LEFT, Left, RIGHT, Right, Tile};
 
-/// A·B as tiles; what all of them need is looked up once.
+/// A·B as tiles.
 pub(crate) struct Tiles<'a> {
     a: Left<'a>,
     b: Right<'a>,
@@ -103,7 +106,7 @@ impl<'a> Tiles<'a> {
         [i, j]: [usize; 2],
         part: Range<usize>,
         more: bool,
-        ahead: [Ahead; 3],
+        ahead: [Ahead; AHEAD],
     ) {
         let Self { a, b, .. } = self;
         let (row, col) = (i * LEFT, j * b.width());
@@ -129,7 +132,7 @@ impl<'a> Tiles<'a> {
 
     /// What the tile at a place asks for while the words `part` of k are summed.
     #[inline(always)]
-    fn ahead(&self, [i, j]: [usize; 2], part: &Range<usize>) -> [Ahead; 3] {
+    fn ahead(&self, [i, j]: [usize; 2], part: &Range<usize>) -> [Ahead; AHEAD] {
         const BLOCK: usize = BLOCK_ROWS / LEFT;
         let Self { a, b, words, .. } = *self;
         // What the next row of tiles reads of A, or else the first row of the next part of k: each tile asks for some runs.
