@@ -8,7 +8,7 @@
 //! | kept of each block for the backward pass | 2·4·N·D + w·N·(6·D + F) |
 //! | … and with dropout | + 4·4·N·D |
 //! | with `--recompute`: kept of one block only; of each of the L its input | + L·4·N·D |
-//! | operands of weights, forward and backward: in bf16 of all blocks, else and with `--recompute` of one; of W_U | w·2·(L·(4·D² + 2·D·F) + V·D) |
+//! | operands of weights, forward and backward: in bf16 of all blocks, else and with `--recompute` of one; of W_U | w·2·(L·(4·D² + 2·D·F) + V·D), columns in whole panels |
 //! | operands of one block's products beside them | w·N·(8·D + 3·F) + 4·N·D |
 //! | loss: a chunk of logits, gradients of a group of them | w·2·G·V + 4·C·V |
 //!
@@ -30,6 +30,7 @@
 //!
 //! G ≤ 1,024 rows of a group, C of a chunk (`glassformer_model::loss`). Evaluation reuses what training took.
 
+use glassformer_kernels::product::RIGHT;
 use glassformer_model::{Dimensions, Model, PackedWeights, loss};
 
 use crate::{Options, TrainError};
@@ -68,11 +69,13 @@ impl Needs {
         } else {
             layers * kept
         };
-        let operands = if options.keeps_operands() {
-            2 * w * (layers * matrices + v * d)
-        } else {
-            2 * w * (matrices + v * d)
+        let both_ways = |i: u128, o: u128| {
+            let panels = |n: u128| n.next_multiple_of(size(RIGHT));
+            w * (i * panels(o) + o * panels(i))
         };
+        let of_block = [(d, 3 * d), (d, d), (d, f), (f, d)].map(|(i, o)| both_ways(i, o));
+        let blocks = if options.keeps_operands() { layers } else { 1 };
+        let operands = blocks * of_block.iter().sum::<u128>() + both_ways(d, v);
         let block = w * n * (8 * d + 3 * f) + 4 * n * d;
         let (group, chunk) = loss::rows_at_a_time(dimensions.vocab);
         let (group, chunk) = (n.min(size(group)), n.min(size(chunk)));
