@@ -189,8 +189,9 @@ fn train(common: &Common, plan: &Plan, mut trainer: Trainer, begin_with: String)
         tokenizers,
         ..
     } = trainer;
-    // Traces are computed in f32.
+    // Traces are computed in f32, which what followed the training is not.
     model.precision = Precision::F32;
+    model.packed = None;
     common.models.add(Explained {
         name: name.clone(),
         model,

@@ -162,7 +162,7 @@ pub fn in_memory(text: &str, mut options: Options, pool: &Pool) -> Result<Traine
     let train = Batches::new(train, n_ctx, batch_size, seed)?;
     let validation = Windows::new(val, n_ctx, batch_size, Some(eval_batches))?;
     let mut model = gpt2::new(&options.config(tokenizer.vocab_size()), seed, pool);
-    model.precision = options.precision.into();
+    prepare(&mut model, &options, pool);
     Ok(Trainer {
         optimizer: Optimizer::new(model.parameters.layout().len()),
         options,
@@ -340,7 +340,7 @@ fn assemble(
     })
 }
 
-/// Sets a model up for steps of training: its precision, and what of its weights is laid out once for all of them.
+/// Sets a model up for steps of training: its precision, and operands of its weights that serve all of them.
 pub fn prepare(model: &mut Model, options: &Options, pool: &Pool) {
     model.precision = options.precision.into();
     if model.parameters.adapter().is_some() {
